@@ -1,0 +1,176 @@
+// fusedffn: a transformer's feed-forward block on CPUs, y = fc2(activation(fc1(x))).
+//
+// The whole public interface. In short (a longer example is in README.md):
+//
+//   fusedffn::Weights w;                                 // once, at load
+//   w.shape = {1024, 4096, 1024};
+//   w.fc1.weight = w1, w.fc1.bias = b1, w.fc2.weight = w2, w.fc2.bias = b2;
+//   fusedffn::PackedFfn ffn;
+//   fusedffn::Status status = fusedffn::Pack(w, {}, &ffn);
+//   if (status.ok()) status = fusedffn::Run(ffn, x, 1024, tokens, y, 1024);   // any time, from any thread
+//   if (!status.ok()) std::puts(status.message());
+//
+// Conventions, true of every function here:
+//  - Matrices are row-major. Strides are counted in elements, from the start of one row to the next.
+//  - Pointers need the natural alignment of their element type, no more. Nothing outside the described
+//    rows and columns is read or written; gaps between rows may hold anything.
+//  - Nothing prints, aborts or throws. Errors come back as a Status that says what was wrong and what is
+//    accepted, and then no output has been touched.
+//  - The caller's floating-point modes (rounding, flush-to-zero) are expected to be the default ones.
+#ifndef FUSEDFFN_FUSEDFFN_H_
+#define FUSEDFFN_FUSEDFFN_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#define FUSEDFFN_API [[gnu::visibility("default")]]
+
+namespace fusedffn {
+
+enum class StatusCode {
+  kOk,
+  kInvalidArgument,    // an argument is null, zero, too large, overlapping, ...
+  kUnsupportedTarget,  // the named instruction set is unknown, not compiled in, or not on this CPU
+  kIncomplete,         // Run() before every weight row has been packed
+  kOutOfMemory,
+};
+
+// The outcome of a call. Holds its message in place: creating one never allocates.
+class [[nodiscard]] FUSEDFFN_API Status {
+ public:
+  Status() = default;  // success
+  // printf-style. A message longer than the buffer is cut.
+  [[gnu::format(printf, 3, 4)]] Status(StatusCode code, const char* format, ...) noexcept;
+
+  bool ok() const noexcept { return code_ == StatusCode::kOk; }
+  StatusCode code() const noexcept { return code_; }
+  const char* message() const noexcept { return message_; }  // "" on success; one line, no newline
+
+ private:
+  StatusCode code_ = StatusCode::kOk;
+  char message_[252] = "";
+};
+
+// Element types of weights and biases in memory. bf16 and fp16 are widened exactly to fp32 when packed, so
+// they give the same bits as fp32 weights of the same values.
+enum class DType { kF32, kBF16, kF16 };
+
+enum class Activation {
+  kQuickGelu,  // x * sigmoid(1.702 x), with 1.702 in double precision; at most 4 ULP from it
+};
+
+// fc1: [tokens, dim] -> [tokens, hidden]; fc2: [tokens, hidden] -> [tokens, out]. Each at least 1.
+struct Shape {
+  size_t dim = 0;
+  size_t hidden = 0;
+  size_t out = 0;
+};
+
+// One nn.Linear: y[n] = bias[n] + sum over k of weight[n][k] x[k].
+struct Linear {
+  const void* weight = nullptr;  // [rows = output features, cols = input features]
+  const void* bias = nullptr;    // [rows], or null for none
+  DType dtype = DType::kF32;     // of weight and bias
+  size_t stride = 0;             // of weight, in elements; 0 stands for cols
+};
+
+struct Weights {
+  Shape shape;
+  Linear fc1;  // [hidden, dim]
+  Linear fc2;  // [out, hidden]
+  Activation activation = Activation::kQuickGelu;
+};
+
+struct PackOptions {
+  // Instruction set to pack and run for, by its name in Targets(), in any case; null: the best one here.
+  const char* target = nullptr;
+};
+
+// The two layers of a block.
+enum class Layer { kFc1, kFc2 };
+
+// Weights in the order in which the kernels of one instruction set read them, as fp32: 4 bytes a
+// parameter, plus the padding of each layer's output features to a vector (under 1 % from 1024 up).
+// Movable, not copyable. Any number of threads may Run() on one PackedFfn at the same time.
+class FUSEDFFN_API PackedFfn {
+ public:
+  PackedFfn() noexcept;  // empty: Run() refuses it
+  PackedFfn(PackedFfn&&) noexcept;
+  PackedFfn& operator=(PackedFfn&&) noexcept;
+  ~PackedFfn();
+
+  // Reserves memory for weights that will arrive in pieces, for example from a file that should not be
+  // held in memory a second time. Biases start as zero. `*ffn` is replaced on success only.
+  static Status Create(const Shape& shape, Activation activation, const PackOptions& options,
+                       PackedFfn* ffn) noexcept;
+
+  // Packs rows [first_row, first_row + rows) of one layer's weight: `weight` points at row `first_row`.
+  // Each row must be packed once, in any order and any pieces. Not thread-safe.
+  Status PackRows(Layer layer, size_t first_row, size_t rows, const void* weight, DType dtype,
+                  size_t stride) noexcept;
+
+  // Sets one layer's whole bias ([hidden] or [out] elements). Not thread-safe.
+  Status PackBias(Layer layer, const void* bias, DType dtype) noexcept;
+
+  Shape shape() const noexcept;          // {0, 0, 0} if empty
+  const char* target() const noexcept;   // "AVX3", "NEON", ...; "" if empty
+  size_t packed_bytes() const noexcept;  // memory held by this object
+
+  struct Impl;
+  const Impl* impl() const noexcept { return impl_.get(); }  // for the library itself
+
+ private:
+  struct Deleter {
+    void operator()(Impl*) const noexcept;
+  };
+  std::unique_ptr<Impl, Deleter> impl_;
+};
+
+// Create(), PackRows() and PackBias() in one call for weights that are in memory. Reads them once and does
+// not keep the pointers. `*ffn` is replaced on success only.
+FUSEDFFN_API Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) noexcept;
+
+// For RunOptions::threads: split for, and run in, the oneTBB arena that the calling thread is in.
+inline constexpr int kCallersArena = -1;
+
+struct RunOptions {
+  // 1 or more; 0 stands for DefaultThreads(); or kCallersArena. 1 runs on the calling thread alone and
+  // starts no others.
+  int threads = 0;
+  // Scratch memory of at least WorkspaceBytes(ffn, tokens, threads), any alignment, used by this call
+  // only. Null: the library keeps its own, which it allocates at the first call of a size, reuses for
+  // every handle, and never needs to grow for a smaller call.
+  void* workspace = nullptr;
+  size_t workspace_bytes = 0;
+};
+
+// y[t] = fc2(activation(fc1(x[t]))) for t in [0, tokens).
+//   x: [tokens, dim], row stride ldx >= dim.   y: [tokens, out], row stride ldy >= out.
+//   y may be x itself with ldx == ldy; any other overlap is an error. tokens may be 0.
+// Numerics: every output element is one chain of fused multiply-adds, bias first, then k in order. So the
+// bits of a row depend on that row and the weights only: not on `threads`, `tokens` or the row's place.
+// They are the same on all targets with FMA (AVX2, AVX3*, NEON), and differ on those without.
+// Reference: double-precision loops in tests/reference.h; README, "Accuracy" has the bounds.
+FUSEDFFN_API Status Run(const PackedFfn& ffn, const float* x, size_t ldx, size_t tokens, float* y, size_t ldy,
+                        const RunOptions& options = {}) noexcept;
+
+// Bytes of scratch that Run() uses for this call; 0 for an empty handle or an invalid thread count.
+FUSEDFFN_API size_t WorkspaceBytes(const PackedFfn& ffn, size_t tokens, int threads) noexcept;
+
+// An instruction set that this library was compiled for.
+struct Target {
+  const char* name;  // Highway's name: "AVX2", "AVX3", "NEON", ...
+  bool supported;    // by this CPU and operating system
+  size_t mr, nr;     // rows and columns of its microkernel's tile
+};
+
+// All of them, best first; the first supported one is the default. `*count` receives their number.
+FUSEDFFN_API const Target* Targets(size_t* count) noexcept;
+
+// The number of CPUs that this process may use: min(CPU affinity, cgroup quota rounded up), at least 1.
+FUSEDFFN_API int DefaultThreads() noexcept;
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_FUSEDFFN_H_

@@ -1,0 +1,76 @@
+// Compiled once. The only door to the SIMD code: one table of plain functions per instruction set.
+#ifndef FUSEDFFN_KERNELS_KERNELS_H_
+#define FUSEDFFN_KERNELS_KERNELS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fusedffn {
+
+// k-steps that one pass over a tile takes, on every target, and so also the hidden block: fc1's output tile
+// is one A chunk of fc2. Larger: fewer loads and stores of C; smaller: a panel's chunk stays nearer.
+// A multiple of every target's nr. Measured alternatives: see bench/results.
+inline constexpr size_t kKc = 384;
+
+// Row stride of an A chunk. A compile-time constant, so that every broadcast's address is base + constant;
+// 64 bytes more than a multiple of 512, so that rows start in different sets of the L1 cache.
+inline constexpr size_t kAStride = kKc + 16;
+
+inline constexpr size_t kLineFloats = 16;  // a cache line
+
+// One block of C (m x n) times one chunk of k:  C = act(C0 + A * B), where C0 is the bias or C itself.
+//
+//   | this library | m      | n      | k      |
+//   | fc1          | tokens | hidden | dim    |
+//   | fc2          | tokens | out    | hidden |
+//
+// A: m rows of k floats, stride kAStride.
+// B: packed panels of nr columns, see pack.h. `b` is the first panel that the block needs, at its k = 0.
+// C: m rows of n floats, stride ldc, of which whole vectors are written: ldc >= n rounded up to lanes.
+struct GemmBlock {
+  size_t m, n, k;        // k <= kKc
+  const float* a;
+  const float* b;
+  size_t b_k;            // k of the whole packed matrix: its panels are b_k * nr floats apart
+  size_t b_k0;           // where this chunk starts in it
+  const float* bias;     // n floats rounded up to lanes: C0; null to go on from C
+  float* c;
+  size_t ldc;
+  const float* b_next;   // panel chunk that will be read after this block, for the prefetcher; or null
+};
+
+using GemmBlockFn = void (*)(const GemmBlock& block);
+using MapFn = void (*)(const float* in, size_t count, float* out);
+
+struct Kernels {
+  int64_t target;               // Highway's bit
+  size_t mr, nr, lanes;         // tile rows, tile columns, floats per vector
+  bool fma;                     // MulAdd rounds once: same bits as on every other such target
+  GemmBlockFn gemm_identity;    // act(v) = v
+  GemmBlockFn gemm_quick_gelu;  // act(v) = v * sigmoid(1.702 v)
+  MapFn quick_gelu;             // the same on an array, for the tests
+};
+
+inline constexpr size_t kMaxTargets = 63;
+
+struct KernelList {
+  size_t count = 0;
+  const Kernels* kernels[kMaxTargets] = {};
+};
+
+// The targets compiled in, best first, whether or not this CPU has them. The functions of one that is not
+// IsSupported() end in an illegal instruction.
+const KernelList& AllKernels();
+
+const char* TargetName(const Kernels& kernels);  // "AVX3", "AVX2", "NEON", ...
+bool IsSupported(const Kernels& kernels);        // by this CPU and operating system
+
+// Filled in by kernels.cc, once per target.
+template <int64_t kTarget>
+struct KernelsOf {
+  static constexpr const Kernels* value = nullptr;
+};
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_KERNELS_KERNELS_H_

@@ -1,0 +1,99 @@
+// Compiled once per target. One tile of C in registers.
+//
+//   registers for kRows x kVecs:  accumulators + kVecs of B + 1 of A
+//   AVX-512  8 x 3 vectors (8x48)   24 + 3 + 1 = 28 of 32
+//   AVX2     6 x 2 vectors (6x16)   12 + 2 + 1 = 15 of 16
+//   NEON     6 x 4 vectors (6x16)   24 + 4 + 1 = 29 of 32
+//
+// Every element is one chain: C0, then k = 0, 1, ... The chain is continued, never added to another one,
+// when a later chunk of k loads C. So the result's bits depend on neither the tile's shape nor kKc.
+#if defined(FUSEDFFN_KERNELS_MICROKERNEL_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FUSEDFFN_KERNELS_MICROKERNEL_INL_H_
+#undef FUSEDFFN_KERNELS_MICROKERNEL_INL_H_
+#else
+#define FUSEDFFN_KERNELS_MICROKERNEL_INL_H_
+#endif
+
+#include "hwy/cache_control.h"
+#include "hwy/highway.h"
+#include "kernels/kernels.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fusedffn {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::CappedTag<float, 16>;
+using V = hn::Vec<D>;
+
+#if HWY_TARGET <= HWY_AVX3 || (HWY_ARCH_ARM && HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR)
+inline constexpr size_t kTileRows = HWY_ARCH_ARM ? 6 : 8;
+inline constexpr size_t kTileVecs = HWY_ARCH_ARM ? 4 : 3;
+#else
+inline constexpr size_t kTileRows = 6;
+inline constexpr size_t kTileVecs = 2;
+#endif
+inline constexpr size_t kUnroll = 4;
+
+// kSteps steps of k: acc[r][v] += a[r][k] * b[k][v].
+template <size_t kSteps, size_t kRows, size_t kVecs>
+HWY_INLINE void Steps(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, V (&acc)[kRows][kVecs]) {
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  HWY_UNROLL(8)
+  for (size_t step = 0; step < kSteps; ++step) {
+    V bv[kVecs];
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kVecs; ++v) bv[v] = hn::Load(d, b + (step * kVecs + v) * lanes);
+    HWY_UNROLL(16)
+    for (size_t r = 0; r < kRows; ++r) {
+      const V ar = hn::Set(d, a[r * kAStride + step]);
+      HWY_UNROLL(8)
+      for (size_t v = 0; v < kVecs; ++v) acc[r][v] = hn::MulAdd(ar, bv[v], acc[r][v]);
+    }
+  }
+}
+
+// C[kRows][kVecs * lanes] = act(C0 + A * B) over k steps; C0 is `bias` in every row, or C if bias is null.
+// Prefetches one line of `next` into L2 for each kUnroll steps.
+template <size_t kRows, size_t kVecs, class Act>
+HWY_NOINLINE void Tile(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, size_t k,
+                       const float* HWY_RESTRICT bias, float* HWY_RESTRICT c, size_t ldc, const float* next) {
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  V acc[kRows][kVecs];
+  const float* c0 = bias ? bias : c;
+  const size_t ldc0 = bias ? 0 : ldc;
+  HWY_UNROLL(16)
+  for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kVecs; ++v) acc[r][v] = hn::Load(d, c0 + r * ldc0 + v * lanes);
+  }
+
+  const float* const b_unrolled = b + (k / kUnroll) * kUnroll * kVecs * lanes;
+  while (b != b_unrolled) {
+    Steps<kUnroll>(a, b, acc);
+    __builtin_prefetch(next, 0, 2);
+    a += kUnroll;
+    b += kUnroll * kVecs * lanes;
+    next += kLineFloats;
+  }
+  for (size_t tail = k % kUnroll; tail != 0; --tail) {
+    Steps<1>(a, b, acc);
+    a += 1;
+    b += kVecs * lanes;
+  }
+
+  const Act act;
+  HWY_UNROLL(16)
+  for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kVecs; ++v) hn::Store(act(d, acc[r][v]), d, c + r * ldc + v * lanes);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace fusedffn
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

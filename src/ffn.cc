@@ -1,0 +1,273 @@
+// Compiled once. Run(): start reading here.
+//
+//   x -> A chunks -> fc1 tiles -> activation in registers -> hidden, in A chunks -> fc2 tiles -> y
+//
+// plan.h says how the work is divided; everything below is the walk through one part of it.
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <new>
+
+#include "fusedffn/fusedffn.h"
+#include "kernels/kernels.h"
+#include "src/cpu_budget.h"
+#include "src/packed_ffn.h"
+#include "src/parallel.h"
+#include "src/plan.h"
+#include "src/workspace.h"
+
+namespace fusedffn {
+namespace {
+
+struct Call {
+  const PackedFfn::Impl& ffn;
+  const float* x;
+  size_t ldx;
+  float* y;
+  size_t ldy;
+  size_t tokens;
+  Plan plan;
+  float* scratch;
+};
+
+// Rows in A chunks of kKc columns, [chunk][row][kAStride]; `rows` is the distance between chunks.
+struct Chunked {
+  float* data;
+  size_t rows;
+
+  float* at(size_t row, size_t k) const {
+    return data + (k / kKc * rows + row) * kAStride + k % kKc;
+  }
+};
+
+// C columns [n0, n0 + n) of one layer, one chunk of k: c[m][n] = act(c0 + a * W^T).
+struct Step {
+  size_t m;
+  const float* a;
+  size_t k0, k;
+  size_t n0, n;
+  float* c;
+  size_t ldc;
+};
+
+const float* PanelChunk(const PackedLayer& layer, size_t n0, size_t k0) {
+  return layer.weight + layer.layout.offset(n0, k0);
+}
+
+void Gemm(const PackedLayer& layer, GemmBlockFn last, GemmBlockFn other, const Step& s, const float* b_next) {
+  GemmBlock block;
+  block.m = s.m;
+  block.n = s.n;
+  block.k = s.k;
+  block.a = s.a;
+  block.b = layer.weight + s.n0 * layer.layout.k;
+  block.b_k = layer.layout.k;
+  block.b_k0 = s.k0;
+  block.bias = s.k0 == 0 ? layer.bias + s.n0 : nullptr;
+  block.c = s.c;
+  block.ldc = s.ldc;
+  block.b_next = b_next;
+  (s.k0 + s.k == layer.layout.k ? last : other)(block);
+}
+
+// One layer's columns [n0, n0 + n), all of k.
+void LayerColumns(const PackedLayer& layer, const Kernels& kernels, GemmBlockFn activation, size_t m,
+                  const Chunked& a, size_t row, size_t n0, size_t n, float* c, size_t ldc) {
+  const size_t k = layer.layout.k;
+  for (size_t k0 = 0; k0 < k; k0 += kKc) {
+    const size_t k_next = k0 + kKc < k ? k0 + kKc : 0;
+    const Step step = {m, a.at(row, k0), k0, std::min(kKc, k - k0), n0, n, c, ldc};
+    Gemm(layer, activation, kernels.gemm_identity, step, PanelChunk(layer, n0, k_next));
+  }
+}
+
+void CopyIn(const Call& call, Range rows, const Chunked& x, size_t x_row) {
+  const size_t dim = call.ffn.shape.dim;
+  for (size_t row = rows.begin; row < rows.end; ++row, ++x_row) {
+    for (size_t k0 = 0; k0 < dim; k0 += kKc) {
+      std::memcpy(x.at(x_row, k0), call.x + row * call.ldx + k0, std::min(kKc, dim - k0) * sizeof(float));
+    }
+  }
+}
+
+void CopyOut(const Call& call, Range rows, Range columns, const float* y) {
+  for (size_t row = rows.begin; row < rows.end; ++row, y += call.plan.ldy) {
+    std::memcpy(call.y + row * call.ldy + columns.begin, y + columns.begin, columns.size() * sizeof(float));
+  }
+}
+
+// Both layers for one block of rows.
+void FusedBlock(const Call& call, Range rows, const Chunked& x, float* hidden, float* y) {
+  const auto& [fc1, fc2] = call.ffn.layers;
+  const Kernels& kernels = *call.ffn.kernels;
+  CopyIn(call, rows, x, 0);
+  for (size_t h0 = 0; h0 < fc1.layout.n; h0 += kKc) {
+    const size_t h = std::min(kKc, fc1.layout.n - h0);
+    LayerColumns(fc1, kernels, call.ffn.gemm_activation, rows.size(), x, 0, h0, h, hidden, kAStride);
+    const Step step = {rows.size(), hidden, h0, h, 0, fc2.layout.n, y, call.plan.ldy};
+    const size_t h_next = h0 + kKc < fc1.layout.n ? h0 + kKc : 0;
+    Gemm(fc2, kernels.gemm_identity, kernels.gemm_identity, step, PanelChunk(fc1, h_next, 0));
+  }
+  CopyOut(call, rows, {0, fc2.layout.n}, y);
+}
+
+void FusedPart(const Call& call, size_t part) {
+  const Plan& plan = call.plan;
+  float* scratch = call.scratch + part * (plan.x_floats + plan.hidden_floats + plan.y_floats);
+  float* hidden = scratch + plan.x_floats;
+  float* y = hidden + plan.hidden_floats;
+  const Range rows = EvenRange(call.tokens, plan.row_parts, part);
+  const size_t blocks = (rows.size() + plan.mc - 1) / plan.mc;
+  for (size_t i = 0; i < blocks; ++i) {
+    const Range block = EvenRange(rows.size(), blocks, i);
+    FusedBlock(call, {rows.begin + block.begin, rows.begin + block.end}, {scratch, plan.mc}, hidden, y);
+  }
+}
+
+// fc1's columns of one part, a panel at a time: for few rows the panel is read once, in memory order.
+void Fc1Part(const Call& call, Range rows, Range columns, const Chunked& x, const Chunked& hidden) {
+  const PackedLayer& fc1 = call.ffn.layers[0];
+  const size_t nr = fc1.layout.nr;
+  for (size_t n0 = columns.begin; n0 < columns.end; n0 += nr) {
+    LayerColumns(fc1, *call.ffn.kernels, call.ffn.gemm_activation, rows.size(), x, rows.begin, n0,
+                 std::min(nr, columns.end - n0), hidden.at(rows.begin, n0), kAStride);
+  }
+}
+
+void Fc2Part(const Call& call, Range rows, Range columns, const Chunked& hidden, float* y) {
+  const PackedLayer& fc2 = call.ffn.layers[1];
+  const Kernels& kernels = *call.ffn.kernels;
+  const size_t nr = fc2.layout.nr;
+  y += rows.begin * call.plan.ldy;
+  for (size_t n0 = columns.begin; n0 < columns.end; n0 += nr) {
+    LayerColumns(fc2, kernels, kernels.gemm_identity, rows.size(), hidden, rows.begin, n0,
+                 std::min(nr, columns.end - n0), y + n0, call.plan.ldy);
+  }
+  CopyOut(call, rows, columns, y);
+}
+
+void RunColumns(const Call& call, int threads) {
+  const Plan& plan = call.plan;
+  const size_t nr = call.ffn.kernels->nr;
+  const Chunked x = {call.scratch, call.tokens};
+  const Chunked hidden = {call.scratch + plan.x_floats, call.tokens};
+  float* const y = hidden.data + plan.hidden_floats;
+  CopyIn(call, {0, call.tokens}, x, 0);
+  const auto rows = [&](size_t part) { return EvenRange(call.tokens, plan.row_parts, part / plan.column_parts); };
+  const auto columns = [&](size_t part, size_t n) {
+    return ColumnRange(n, nr, plan.column_parts, part % plan.column_parts);
+  };
+  ParallelFor(threads, plan.parts(), [&](size_t part) {
+    Fc1Part(call, rows(part), columns(part, call.ffn.shape.hidden), x, hidden);
+  });
+  ParallelFor(threads, plan.parts(), [&](size_t part) {
+    Fc2Part(call, rows(part), columns(part, call.ffn.shape.out), hidden, y);
+  });
+}
+
+Status CheckThreads(int threads) {
+  if (threads >= kCallersArena && threads <= 65536) return Status();
+  return Status(StatusCode::kInvalidArgument,
+                "threads is %d; it must be 1 to 65536, 0 for the default, or kCallersArena", threads);
+}
+
+size_t ThreadCount(int threads) {
+  if (threads == 0) return static_cast<size_t>(DefaultThreads());
+  return static_cast<size_t>(threads == kCallersArena ? CallersArenaThreads() : threads);
+}
+
+Status CheckRows(const char* name, const void* data, size_t stride, size_t columns, size_t tokens) {
+  if (stride < columns) {
+    return Status(StatusCode::kInvalidArgument, "ld%s is %zu; it must be at least %zu, the columns of %s", name,
+                  stride, columns, name);
+  }
+  if (tokens == 0) return Status();
+  if (data == nullptr) return Status(StatusCode::kInvalidArgument, "%s is null", name);
+  if (reinterpret_cast<uintptr_t>(data) % alignof(float) != 0) {
+    return Status(StatusCode::kInvalidArgument, "%s is not aligned to %zu bytes", name, alignof(float));
+  }
+  if (stride > (SIZE_MAX / sizeof(float) - columns) / tokens) {
+    return Status(StatusCode::kInvalidArgument, "%s: %zu rows of stride %zu do not fit in memory", name, tokens,
+                  stride);
+  }
+  return Status();
+}
+
+Status CheckOverlap(const Shape& shape, const float* x, size_t ldx, size_t tokens, const float* y, size_t ldy) {
+  if (tokens == 0 || (x == y && ldx == ldy)) return Status();
+  const uintptr_t x0 = reinterpret_cast<uintptr_t>(x), y0 = reinterpret_cast<uintptr_t>(y);
+  const uintptr_t x1 = x0 + ((tokens - 1) * ldx + shape.dim) * sizeof(float);
+  const uintptr_t y1 = y0 + ((tokens - 1) * ldy + shape.out) * sizeof(float);
+  if (x1 <= y0 || y1 <= x0) return Status();
+  return Status(StatusCode::kInvalidArgument,
+                "x and y overlap; y must be apart from x, or x itself with ldx == ldy");
+}
+
+// The first float of the caller's workspace that is on a cache line.
+float* AlignedStart(void* workspace) {
+  const uintptr_t address = reinterpret_cast<uintptr_t>(workspace);
+  return reinterpret_cast<float*>((address + kCacheLine - 1) / kCacheLine * kCacheLine);
+}
+
+size_t BytesFor(const Plan& plan) { return plan.scratch_floats * sizeof(float) + kCacheLine - 1; }
+
+void RunPlan(const Call& call, int threads) {
+  if (call.plan.fused) {
+    ParallelFor(threads, call.plan.parts(), [&](size_t part) { FusedPart(call, part); });
+  } else {
+    RunColumns(call, threads);
+  }
+}
+
+}  // namespace
+
+Status Run(const PackedFfn& packed, const float* x, size_t ldx, size_t tokens, float* y, size_t ldy,
+           const RunOptions& options) noexcept {
+  if (packed.impl() == nullptr) {
+    return Status(StatusCode::kIncomplete, "this PackedFfn is empty: Pack() weights into it first");
+  }
+  const PackedFfn::Impl& ffn = *packed.impl();
+  const size_t left = ffn.layers[0].rows_left + ffn.layers[1].rows_left;
+  if (left != 0) return Status(StatusCode::kIncomplete, "%zu rows of the weights have not been packed", left);
+  Status status = CheckThreads(options.threads);
+  if (status.ok()) status = CheckRows("x", x, ldx, ffn.shape.dim, tokens);
+  if (status.ok()) status = CheckRows("y", y, ldy, ffn.shape.out, tokens);
+  if (status.ok()) status = CheckOverlap(ffn.shape, x, ldx, tokens, y, ldy);
+  if (!status.ok() || tokens == 0) return status;
+
+  const Tiling tiling = {ffn.kernels->mr, ffn.kernels->nr, ffn.kernels->lanes};
+  const size_t threads = ThreadCount(options.threads);
+  const Plan plan = MakePlan(ffn.shape, tokens, tiling, L2Bytes(), threads);
+  const int pool = options.threads == kCallersArena ? kCallersArena : static_cast<int>(threads);
+  Call call = {ffn, x, ldx, y, ldy, tokens, plan, nullptr};
+  try {
+    if (options.workspace != nullptr) {
+      if (options.workspace_bytes < BytesFor(plan)) {
+        return Status(StatusCode::kInvalidArgument, "workspace_bytes is %zu; this call needs %zu",
+                      options.workspace_bytes, BytesFor(plan));
+      }
+      call.scratch = AlignedStart(options.workspace);
+      RunPlan(call, pool);
+      return Status();
+    }
+    const Scratch scratch(plan.scratch_floats);
+    if (scratch.data() == nullptr) {
+      return Status(StatusCode::kOutOfMemory, "no memory for %zu bytes of scratch",
+                    plan.scratch_floats * sizeof(float));
+    }
+    call.scratch = scratch.data();
+    RunPlan(call, pool);
+  } catch (const std::exception& error) {  // oneTBB could not allocate or start threads
+    return Status(StatusCode::kOutOfMemory, "oneTBB: %s", error.what());
+  }
+  return Status();
+}
+
+size_t WorkspaceBytes(const PackedFfn& packed, size_t tokens, int threads) noexcept {
+  if (packed.impl() == nullptr || !CheckThreads(threads).ok()) return 0;
+  const PackedFfn::Impl& ffn = *packed.impl();
+  const Tiling tiling = {ffn.kernels->mr, ffn.kernels->nr, ffn.kernels->lanes};
+  return BytesFor(MakePlan(ffn.shape, tokens, tiling, L2Bytes(), ThreadCount(threads)));
+}
+
+}  // namespace fusedffn

@@ -1,0 +1,237 @@
+#include "src/packed_ffn.h"
+
+#include <strings.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <new>
+#include <utility>
+
+namespace fusedffn {
+namespace {
+
+// Keeps every byte count and every index far from overflow: 2^40 parameters a layer are 4 TiB.
+constexpr size_t kMaxDimension = size_t{1} << 30;
+constexpr size_t kMaxParameters = size_t{1} << 40;
+
+const char* const kLayerNames[] = {"fc1", "fc2"};
+
+Status Invalid(const char* what) { return Status(StatusCode::kInvalidArgument, "%s", what); }
+
+Status CheckDType(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+    case DType::kBF16:
+    case DType::kF16:
+      return Status();
+  }
+  return Status(StatusCode::kInvalidArgument, "dtype %d is none of kF32, kBF16, kF16", static_cast<int>(dtype));
+}
+
+Status CheckShape(const Shape& shape) {
+  const std::pair<const char*, size_t> sizes[] = {
+      {"dim", shape.dim}, {"hidden", shape.hidden}, {"out", shape.out}};
+  for (const auto& [name, size] : sizes) {
+    if (size < 1 || size > kMaxDimension) {
+      return Status(StatusCode::kInvalidArgument, "shape.%s is %zu; it must be 1 to %zu", name, size,
+                    kMaxDimension);
+    }
+  }
+  if (shape.hidden > kMaxParameters / std::max(shape.dim, shape.out)) {
+    return Status(StatusCode::kInvalidArgument, "a layer of %zu x %zu is too large: at most %zu parameters",
+                  shape.hidden, std::max(shape.dim, shape.out), kMaxParameters);
+  }
+  return Status();
+}
+
+PackedLayer MakeLayer(size_t n, size_t k, const Kernels& kernels) {
+  PackedLayer layer = {};
+  layer.layout = {n, k, kernels.nr, kernels.lanes};
+  layer.row_packed.resize(n);
+  layer.rows_left = n;
+  return layer;
+}
+
+Status CheckLinear(const char* name, const Linear& linear, size_t cols) {
+  if (linear.weight == nullptr) {
+    return Status(StatusCode::kInvalidArgument, "%s.weight is null", name);
+  }
+  if (linear.stride != 0 && linear.stride < cols) {
+    return Status(StatusCode::kInvalidArgument, "%s.stride is %zu; it must be 0 or at least %zu, the columns",
+                  name, linear.stride, cols);
+  }
+  return CheckDType(linear.dtype);
+}
+
+Status PackLinear(Layer layer, const Linear& linear, size_t rows, size_t cols, PackedFfn* ffn) {
+  const size_t stride = linear.stride == 0 ? cols : linear.stride;
+  Status status = ffn->PackRows(layer, 0, rows, linear.weight, linear.dtype, stride);
+  if (status.ok() && linear.bias != nullptr) status = ffn->PackBias(layer, linear.bias, linear.dtype);
+  return status;
+}
+
+// " AVX3 AVX2 ...", those that run here.
+struct SupportedNames {
+  char text[160] = "";
+  SupportedNames() {
+    size_t length = 0;
+    for (size_t i = 0; i < AllKernels().count; ++i) {
+      if (!IsSupported(*AllKernels().kernels[i])) continue;
+      for (const char* c = TargetName(*AllKernels().kernels[i]); *c && length + 2 < sizeof(text); ++c) {
+        if (c == TargetName(*AllKernels().kernels[i])) text[length++] = ' ';
+        text[length++] = *c;
+      }
+    }
+    text[length] = '\0';
+  }
+};
+
+}  // namespace
+
+Status FindKernels(const char* name, const Kernels** kernels) noexcept {
+  const char* reason = "unknown, or not compiled in";
+  for (size_t i = 0; i < AllKernels().count; ++i) {
+    const Kernels& candidate = *AllKernels().kernels[i];
+    const bool wanted = name == nullptr || strcasecmp(name, TargetName(candidate)) == 0;
+    if (wanted && IsSupported(candidate)) {
+      *kernels = &candidate;
+      return Status();
+    }
+    if (wanted) reason = "not supported by this CPU";
+  }
+  return Status(StatusCode::kUnsupportedTarget, "target '%.40s' is %s; these run here:%s", name ? name : "",
+                reason, SupportedNames().text);
+}
+
+PackedFfn::PackedFfn() noexcept = default;
+PackedFfn::PackedFfn(PackedFfn&&) noexcept = default;
+PackedFfn& PackedFfn::operator=(PackedFfn&&) noexcept = default;
+PackedFfn::~PackedFfn() = default;
+void PackedFfn::Deleter::operator()(Impl* impl) const noexcept { delete impl; }
+
+Status PackedFfn::Create(const Shape& shape, Activation activation, const PackOptions& options,
+                         PackedFfn* ffn) noexcept {
+  if (ffn == nullptr) return Invalid("ffn is null");
+  Status status = CheckShape(shape);
+  if (!status.ok()) return status;
+  if (activation != Activation::kQuickGelu) {
+    return Status(StatusCode::kInvalidArgument, "activation %d is not kQuickGelu",
+                  static_cast<int>(activation));
+  }
+  const Kernels* kernels = nullptr;
+  status = FindKernels(options.target, &kernels);
+  if (!status.ok()) return status;
+
+  try {
+    std::unique_ptr<Impl, Deleter> impl(new Impl());
+    impl->kernels = kernels;
+    impl->shape = shape;
+    impl->gemm_activation = kernels->gemm_quick_gelu;
+    impl->layers[0] = MakeLayer(shape.hidden, shape.dim, *kernels);
+    impl->layers[1] = MakeLayer(shape.out, shape.hidden, *kernels);
+    size_t floats = 0;
+    for (const PackedLayer& layer : impl->layers) floats += layer.layout.floats() + layer.layout.padded_n();
+    impl->memory = AlignedFloats::Allocate(floats);
+    if (impl->memory.data() == nullptr) {
+      return Status(StatusCode::kOutOfMemory, "no memory for %zu bytes of packed weights",
+                    floats * sizeof(float));
+    }
+    float* next = impl->memory.data();
+    for (PackedLayer& layer : impl->layers) {
+      layer.weight = next;
+      layer.bias = next + layer.layout.floats();
+      next = layer.bias + layer.layout.padded_n();
+      // Columns that pad the last panel are computed like the others and must be numbers.
+      const size_t last_panel = (layer.layout.n - 1) / kernels->nr * kernels->nr;
+      std::fill(layer.weight + layer.layout.offset(last_panel, 0), layer.bias, 0.0f);
+      std::fill(layer.bias, next, 0.0f);
+    }
+    ffn->impl_ = std::move(impl);
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kOutOfMemory, "no memory for a packed block's bookkeeping");
+  }
+  return Status();
+}
+
+Status PackedFfn::PackRows(Layer which, size_t first_row, size_t rows, const void* weight, DType dtype,
+                           size_t stride) noexcept {
+  if (impl_ == nullptr) return Invalid("this PackedFfn is empty: Create() it first");
+  if (which != Layer::kFc1 && which != Layer::kFc2) return Invalid("layer is neither kFc1 nor kFc2");
+  const Status status = CheckDType(dtype);
+  if (!status.ok()) return status;
+  PackedLayer& layer = impl_->layers[static_cast<size_t>(which)];
+  const char* name = kLayerNames[static_cast<size_t>(which)];
+  const size_t n = layer.layout.n;
+  if (first_row > n || rows > n - first_row) {
+    return Status(StatusCode::kInvalidArgument, "%s has rows 0 to %zu; %zu rows from %zu on are not among them",
+                  name, n - 1, rows, first_row);
+  }
+  if (rows == 0) return Status();
+  if (weight == nullptr) return Status(StatusCode::kInvalidArgument, "%s: weight is null", name);
+  if (stride < layer.layout.k) {
+    return Status(StatusCode::kInvalidArgument, "%s: stride is %zu; it must be at least %zu, the columns", name,
+                  stride, layer.layout.k);
+  }
+  for (size_t row = first_row; row < first_row + rows; ++row) {
+    if (layer.row_packed[row]) {
+      return Status(StatusCode::kInvalidArgument, "%s: row %zu has been packed before", name, row);
+    }
+  }
+  fusedffn::PackRows(layer.layout, first_row, rows, weight, dtype, stride, layer.weight);
+  std::fill_n(layer.row_packed.begin() + static_cast<ptrdiff_t>(first_row), rows, true);
+  layer.rows_left -= rows;
+  return Status();
+}
+
+Status PackedFfn::PackBias(Layer which, const void* bias, DType dtype) noexcept {
+  if (impl_ == nullptr) return Invalid("this PackedFfn is empty: Create() it first");
+  if (which != Layer::kFc1 && which != Layer::kFc2) return Invalid("layer is neither kFc1 nor kFc2");
+  if (bias == nullptr) return Invalid("bias is null");
+  const Status status = CheckDType(dtype);
+  if (!status.ok()) return status;
+  const PackedLayer& layer = impl_->layers[static_cast<size_t>(which)];
+  Widen(bias, dtype, layer.layout.n, layer.bias);
+  return Status();
+}
+
+Shape PackedFfn::shape() const noexcept { return impl_ ? impl_->shape : Shape(); }
+
+const char* PackedFfn::target() const noexcept { return impl_ ? TargetName(*impl_->kernels) : ""; }
+
+size_t PackedFfn::packed_bytes() const noexcept {
+  if (impl_ == nullptr) return 0;
+  size_t bytes = sizeof(Impl) + impl_->memory.count() * sizeof(float);
+  for (const PackedLayer& layer : impl_->layers) bytes += layer.row_packed.capacity() / 8;
+  return bytes;
+}
+
+Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) noexcept {
+  if (ffn == nullptr) return Invalid("ffn is null");
+  const Shape& shape = weights.shape;
+  PackedFfn packed;
+  Status status = PackedFfn::Create(shape, weights.activation, options, &packed);
+  if (status.ok()) status = CheckLinear("fc1", weights.fc1, shape.dim);
+  if (status.ok()) status = CheckLinear("fc2", weights.fc2, shape.hidden);
+  if (status.ok()) status = PackLinear(Layer::kFc1, weights.fc1, shape.hidden, shape.dim, &packed);
+  if (status.ok()) status = PackLinear(Layer::kFc2, weights.fc2, shape.out, shape.hidden, &packed);
+  if (status.ok()) *ffn = std::move(packed);
+  return status;
+}
+
+const Target* Targets(size_t* count) noexcept {
+  struct List {
+    size_t count = AllKernels().count;
+    Target targets[kMaxTargets];
+    List() {
+      for (size_t i = 0; i < count; ++i) {
+        const Kernels& kernels = *AllKernels().kernels[i];
+        targets[i] = {TargetName(kernels), IsSupported(kernels), kernels.mr, kernels.nr};
+      }
+    }
+  };
+  static const List list;
+  if (count != nullptr) *count = list.count;
+  return list.targets;
+}
+
+}  // namespace fusedffn

@@ -1,0 +1,36 @@
+// Compiled once. What a PackedFfn holds.
+#ifndef FUSEDFFN_SRC_PACKED_FFN_H_
+#define FUSEDFFN_SRC_PACKED_FFN_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "kernels/kernels.h"
+#include "src/pack.h"
+#include "src/workspace.h"
+
+namespace fusedffn {
+
+struct PackedLayer {
+  PackedLayout layout;
+  float* weight;  // layout.floats()
+  float* bias;    // layout.padded_n()
+  std::vector<bool> row_packed;
+  size_t rows_left;
+};
+
+struct PackedFfn::Impl {
+  const Kernels* kernels;  // those that the weights are packed for, and the only ones that may read them
+  Shape shape;
+  GemmBlockFn gemm_activation;  // fc1's last chunk of k
+  PackedLayer layers[2];        // by Layer
+  AlignedFloats memory;         // of both
+};
+
+// The supported target of that name in any case, or the best one for null.
+Status FindKernels(const char* name, const Kernels** kernels) noexcept;
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_SRC_PACKED_FFN_H_

@@ -1,0 +1,30 @@
+// Compiled once. The only door to threads.
+#ifndef FUSEDFFN_SRC_PARALLEL_H_
+#define FUSEDFFN_SRC_PARALLEL_H_
+
+#include <cstddef>
+
+namespace fusedffn {
+
+// A plain function pointer with its argument, so that oneTBB stays out of this header.
+struct Body {
+  void (*call)(const void* context, size_t index);
+  const void* context;
+};
+
+// body(i) for every i in [0, count), in any order, on up to `threads` threads, of which the caller is one.
+// With kCallersArena, in the arena that the calling thread is in. One fork-join; count == 1 is a call.
+void ParallelFor(int threads, size_t count, const Body& body);
+
+template <class F>
+void ParallelFor(int threads, size_t count, const F& f) {
+  ParallelFor(threads, count,
+              Body{[](const void* context, size_t index) { (*static_cast<const F*>(context))(index); }, &f});
+}
+
+// Threads of the arena that the calling thread is in.
+int CallersArenaThreads();
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_SRC_PARALLEL_H_

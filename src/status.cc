@@ -1,0 +1,15 @@
+#include <cstdarg>
+#include <cstdio>
+
+#include "fusedffn/fusedffn.h"
+
+namespace fusedffn {
+
+Status::Status(StatusCode code, const char* format, ...) noexcept : code_(code) {
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(message_, sizeof(message_), format, arguments);
+  va_end(arguments);
+}
+
+}  // namespace fusedffn

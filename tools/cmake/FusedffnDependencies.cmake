@@ -1,0 +1,94 @@
+# Finds what the enabled parts need: the enclosing project's own target, else an installed package that is
+# new enough, else a pinned release by FetchContent. The library itself needs Highway and oneTBB, no more.
+include(FetchContent)
+
+# Where tools/install_deps.sh puts what the system's package manager does not have.
+set(FUSEDFFN_DEPS_PREFIX ${PROJECT_SOURCE_DIR}/build/deps/usr)
+if(EXISTS ${FUSEDFFN_DEPS_PREFIX})
+  list(APPEND CMAKE_PREFIX_PATH ${FUSEDFFN_DEPS_PREFIX})
+endif()
+
+# fusedffn_dependency(package version target repository tag [INSTALLED_WITH_US])
+# INSTALLED_WITH_US: a program that links the installed library needs it, so if it is fetched, its own
+# install rules run with ours. Everything else that is fetched stays out of `cmake --install`.
+function(fusedffn_dependency package version target repository tag)
+  if(TARGET ${target})
+    message(STATUS "fusedffn: ${target} from the enclosing project")
+    return()
+  endif()
+  find_package(${package} ${version} QUIET)
+  if(TARGET ${target})
+    message(STATUS "fusedffn: ${package} ${${package}_VERSION} from ${${package}_DIR}")
+    # A project that add_subdirectory()s this one links these through the static library, and looks their
+    # names up in its own folder. All of the package's, because config files reject a part of them.
+    get_directory_property(imported IMPORTED_TARGETS)
+    set_target_properties(${imported} PROPERTIES IMPORTED_GLOBAL TRUE)
+    return()
+  endif()
+  message(STATUS "fusedffn: no ${package} >= ${version} installed: fetching ${repository} ${tag}")
+  # A folder that does not exist: MakeAvailable() then downloads only, and the folder is added below, since
+  # its own EXCLUDE_FROM_ALL needs CMake 3.28.
+  cmake_path(GET repository STEM name)
+  FetchContent_Declare(${name} GIT_REPOSITORY ${repository} GIT_TAG ${tag} GIT_SHALLOW ON
+                       SOURCE_SUBDIR fusedffn-adds-it-below)
+  FetchContent_MakeAvailable(${name})
+  fusedffn_add_fetched(${name} ${ARGN})
+  if(NOT TARGET ${target})
+    string(REGEX REPLACE ".*::" "" plain_name ${target})  # Highway has no alias in its own tree
+    add_library(${target} ALIAS ${plain_name})
+  endif()
+endfunction()
+
+# The fetched sources as a part of this build: their libraries only, and only those that something links.
+function(fusedffn_add_fetched name)
+  string(TOLOWER ${name} lower)
+  # Older sources set their options as CMake before 3.13 and 3.21 did, which would ignore the values here;
+  # CMake 4 refuses the oldest unless told that they are fine.
+  set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
+  set(CMAKE_POLICY_DEFAULT_CMP0126 NEW)
+  set(CMAKE_POLICY_VERSION_MINIMUM 3.5)
+  set(BUILD_TESTING OFF)
+  set(BENCHMARK_ENABLE_TESTING OFF)
+  set(BENCHMARK_ENABLE_WERROR OFF)
+  set(HWY_ENABLE_CONTRIB OFF)
+  set(HWY_ENABLE_EXAMPLES OFF)
+  set(HWY_ENABLE_TESTS OFF)
+  set(TBBMALLOC_BUILD OFF)
+  set(TBB_STRICT OFF)
+  set(TBB_TEST OFF)
+  # Everything static, except oneTBB: two schedulers in one process would fight over its cores.
+  set(BUILD_SHARED_LIBS OFF)
+  if(name STREQUAL "oneTBB")
+    set(BUILD_SHARED_LIBS ON)
+  endif()
+  set(options EXCLUDE_FROM_ALL)
+  if(FUSEDFFN_INSTALL AND "INSTALLED_WITH_US" IN_LIST ARGN)
+    set(options "")
+  endif()
+  if(CMAKE_VERSION VERSION_GREATER_EQUAL 3.25)
+    list(APPEND options SYSTEM)  # our warnings are not for their headers
+  endif()
+  add_subdirectory(${${lower}_SOURCE_DIR} ${${lower}_BINARY_DIR} ${options})
+endfunction()
+
+set(highway_role INSTALLED_WITH_US)
+if(BUILD_SHARED_LIBS)
+  set(highway_role)  # a static Highway becomes a part of libfusedffn.so
+endif()
+fusedffn_dependency(hwy 1.2 hwy::hwy https://github.com/google/highway.git 1.2.0 ${highway_role})
+fusedffn_dependency(TBB 2021 TBB::tbb https://github.com/uxlfoundation/oneTBB.git v2022.1.0
+                    INSTALLED_WITH_US)
+if(FUSEDFFN_BUILD_TOOLS OR FUSEDFFN_BUILD_TESTS)
+  fusedffn_dependency(CLI11 2.1 CLI11::CLI11 https://github.com/CLIUtils/CLI11.git v2.5.0)
+  fusedffn_dependency(fmt 8.1 fmt::fmt https://github.com/fmtlib/fmt.git 11.2.0)
+endif()
+if(FUSEDFFN_BUILD_TOOLS OR FUSEDFFN_BUILD_TESTS OR FUSEDFFN_BUILD_BENCH)
+  fusedffn_dependency(nlohmann_json 3.10 nlohmann_json::nlohmann_json https://github.com/nlohmann/json.git
+                      v3.11.3)
+endif()
+if(FUSEDFFN_BUILD_TESTS)
+  fusedffn_dependency(GTest 1.11 GTest::gtest_main https://github.com/google/googletest.git v1.17.0)
+endif()
+if(FUSEDFFN_BUILD_BENCH)
+  fusedffn_dependency(benchmark 1.6 benchmark::benchmark https://github.com/google/benchmark.git v1.9.4)
+endif()
