@@ -1,0 +1,87 @@
+#include "src/io/atomic_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+
+#include "src/io/error.h"
+
+namespace fusedffn::io {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Where the file itself stands: renaming onto a symbolic link would replace the link.
+fs::path Resolved(const std::string& path) {
+  std::error_code error;
+  const fs::path resolved = fs::weakly_canonical(path, error);
+  return error ? fs::path(path) : resolved;
+}
+
+std::string FolderOf(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path().string() : ".";
+}
+
+}  // namespace
+
+void CheckWritable(const std::string& path) {
+  const fs::path resolved = Resolved(path);
+  struct stat status;
+  if (stat(resolved.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    throw Error(path, "exists and is not a regular file, and only those can be replaced");
+  }
+  const std::string folder = FolderOf(resolved);
+  if (access(folder.c_str(), W_OK | X_OK) != 0) {
+    throw Error::FromErrno(path, fmt::format("write to its folder {}", OneLine(folder)));
+  }
+}
+
+AtomicFile::AtomicFile(const std::string& path) : path_(path) {
+  CheckWritable(path);
+  const std::string folder = FolderOf(Resolved(path));
+  // A short name of its own, since `path`'s name may be as long as names can be. Others may be writing too.
+  for (int attempt = 0; fd_ < 0; ++attempt) {
+    temporary_ = fmt::format("{}/.fusedffn-{}-{}.tmp", folder, getpid(), attempt);
+    fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd_ < 0 && errno != EEXIST && errno != EINTR) {
+      throw Error::FromErrno(path_, "create a temporary file beside it");
+    }
+  }
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ >= 0) close(fd_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+void AtomicFile::Write(const void* data, size_t bytes) {
+  constexpr size_t kMostAtOnce = size_t{1} << 30;
+  const char* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = write(fd_, from, std::min(bytes, kMostAtOnce));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw Error::FromErrno(path_, "write");
+    from += written;
+    bytes -= static_cast<size_t>(written);
+  }
+}
+
+void AtomicFile::Commit() {
+  // Some file systems find out that the disk is full only here, or only on close().
+  if (fsync(fd_) != 0) throw Error::FromErrno(path_, "write");
+  const int fd = fd_;
+  fd_ = -1;
+  if (close(fd) != 0) throw Error::FromErrno(path_, "write");
+  if (rename(temporary_.c_str(), Resolved(path_).c_str()) != 0) {
+    throw Error::FromErrno(path_, "rename its temporary file");
+  }
+  temporary_.clear();
+}
+
+}  // namespace fusedffn::io

@@ -1,0 +1,34 @@
+// Compiled once. An output file that is there whole or not at all.
+#ifndef FUSEDFFN_SRC_IO_ATOMIC_FILE_H_
+#define FUSEDFFN_SRC_IO_ATOMIC_FILE_H_
+
+#include <cstddef>
+#include <string>
+
+namespace fusedffn::io {
+
+// Writes to a temporary file in the same folder, which Commit() renames to `path`. Without Commit(), and
+// after any failure, the temporary file is removed and whatever `path` held before is still there.
+// All functions throw Error.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::string& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void Write(const void* data, size_t bytes);
+  void Commit();
+
+ private:
+  std::string path_;
+  std::string temporary_;  // "" once it has become `path_`
+  int fd_ = -1;
+};
+
+// Throws the Error that AtomicFile(path) would meet, so that it comes before the work and not after it.
+void CheckWritable(const std::string& path);
+
+}  // namespace fusedffn::io
+
+#endif  // FUSEDFFN_SRC_IO_ATOMIC_FILE_H_

@@ -1,0 +1,73 @@
+// Compiled once. The safetensors format, read strictly:
+//
+//   8 bytes: N, little-endian | N bytes: JSON header | the tensors' bytes, one after another to the file's
+//   end
+//   {"__metadata__": {text: text}, "NAME": {"dtype": "BF16", "shape": [4096, 1024], "data_offsets": [0,
+//   8388608]}}
+//
+// Refused is every file that readers could understand in two ways: holes, overlaps and bytes after the last
+// tensor, sizes that do not follow from dtype and shape, repeated or unknown keys, products that overflow.
+#ifndef FUSEDFFN_SRC_IO_SAFETENSORS_H_
+#define FUSEDFFN_SRC_IO_SAFETENSORS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "src/io/input_file.h"
+#include "src/io/shape.h"
+
+namespace fusedffn::io {
+
+struct Tensor {
+  std::string name;
+  std::string dtype;            // as the format spells it: "F32", "BF16", "I64", ...
+  Dims shape;                   // [] is a scalar
+  uint64_t begin = 0, end = 0;  // bytes, from the start of the tensors' part of the file
+};
+
+// The element type that the library takes, or nothing if it takes none such.
+std::optional<DType> UsableDType(const Tensor& tensor);
+
+using Metadata = std::map<std::string, std::string>;
+
+class SafetensorsFile {
+ public:
+  // Reads and checks the header, no tensor. Takes memory in proportion to the header, which is at most 100
+  // MB.
+  explicit SafetensorsFile(const std::string& path);
+
+  const std::string& path() const { return file_.path(); }
+  const std::vector<Tensor>& tensors() const { return tensors_; }  // by name
+  const Metadata& metadata() const { return metadata_; }
+  const Tensor* Find(std::string_view name) const;  // null if there is none
+
+  // Bytes [first, first + bytes) of a tensor of this file.
+  void Read(const Tensor& tensor, uint64_t first, size_t bytes, void* to) const;
+
+ private:
+  InputFile file_;
+  std::vector<Tensor> tensors_;
+  Metadata metadata_;
+  uint64_t data_start_ = 0;
+};
+
+struct TensorData {
+  std::string name;
+  std::string dtype;
+  Dims shape;
+  const void* data;
+};
+
+// Writes the whole file or nothing. Tensors stand in the order given.
+void WriteSafetensors(const std::string& path, const std::vector<TensorData>& tensors,
+                      const Metadata& metadata = {});
+
+}  // namespace fusedffn::io
+
+#endif  // FUSEDFFN_SRC_IO_SAFETENSORS_H_

@@ -1,0 +1,64 @@
+#include "tools/fusedffn/arguments.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <strings.h>
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "src/io/array_file.h"
+#include "src/io/error.h"
+
+namespace fusedffn::program {
+
+Check WholeNumber(uint64_t most) {
+  return [most](const std::string& text) -> std::string {
+    uint64_t value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [next, error] = std::from_chars(text.data(), end, value);
+    if (error == std::errc() && next == end && value >= 1 && value <= most) return "";
+    return fmt::format("must be a whole number from 1 to {}, not {}", most, io::Quoted(text));
+  };
+}
+
+Check OneOf(std::initializer_list<const char*> names) {
+  const std::vector<std::string> accepted(names.begin(), names.end());
+  return [accepted](const std::string& text) -> std::string {
+    if (std::find(accepted.begin(), accepted.end(), text) != accepted.end()) return "";
+    return fmt::format("must be {}, not {}", fmt::join(accepted, " or "), io::Quoted(text));
+  };
+}
+
+std::string CheckArrayName(const std::string& path) {
+  if (io::IsArrayFileName(path)) return "";
+  return fmt::format("must end in .npy or .safetensors, not {}", io::Quoted(path));
+}
+
+std::string CheckTarget(const std::string& name) {
+  const char* reason = "is not an instruction set of this build";
+  size_t count = 0;
+  const Target* targets = Targets(&count);
+  for (size_t i = 0; i < count; ++i) {
+    if (strcasecmp(targets[i].name, name.c_str()) != 0) continue;
+    if (targets[i].supported) return "";
+    reason = "is above this machine's hardware";
+  }
+  return fmt::format("{} {}; these run here: {}", io::Quoted(name), reason, SupportedTargets());
+}
+
+std::string SupportedTargets() {
+  std::string names;
+  size_t count = 0;
+  const Target* targets = Targets(&count);
+  for (size_t i = 0; i < count; ++i) {
+    if (!targets[i].supported) continue;
+    if (!names.empty()) names += ' ';
+    names += targets[i].name;
+  }
+  return names;
+}
+
+}  // namespace fusedffn::program

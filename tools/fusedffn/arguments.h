@@ -1,0 +1,30 @@
+// What an option accepts: checks for the parser, each of which returns "" or a message.
+#ifndef FUSEDFFN_TOOLS_FUSEDFFN_ARGUMENTS_H_
+#define FUSEDFFN_TOOLS_FUSEDFFN_ARGUMENTS_H_
+
+#include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+namespace fusedffn::program {
+
+// Found wrong after parsing, but the user's doing all the same.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+using Check = std::function<std::string(const std::string&)>;
+
+Check WholeNumber(uint64_t most);  // from 1
+Check OneOf(std::initializer_list<const char*> names);
+std::string CheckArrayName(const std::string& path);
+std::string CheckTarget(const std::string& name);
+
+// "AVX3 AVX2 SSE4 ...", best first: the targets that run on this machine.
+std::string SupportedTargets();
+
+}  // namespace fusedffn::program
+
+#endif  // FUSEDFFN_TOOLS_FUSEDFFN_ARGUMENTS_H_

@@ -1,0 +1,180 @@
+// fusedffn info: this machine as the library sees it, and what a block costs.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "bench/probe.h"
+#include "fusedffn/fusedffn.h"
+#include "src/cpu_budget.h"
+#include "tools/fusedffn/accounting.h"
+#include "tools/fusedffn/arguments.h"
+#include "tools/fusedffn/commands.h"
+#include "tools/fusedffn/machine.h"
+#include "tools/fusedffn/units.h"
+
+namespace fusedffn::program {
+namespace {
+
+struct Arguments {
+  Workload workload;
+  uint64_t out = 0;  // 0: dim
+  std::string dtype = "bf16";
+};
+
+const Target& BestTarget() {
+  size_t count = 0;
+  const Target* targets = Targets(&count);
+  for (size_t i = 0; i < count; ++i) {
+    if (targets[i].supported) return targets[i];
+  }
+  throw std::runtime_error("this build has no code for this CPU");
+}
+
+// "label  text", the label on the first line only.
+class Section {
+ public:
+  explicit Section(const char* label) : label_(label) {}
+
+  template <class... Values>
+  void Line(fmt::format_string<Values...> format, Values&&... values) {
+    fmt::print("{:<12} {}\n", label_, fmt::format(format, std::forward<Values>(values)...));
+    label_ = "";
+  }
+
+ private:
+  const char* label_;
+};
+
+void PrintTargets() {
+  const Target& best = BestTarget();
+  Section section("targets");
+  size_t count = 0;
+  const Target* targets = Targets(&count);
+  for (size_t i = 0; i < count; ++i) {
+    const Target& target = targets[i];
+    const char* remark = target.supported ? "supported" : "not supported by this CPU and operating system";
+    if (&target == &best) remark = "chosen: the best one compiled in that runs here";
+    section.Line("{:<10} tile {}x{:<4} {}", target.name, target.mr, target.nr, remark);
+  }
+}
+
+void PrintMachine() {
+  Section("CPU").Line("{}", CpuModel());
+  PrintTargets();
+  Section caches("caches");
+  for (const std::string& cache : Caches()) caches.Line("{}", cache);
+  const double quota = CgroupQuotaCpus();
+  Section("threads").Line("{} by default: affinity allows {} of {} CPUs online, cgroup quota {}",
+                          DefaultThreads(), AffinityCpus(), sysconf(_SC_NPROCESSORS_ONLN),
+                          quota > 0 ? fmt::format("{:.2f}", quota) : "none");
+}
+
+void PrintProbes() {
+  Section peak("FMA peak"), bandwidth("reading");
+  const char* target = BestTarget().name;
+  const int threads = DefaultThreads();
+  peak.Line("{:.1f} GFLOP/s on 1 thread, {}", ProbeFmaPeak(target, 1) / 1e9, target);
+  if (threads > 1) peak.Line("{:.1f} GFLOP/s on {} threads", ProbeFmaPeak(target, threads) / 1e9, threads);
+  bandwidth.Line("{:.1f} GB/s from memory on 1 thread", ProbeReadBandwidth(1) / 1e9);
+  if (threads > 1) bandwidth.Line("{:.1f} GB/s on {} threads", ProbeReadBandwidth(threads) / 1e9, threads);
+}
+
+void PrintCounts(const char* name, uint64_t block, uint64_t all, std::string (*scaled)(uint64_t)) {
+  fmt::print("  {:<18}{:>16}  {:>12}{:>20}  {:>12}\n", name, Grouped(block), scaled(block), Grouped(all),
+             scaled(all));
+}
+
+void PrintParameters(const char* name, uint64_t block, uint64_t block_bytes, uint64_t all,
+                     uint64_t all_bytes) {
+  fmt::print("  {:<18}{:>16}  {:>12}{:>20}  {:>12}\n", name, Grouped(block), Bytes(block_bytes), Grouped(all),
+             Bytes(all_bytes));
+}
+
+void PrintBytes(const std::string& name, uint64_t bytes) {
+  fmt::print("  {:<40}{:>16}  {:>12}\n", name, Grouped(bytes), Bytes(bytes));
+}
+
+// What the library itself would hold: asked of a real handle, whose weights are never filled in.
+void PrintAllocations(const Workload& workload, uint64_t tokens) {
+  const int threads = DefaultThreads();
+  PackedFfn ffn;
+  const Status status =
+      PackedFfn::Create({workload.dim, workload.hidden, workload.out}, Activation::kQuickGelu, {}, &ffn);
+  if (!status.ok()) {
+    fmt::print("  not known: {}\n", status.message());
+    return;
+  }
+  PrintBytes("packed weights and biases, fp32, a block", ffn.packed_bytes());
+  PrintBytes(fmt::format("scratch of a call on {} thread{}", threads, threads == 1 ? "" : "s"),
+             WorkspaceBytes(ffn, tokens, threads));
+}
+
+void PrintAccounting(const Arguments& arguments) {
+  const Workload& workload = arguments.workload;
+  const Accounting a = Account(workload);
+  const Counts &block = a.block, &all = a.all_layers;
+  fmt::print("\naccounting of dim {}, hidden {}, out {}, batch {} x seq {} = {} tokens, {}\n\n", workload.dim,
+             workload.hidden, workload.out, workload.batch, workload.seq, a.tokens, arguments.dtype);
+  fmt::print("  {:<18}{:>16}  {:>12}{:>20}\n", "", "a block", "", fmt::format("{} layers", workload.layers));
+  PrintParameters("weights", block.weights, block.weight_bytes, all.weights, all.weight_bytes);
+  PrintParameters("biases", block.biases, block.bias_bytes, all.biases, all.bias_bytes);
+  PrintCounts("fc1 FLOP", block.fc1_flop, all.fc1_flop, Flops);
+  PrintCounts("activation FLOP", block.activation_flop, all.activation_flop, Flops);
+  PrintCounts("fc2 FLOP", block.fc2_flop, all.fc2_flop, Flops);
+  PrintCounts("fc1 + fc2", block.matmul_flop, all.matmul_flop, Flops);
+  fmt::print("\n  activation bytes of an unfused block, {}\n", arguments.dtype);
+  PrintBytes("input", a.input_bytes);
+  PrintBytes("fc1 output", a.hidden_bytes);
+  PrintBytes("output", a.output_bytes);
+  PrintBytes("peak", a.unfused_peak_bytes);
+  fmt::print("\n  bytes that this library allocates, beside the caller's x and y in fp32\n");
+  PrintAllocations(workload, a.tokens);
+  fmt::print("\n  each part cut to two decimals, as often quoted: {}\n", QuotedFigures(a, workload.layers));
+}
+
+void Info(Arguments arguments) {
+  Workload& workload = arguments.workload;
+  workload.out = arguments.out == 0 ? workload.dim : arguments.out;
+  workload.element_bytes = arguments.dtype == "f32" ? 4 : 2;
+  try {
+    Account(workload);
+  } catch (const std::overflow_error& error) {
+    throw UsageError(error.what());  // before anything has been printed
+  }
+  PrintMachine();
+  PrintProbes();
+  PrintAccounting(arguments);
+}
+
+}  // namespace
+
+void AddInfo(CLI::App* app) {
+  CLI::App* command = app->add_subcommand("info", "Show this machine's limits, and what a block costs");
+  command->footer(
+      "Measures the peak of the floating-point units and the speed of reading from\n"
+      "memory, which takes about two seconds. The defaults are one image through\n"
+      "DeepSeek-OCR's CLIP-L tower.\n"
+      "\n"
+      "Example:\n"
+      "  fusedffn info --dim 1024 --hidden 4096 --batch 8 --seq 257 --layers 24\n");
+  const auto arguments = std::make_shared<Arguments>();
+  Workload& workload = arguments->workload;
+  const auto number = [&](const char* name, uint64_t* value, const char* text) {
+    command->add_option(name, *value, text)->type_name("N")->check(WholeNumber(UINT64_MAX));
+  };
+  number("--dim", &workload.dim, "Columns of x, default 1024");
+  number("--hidden", &workload.hidden, "Columns between fc1 and fc2, default 4096");
+  number("--out", &arguments->out, "Columns of y, default dim");
+  number("--batch", &workload.batch, "Sequences, default 1");
+  number("--seq", &workload.seq, "Tokens of each, default 257");
+  number("--layers", &workload.layers, "Blocks, default 24");
+  command->add_option("--dtype", arguments->dtype, "Of weights and activations: f32, bf16 (default) or f16")
+      ->type_name("NAME")
+      ->check(OneOf({"f32", "bf16", "f16"}));
+  command->callback([arguments] { Info(*arguments); });
+}
+
+}  // namespace fusedffn::program

@@ -1,0 +1,171 @@
+// fusedffn run: one block of a checkpoint applied to an array.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/probe.h"
+#include "fusedffn/fusedffn.h"
+#include "src/io/array_file.h"
+#include "src/io/atomic_file.h"
+#include "src/io/checkpoint_blocks.h"
+#include "src/io/error.h"
+#include "tools/fusedffn/arguments.h"
+#include "tools/fusedffn/commands.h"
+
+namespace fusedffn::program {
+namespace {
+
+struct Arguments {
+  std::string weights, layer, input, output;
+  std::string activation = "quick_gelu";
+  std::string isa;  // "": the best
+  int threads = DefaultThreads();
+  size_t repeat = 1;
+};
+
+void RequireOtherFile(const std::string& output, const char* option, const std::string& path) {
+  std::error_code error;  // set if either does not exist, and then they are not the same
+  if (std::filesystem::equivalent(output, path, error)) {
+    throw UsageError(fmt::format("--output {} is the file of {}; it must be another one", output, option));
+  }
+}
+
+// How many rows of `dim` an input holds.
+size_t Tokens(const std::string& path, const io::Array& x, size_t dim) {
+  const size_t rank = x.shape.size();
+  if ((rank != 2 && rank != 3) || x.shape.back() != dim) {
+    throw io::Error(path,
+                    fmt::format("shape {} is not accepted; this block takes [tokens, {}] or [batch, seq, {}]",
+                                io::DimsText(x.shape), dim, dim));
+  }
+  return x.values.size() / dim;
+}
+
+io::Array MakeOutput(const std::string& path, const io::Array& x, size_t tokens, size_t out) {
+  io::Array y;
+  y.shape = x.shape;
+  y.shape.back() = out;
+  if (!io::CheckedMultiply(tokens, out)) {
+    throw io::Error(path, fmt::format("{} tokens of {} are too many for memory", tokens, out));
+  }
+  y.values.resize(tokens * out);
+  return y;
+}
+
+// Milliseconds of each call, in ascending order.
+std::vector<double> TimeRuns(const PackedFfn& ffn, const io::Array& x, size_t tokens,
+                             const Arguments& arguments, io::Array* y) {
+  const auto run = [&] {
+    RunOptions options;
+    options.threads = arguments.threads;
+    const auto start = std::chrono::steady_clock::now();
+    const Status status = fusedffn::Run(ffn, x.values.data(), ffn.shape().dim, tokens, y->values.data(),
+                                        ffn.shape().out, options);
+    if (!status.ok()) throw std::runtime_error(status.message());
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  };
+  if (arguments.repeat > 1) run();  // starts the threads and allocates the scratch memory
+  std::vector<double> times;
+  for (size_t i = 0; i < arguments.repeat; ++i) times.push_back(run());
+  std::sort(times.begin(), times.end());
+  return times;
+}
+
+void PrintSummary(const PackedFfn& ffn, const io::Array& x, size_t tokens, int threads,
+                  const std::vector<double>& times) {
+  const Shape shape = ffn.shape();
+  const double best = times.front();
+  const double median = (times[(times.size() - 1) / 2] + times[times.size() / 2]) / 2;
+  const double flop = 2.0 * static_cast<double>(tokens) * static_cast<double>(shape.hidden) *
+                      static_cast<double>(shape.dim + shape.out);
+  const double flops = flop / best * 1e3;
+  const double peak = ProbeFmaPeak(ffn.target(), threads);
+  fmt::print(
+      "{} -> {} -> {}, {}, {} thread{}, best {:.3f} ms, median {:.3f} ms, {:.1f} GFLOP/s, {:.1f} % of peak\n",
+      io::DimsText(x.shape), shape.hidden, shape.out, ffn.target(), threads, threads == 1 ? "" : "s", best,
+      median, flops / 1e9, 100 * flops / peak);
+}
+
+void Run(const Arguments& arguments) {
+  RequireOtherFile(arguments.output, "--input", arguments.input);
+  RequireOtherFile(arguments.output, "--weights", arguments.weights);
+  io::CheckWritable(arguments.output);
+
+  const io::SafetensorsFile weights(arguments.weights);
+  const io::Block block = io::FindBlock(weights, arguments.layer);
+  const io::Array x = io::ReadArray(arguments.input);
+  const size_t tokens = Tokens(arguments.input, x, block.shape.dim);
+  const PackedFfn ffn = io::LoadBlock(weights, block, Activation::kQuickGelu,
+                                      arguments.isa.empty() ? nullptr : arguments.isa.c_str());
+  io::Array y = MakeOutput(arguments.output, x, tokens, block.shape.out);
+  const std::vector<double> times = TimeRuns(ffn, x, tokens, arguments, &y);
+  io::WriteArray(arguments.output, y);
+  PrintSummary(ffn, x, tokens, arguments.threads, times);
+}
+
+}  // namespace
+
+void AddRun(CLI::App* app) {
+  CLI::App* command = app->add_subcommand("run", "Apply one block of a checkpoint: y = fc2(act(fc1(x)))");
+  command->footer(
+      "X is [tokens, dim] or [batch, seq, dim] in float32; Y has the same shape but\n"
+      "for the last dimension. Both are .npy (little-endian, C order) or .safetensors\n"
+      "(one F32 tensor; Y's is named y). Weights and biases are F32, BF16 or F16; a\n"
+      "missing bias is zero. The bits of Y do not depend on the number of threads.\n"
+      "\n"
+      "Prints one line: shape, instruction set, threads, milliseconds of the best\n"
+      "call and of the median one, GFLOP/s of the best, and how much that is of the\n"
+      "peak of the cores, which is measured right afterwards.\n"
+      "\n"
+      "Examples:\n"
+      "  fusedffn run --weights clip_l.safetensors \\\n"
+      "      --layer model.vision_model.transformer.layers.0.mlp \\\n"
+      "      --input x.npy --output y.npy\n"
+      "  fusedffn run ... --threads 1 --isa avx2 --repeat 100\n");
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("--weights", arguments->weights, "Checkpoint, a .safetensors file")
+      ->required()
+      ->type_name("FILE");
+  command
+      ->add_option("--layer", arguments->layer,
+                   "The block's prefix, before .fc1.weight; 'fusedffn inspect FILE' lists them")
+      ->required()
+      ->type_name("PREFIX");
+  command->add_option("--input", arguments->input, "X, a .npy or .safetensors file")
+      ->required()
+      ->type_name("FILE")
+      ->check(CheckArrayName);
+  command
+      ->add_option("--output", arguments->output,
+                   "Y, likewise; replaced if it exists, once it has been written whole")
+      ->required()
+      ->type_name("FILE")
+      ->check(CheckArrayName);
+  command->add_option("--activation", arguments->activation, "quick_gelu: x * sigmoid(1.702 x); the default")
+      ->type_name("NAME")
+      ->check(OneOf({"quick_gelu"}));
+  command
+      ->add_option("--threads", arguments->threads,
+                   fmt::format("1 or more; default {}, the CPUs that this process may use", DefaultThreads()))
+      ->type_name("N")
+      ->check(WholeNumber(4096));
+  command
+      ->add_option(
+          "--isa", arguments->isa,
+          fmt::format("Instruction set, in any case; default the best.\nHere: {}", SupportedTargets()))
+      ->type_name("NAME")
+      ->check(CheckTarget);
+  command
+      ->add_option("--repeat", arguments->repeat,
+                   "Timed calls, default 1. With 2 or more, an untimed one comes first")
+      ->type_name("N")
+      ->check(WholeNumber(1000000));
+  command->callback([arguments] { Run(*arguments); });
+}
+
+}  // namespace fusedffn::program
