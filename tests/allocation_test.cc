@@ -1,0 +1,264 @@
+// Memory: a run allocates nothing once it has run in its size, and a failed allocation anywhere is an error
+// that loses nothing. Every allocation of the process goes through the functions at the end of this file.
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "tests/compare.h"
+#include "tests/guarded_buffer.h"
+#include "tests/targets.h"
+#include "tests/test_block.h"
+
+namespace fusedffn {
+namespace {
+
+// Of all threads.
+std::atomic<long> allocations{0}, live{0};
+// Of this thread: how many more allocations succeed; -1 for all of them.
+thread_local long allowed = -1;
+
+bool Refuse() {
+  if (allowed == 0) return true;
+  if (allowed > 0) --allowed;
+  return false;
+}
+
+void* Count(void* memory) {
+  if (memory != nullptr) {
+    ++allocations;
+    ++live;
+  }
+  return memory;
+}
+
+// Allocations that `call` makes, on any thread.
+template <class Call>
+long AllocationsOf(const Call& call) {
+  const long before = allocations;
+  call();
+  return allocations - before;
+}
+
+class AllocationTest : public TargetTest {
+ protected:
+  static constexpr Shape kShape = {96, 500, 64};
+  static constexpr size_t kMaxTokens = 300;
+
+  AllocationTest() : block_(RandomBlock(kShape, &random_)), x_(RandomTokens(kShape, kMaxTokens, &random_)) {}
+
+  Status RunInto(const PackedFfn& ffn, size_t tokens, const RunOptions& options) {
+    return fusedffn::Run(ffn, x_.data(), kShape.dim, tokens, y_.data(), kShape.out, options);
+  }
+
+  Random random_{1};
+  TestBlock block_;
+  std::vector<float> x_;
+  std::vector<float> y_ = std::vector<float>(kMaxTokens * kShape.out, FloatOf(kPoisonBits));
+};
+
+// The counting itself.
+TEST(AllocationCountTest, SeesEveryKind) {
+  std::vector<void*> memory(6);
+  const long live_before = live;
+  const long count = AllocationsOf([&] {
+    memory[0] = std::malloc(1);
+    memory[1] = std::calloc(1, 1);
+    memory[2] = std::realloc(nullptr, 1);
+    memory[3] = std::aligned_alloc(64, 64);
+    EXPECT_EQ(posix_memalign(&memory[4], 64, 64), 0);
+    memory[5] = ::operator new(1);
+  });
+  EXPECT_EQ(count, 6);
+  EXPECT_EQ(live - live_before, 6);
+  for (size_t i = 0; i < 5; ++i) std::free(memory[i]);
+  ::operator delete(memory[5]);
+  EXPECT_EQ(live, live_before);
+  allowed = 1;
+  void* const first = std::malloc(1);
+  void* const second = std::malloc(1);
+  allowed = -1;
+  EXPECT_NE(first, nullptr);
+  EXPECT_EQ(second, nullptr);
+  std::free(first);
+}
+
+TEST_P(AllocationTest, OneThreadAllocatesAtTheFirstCallOnly) {
+  const PackedFfn ffn = PackFor(GetParam(), block_.weights());
+  ASSERT_TRUE(RunInto(ffn, kMaxTokens, {1}).ok());
+  for (size_t tokens = 1; tokens <= kMaxTokens; ++tokens) {
+    const long count = AllocationsOf([&] { EXPECT_TRUE(RunInto(ffn, tokens, {1}).ok()); });
+    ASSERT_EQ(count, 0) << tokens << " tokens after " << kMaxTokens;
+  }
+}
+
+TEST_P(AllocationTest, OneHandleAfterAnotherSharesScratch) {
+  const PackedFfn first = PackFor(GetParam(), block_.weights()),
+                  second = PackFor(GetParam(), block_.weights());
+  ASSERT_TRUE(RunInto(first, kMaxTokens, {1}).ok());
+  const long count = AllocationsOf([&] { EXPECT_TRUE(RunInto(second, kMaxTokens, {1}).ok()); });
+  EXPECT_EQ(count, 0);
+}
+
+TEST_P(AllocationTest, CallersWorkspaceNeedsNoAllocationAtAll) {
+  const PackedFfn ffn = PackFor(GetParam(), block_.weights());
+  for (const size_t tokens : {1u, 20u, 300u}) {
+    std::vector<char> workspace(WorkspaceBytes(ffn, tokens, 1));
+    const RunOptions options = {1, workspace.data(), workspace.size()};
+    const long count = AllocationsOf([&] { EXPECT_TRUE(RunInto(ffn, tokens, options).ok()); });
+    EXPECT_EQ(count, 0) << tokens << " tokens, at the first call";
+  }
+}
+
+// oneTBB may allocate for its tasks now and then (its own allocator, where installed, maps pages that are not
+// seen here). So not none by promise, but few.
+TEST_P(AllocationTest, MoreThreadsAllocateHardly) {
+  constexpr int kCalls = 300;
+  const PackedFfn ffn = PackFor(GetParam(), block_.weights());
+  for (const size_t tokens : {20u, 300u}) {
+    const auto run = [&] {
+      for (int call = 0; call < kCalls; ++call) EXPECT_TRUE(RunInto(ffn, tokens, {2}).ok());
+    };
+    run();
+    const long count = AllocationsOf(run);
+    RecordProperty("allocations_in_300_calls_of_" + std::to_string(tokens), std::to_string(count));
+    std::printf("%s: %ld allocations in %d calls of %zu tokens on 2 threads\n", GetParam().c_str(), count,
+                kCalls, tokens);
+    EXPECT_LT(count, kCalls / 10);
+  }
+}
+
+// Calls with the n-th allocation of this thread failing, for n from the first until none fails any more.
+template <class Call>
+void FailEachAllocation(const Call& call) {
+  for (long n = 0; n < 1000; ++n) {
+    allowed = n;
+    const Status status = call();
+    const bool failed = allowed == 0;
+    allowed = -1;
+    if (status.ok()) {
+      ASSERT_GT(n, 0) << "it was to allocate something";
+      return;
+    }
+    ASSERT_TRUE(failed) << status.message();
+    ASSERT_EQ(status.code(), StatusCode::kOutOfMemory) << "allocation " << n << ": " << status.message();
+    ASSERT_STRNE(status.message(), "") << "allocation " << n;
+  }
+  FAIL() << "still failing";
+}
+
+// The first time may leave something for later calls to use, no other.
+template <class Call>
+void ExpectNoLeak(const Call& call) {
+  call();
+  const long live_before = live;
+  for (int i = 0; i < 3; ++i) call();
+  EXPECT_LE(live, live_before);
+}
+
+TEST_P(AllocationTest, CreateReportsEveryFailure) {
+  ExpectNoLeak([&] {
+    PackedFfn ffn = PackFor(GetParam(), block_.weights());
+    FailEachAllocation([&] {
+      const Status status = PackedFfn::Create({8, 9, 10}, Activation::kQuickGelu, {GetParam().c_str()}, &ffn);
+      EXPECT_EQ(ffn.shape().dim, status.ok() ? 8 : kShape.dim);
+      return status;
+    });
+  });
+}
+
+TEST_P(AllocationTest, PackReportsEveryFailure) {
+  ExpectNoLeak([&] {
+    PackedFfn ffn;
+    FailEachAllocation([&] { return Pack(block_.weights(), {GetParam().c_str()}, &ffn); });
+    EXPECT_TRUE(RunInto(ffn, 3, {1}).ok());
+  });
+}
+
+TEST_P(AllocationTest, RunReportsEveryFailure) {
+  static size_t out = 100000;  // grows, so that no scratch of an earlier call is large enough
+  constexpr size_t kTokens = 12;
+  for (const int threads : {1, 2, 3}) {
+    SCOPED_TRACE(testing::Message() << threads << " threads");
+    ExpectNoLeak([&] {
+      const Shape shape = {8, 9, out += 100};
+      const PackedFfn ffn = PackFor(GetParam(), RandomBlock(shape, &random_).weights());
+      std::vector<float> y(kTokens * shape.out, FloatOf(kPoisonBits));
+      FailEachAllocation([&] {
+        const Status status =
+            fusedffn::Run(ffn, x_.data(), shape.dim, kTokens, y.data(), shape.out, {threads});
+        const auto touched = [](float value) { return BitsOf(value) != kPoisonBits; };
+        EXPECT_EQ(status.ok(), std::any_of(y.begin(), y.end(), touched));
+        return status;
+      });
+    });
+  }
+}
+
+// What does not allocate cannot fail.
+TEST_P(AllocationTest, PackingRowsAllocatesNothing) {
+  PackedFfn ffn;
+  ASSERT_TRUE(PackedFfn::Create(kShape, Activation::kQuickGelu, {GetParam().c_str()}, &ffn).ok());
+  const long count = AllocationsOf([&] {
+    EXPECT_TRUE(ffn.PackRows(Layer::kFc1, 0, 500, block_.w1.data(), DType::kF32, 96).ok());
+    EXPECT_TRUE(ffn.PackRows(Layer::kFc2, 0, 64, block_.w2.data(), DType::kF32, 500).ok());
+    EXPECT_TRUE(ffn.PackBias(Layer::kFc1, block_.b1.data(), DType::kF32).ok());
+  });
+  EXPECT_EQ(count, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, AllocationTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
+
+}  // namespace
+}  // namespace fusedffn
+
+// In place of the C library's, for the whole process. operator new calls malloc().
+extern "C" {
+
+void* __libc_malloc(size_t bytes);
+void* __libc_calloc(size_t count, size_t bytes);
+void* __libc_realloc(void* memory, size_t bytes);
+void* __libc_memalign(size_t alignment, size_t bytes);
+void __libc_free(void* memory);
+
+void* malloc(size_t bytes) noexcept {
+  return fusedffn::Refuse() ? nullptr : fusedffn::Count(__libc_malloc(bytes));
+}
+
+void* calloc(size_t count, size_t bytes) noexcept {
+  return fusedffn::Refuse() ? nullptr : fusedffn::Count(__libc_calloc(count, bytes));
+}
+
+void* realloc(void* memory, size_t bytes) noexcept {
+  if (fusedffn::Refuse()) return nullptr;
+  void* const moved = __libc_realloc(memory, bytes);
+  if (moved != nullptr) ++fusedffn::allocations;
+  if (moved != nullptr && memory == nullptr) ++fusedffn::live;
+  return moved;
+}
+
+void* memalign(size_t alignment, size_t bytes) noexcept {
+  return fusedffn::Refuse() ? nullptr : fusedffn::Count(__libc_memalign(alignment, bytes));
+}
+
+void* aligned_alloc(size_t alignment, size_t bytes) noexcept { return memalign(alignment, bytes); }
+
+int posix_memalign(void** memory, size_t alignment, size_t bytes) noexcept {
+  void* const allocated = memalign(alignment, bytes);
+  if (allocated == nullptr) return ENOMEM;
+  *memory = allocated;
+  return 0;
+}
+
+void free(void* memory) noexcept {
+  if (memory != nullptr) --fusedffn::live;
+  __libc_free(memory);
+}
+}

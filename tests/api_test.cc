@@ -1,0 +1,464 @@
+// The public header: every wrong argument has its error and touches nothing; what it says of handles,
+// targets and threads holds.
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <climits>
+#include <cstdint>
+#include <cstring>
+#include <ostream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "tests/compare.h"
+#include "tests/guarded_buffer.h"
+#include "tests/targets.h"
+#include "tests/test_block.h"
+
+namespace fusedffn {
+namespace {
+
+constexpr Shape kShape = {5, 7, 3};
+constexpr size_t kTokens = 4;
+
+// Valid arguments for every function. Each bad case changes one of them.
+struct Arguments {
+  Random random{1};
+  TestBlock block = RandomBlock(kShape, &random);
+  std::vector<float> x = RandomTokens(kShape, kTokens, &random);
+  std::vector<float> y = std::vector<float>(kTokens * kShape.out, FloatOf(kPoisonBits));
+  std::vector<unsigned char> workspace;
+  Weights weights = block.weights();
+  PackOptions options;
+  PackedFfn packed;    // complete
+  PackedFfn half;      // rows 0 to 2 of fc1 are packed, no others
+  PackedFfn only_fc1;  // all of fc1, none of fc2
+  PackedFfn empty;
+
+  Arguments() {
+    EXPECT_TRUE(Pack(weights, options, &packed).ok());
+    EXPECT_TRUE(Create(kShape, &half).ok());
+    EXPECT_TRUE(half.PackRows(Layer::kFc1, 0, 3, block.w1.data(), DType::kF32, 5).ok());
+    EXPECT_TRUE(Create(kShape, &only_fc1).ok());
+    EXPECT_TRUE(only_fc1.PackRows(Layer::kFc1, 0, 7, block.w1.data(), DType::kF32, 5).ok());
+    workspace.assign(WorkspaceBytes(packed, kTokens, 1), 0xA5);
+  }
+
+  Status Create(const Shape& shape, PackedFfn* ffn) const {
+    return PackedFfn::Create(shape, Activation::kQuickGelu, options, ffn);
+  }
+  Status CreateShape(const Shape& shape) { return Create(shape, &packed); }
+  Status CreateTarget(const char* target) {
+    options.target = target;
+    return Create(kShape, &packed);
+  }
+  Status PackAll() { return Pack(weights, options, &packed); }
+  Status PackRows(Layer layer, size_t first_row, size_t rows, size_t stride = 7) {
+    return half.PackRows(layer, first_row, rows, block.w1.data(), DType::kF32, stride);
+  }
+  Status RunWith(const PackedFfn& ffn, const RunOptions& run_options = {1}) {
+    return Run(ffn, x.data(), kShape.dim, kTokens, y.data(), kShape.out, run_options);
+  }
+  Status RunRows(const float* in, size_t ldx, size_t tokens, float* out, size_t ldy) {
+    return Run(packed, in, ldx, tokens, out, ldy, {1});
+  }
+};
+
+struct BadCase {
+  const char* name;
+  StatusCode code;
+  const char* message;  // a part of it
+  Status (*call)(Arguments& a);
+};
+
+std::ostream& operator<<(std::ostream& out, const BadCase& c) { return out << c.name; }
+
+constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
+constexpr StatusCode kTarget = StatusCode::kUnsupportedTarget;
+
+const char* MisalignedBytes(const std::vector<float>& floats) {
+  return reinterpret_cast<const char*>(floats.data()) + 1;
+}
+
+const BadCase kBadCases[] = {
+    // Create
+    {"CreateIntoNull", kInvalid, "ffn is null", [](Arguments& a) { return a.Create(kShape, nullptr); }},
+    {"DimZero", kInvalid, "shape.dim is 0",
+     [](Arguments& a) {
+       return a.CreateShape({0, 7, 3});
+     }},
+    {"HiddenZero", kInvalid, "shape.hidden is 0",
+     [](Arguments& a) {
+       return a.CreateShape({5, 0, 3});
+     }},
+    {"OutZero", kInvalid, "shape.out is 0",
+     [](Arguments& a) {
+       return a.CreateShape({5, 7, 0});
+     }},
+    {"DimHuge", kInvalid, "shape.dim is",
+     [](Arguments& a) {
+       return a.CreateShape({SIZE_MAX, 7, 3});
+     }},
+    {"HiddenHuge", kInvalid, "shape.hidden is",
+     [](Arguments& a) {
+       return a.CreateShape({5, SIZE_MAX, 3});
+     }},
+    {"OutHuge", kInvalid, "shape.out is",
+     [](Arguments& a) {
+       return a.CreateShape({5, 7, SIZE_MAX});
+     }},
+    {"ProductWrapsToZero", kInvalid, "shape.",
+     [](Arguments& a) {
+       return a.CreateShape({size_t{1} << 32, size_t{1} << 32, 1});
+     }},
+    {"Fc1TooLarge", kInvalid, "too large",
+     [](Arguments& a) {
+       return a.CreateShape({size_t{1} << 30, size_t{1} << 30, 1});
+     }},
+    {"Fc2TooLarge", kInvalid, "too large",
+     [](Arguments& a) {
+       return a.CreateShape({1, size_t{1} << 30, size_t{1} << 30});
+     }},
+    {"UnknownActivation", kInvalid, "activation 9",
+     [](Arguments& a) { return PackedFfn::Create(kShape, static_cast<Activation>(9), {}, &a.packed); }},
+    {"UnknownTarget", kTarget, "'AVX9' is unknown", [](Arguments& a) { return a.CreateTarget("AVX9"); }},
+    {"EmptyTarget", kTarget, "'' is unknown", [](Arguments& a) { return a.CreateTarget(""); }},
+    {"TargetWithSpace", kTarget, "run here: ", [](Arguments& a) { return a.CreateTarget("AVX2 "); }},
+    {"LongTarget", kTarget,
+     "run here: ", [](Arguments& a) { return a.CreateTarget(std::string(5000, 'A').c_str()); }},
+
+    // Pack
+    {"PackIntoNull", kInvalid, "ffn is null",
+     [](Arguments& a) { return Pack(a.weights, a.options, nullptr); }},
+    {"PackShapeZero", kInvalid, "shape.out is 0",
+     [](Arguments& a) { return a.weights.shape.out = 0, a.PackAll(); }},
+    {"PackTarget", kTarget, "'X' is unknown",
+     [](Arguments& a) { return a.options.target = "X", a.PackAll(); }},
+    {"PackActivation", kInvalid, "activation -1",
+     [](Arguments& a) { return a.weights.activation = static_cast<Activation>(-1), a.PackAll(); }},
+    {"Fc1WeightNull", kInvalid, "fc1.weight is null",
+     [](Arguments& a) { return a.weights.fc1.weight = nullptr, a.PackAll(); }},
+    {"Fc2WeightNull", kInvalid, "fc2.weight is null",
+     [](Arguments& a) { return a.weights.fc2.weight = nullptr, a.PackAll(); }},
+    {"Fc1DType", kInvalid, "dtype 3",
+     [](Arguments& a) { return a.weights.fc1.dtype = DType(3), a.PackAll(); }},
+    {"Fc2DType", kInvalid, "dtype -1",
+     [](Arguments& a) { return a.weights.fc2.dtype = DType(-1), a.PackAll(); }},
+    {"Fc1Stride", kInvalid, "fc1.stride is 4",
+     [](Arguments& a) { return a.weights.fc1.stride = 4, a.PackAll(); }},
+    {"Fc2Stride", kInvalid, "fc2.stride is 6",
+     [](Arguments& a) { return a.weights.fc2.stride = 6, a.PackAll(); }},
+    {"Fc1StrideHuge", kInvalid, "stride",
+     [](Arguments& a) { return a.weights.fc1.stride = SIZE_MAX, a.PackAll(); }},
+    {"Fc2StrideWraps", kInvalid, "stride",
+     [](Arguments& a) { return a.weights.fc2.stride = SIZE_MAX / 8 + 1, a.PackAll(); }},
+
+    // PackRows and PackBias
+    {"RowsOfEmpty", kInvalid, "empty",
+     [](Arguments& a) { return a.empty.PackRows(Layer::kFc1, 0, 1, a.block.w1.data(), DType::kF32, 5); }},
+    {"RowsOfNoLayer", kInvalid, "layer", [](Arguments& a) { return a.PackRows(Layer(2), 3, 1); }},
+    {"RowsNull", kInvalid, "weight is null",
+     [](Arguments& a) { return a.half.PackRows(Layer::kFc1, 3, 1, nullptr, DType::kF32, 5); }},
+    {"RowsDType", kInvalid, "dtype 77",
+     [](Arguments& a) { return a.half.PackRows(Layer::kFc1, 3, 1, a.block.w1.data(), DType(77), 5); }},
+    {"RowsStride", kInvalid, "stride is 4", [](Arguments& a) { return a.PackRows(Layer::kFc1, 3, 1, 4); }},
+    {"RowsStrideHuge", kInvalid, "stride",
+     [](Arguments& a) { return a.PackRows(Layer::kFc1, 3, 2, SIZE_MAX / 2); }},
+    {"RowsPastTheEnd", kInvalid, "rows 0 to 6", [](Arguments& a) { return a.PackRows(Layer::kFc1, 3, 5); }},
+    {"RowsOfFc2PastTheEnd", kInvalid, "rows 0 to 2",
+     [](Arguments& a) { return a.PackRows(Layer::kFc2, 3, 1); }},
+    {"RowsStartFar", kInvalid, "not among",
+     [](Arguments& a) { return a.PackRows(Layer::kFc1, SIZE_MAX, 1); }},
+    {"RowsSumWraps", kInvalid, "not among",
+     [](Arguments& a) { return a.PackRows(Layer::kFc1, 3, SIZE_MAX - 1); }},
+    {"RowTwice", kInvalid, "row 2 has been packed",
+     [](Arguments& a) { return a.PackRows(Layer::kFc1, 2, 2); }},
+    {"RowsOfCompleteFfn", kInvalid, "row 0 has been packed",
+     [](Arguments& a) { return a.packed.PackRows(Layer::kFc2, 0, 3, a.block.w2.data(), DType::kF32, 7); }},
+    {"BiasOfEmpty", kInvalid, "empty",
+     [](Arguments& a) { return a.empty.PackBias(Layer::kFc1, a.block.b1.data(), DType::kF32); }},
+    {"BiasOfNoLayer", kInvalid, "layer",
+     [](Arguments& a) { return a.half.PackBias(Layer(-1), a.block.b1.data(), DType::kF32); }},
+    {"BiasNull", kInvalid, "bias is null",
+     [](Arguments& a) { return a.half.PackBias(Layer::kFc1, nullptr, DType::kF32); }},
+    {"BiasDType", kInvalid, "dtype 3",
+     [](Arguments& a) { return a.packed.PackBias(Layer::kFc2, a.block.b2.data(), DType(3)); }},
+
+    // Run
+    {"RunEmpty", StatusCode::kIncomplete, "empty", [](Arguments& a) { return a.RunWith(a.empty); }},
+    {"RunMovedFrom", StatusCode::kIncomplete, "empty",
+     [](Arguments& a) {
+       const PackedFfn elsewhere = std::move(a.half);
+       return a.RunWith(a.half);
+     }},
+    {"RunHalfPacked", StatusCode::kIncomplete, "7 rows", [](Arguments& a) { return a.RunWith(a.half); }},
+    {"RunWithoutFc2", StatusCode::kIncomplete, "3 rows", [](Arguments& a) { return a.RunWith(a.only_fc1); }},
+    {"XNull", kInvalid, "x is null", [](Arguments& a) { return a.RunRows(nullptr, 5, 4, a.y.data(), 3); }},
+    {"YNull", kInvalid, "y is null", [](Arguments& a) { return a.RunRows(a.x.data(), 5, 4, nullptr, 3); }},
+    {"LdxSmall", kInvalid, "ldx is 4",
+     [](Arguments& a) { return a.RunRows(a.x.data(), 4, 4, a.y.data(), 3); }},
+    {"LdxZero", kInvalid, "ldx is 0",
+     [](Arguments& a) { return a.RunRows(a.x.data(), 0, 4, a.y.data(), 3); }},
+    {"LdySmall", kInvalid, "ldy is 2",
+     [](Arguments& a) { return a.RunRows(a.x.data(), 5, 4, a.y.data(), 2); }},
+    {"LdxHuge", kInvalid, "x: 4 rows",
+     [](Arguments& a) { return a.RunRows(a.x.data(), SIZE_MAX, 4, a.y.data(), 3); }},
+    {"LdyHuge", kInvalid, "y: 4 rows",
+     [](Arguments& a) { return a.RunRows(a.x.data(), 5, 4, a.y.data(), SIZE_MAX / 8); }},
+    {"TokensHuge", kInvalid, "do not fit",
+     [](Arguments& a) { return a.RunRows(a.x.data(), 5, SIZE_MAX, a.y.data(), 3); }},
+    {"TokensWrap", kInvalid, "do not fit",
+     [](Arguments& a) { return a.RunRows(a.x.data(), size_t{1} << 32, size_t{1} << 32, a.y.data(), 3); }},
+    {"XMisaligned", kInvalid, "x is not aligned",
+     [](Arguments& a) {
+       const auto* x = reinterpret_cast<const float*>(MisalignedBytes(a.x));
+       return a.RunRows(x, 5, 3, a.y.data(), 3);
+     }},
+    {"YMisaligned", kInvalid, "y is not aligned",
+     [](Arguments& a) {
+       auto* y = reinterpret_cast<float*>(const_cast<char*>(MisalignedBytes(a.y)));
+       return a.RunRows(a.x.data(), 5, 3, y, 3);
+     }},
+    {"YStartsInX", kInvalid, "overlap", [](Arguments& a) { return a.RunRows(a.x.data(), 5, 2, &a.x[9], 3); }},
+    {"XStartsInY", kInvalid, "overlap", [](Arguments& a) { return a.RunRows(&a.x[2], 5, 2, a.x.data(), 3); }},
+    {"SamePlaceOtherStride", kInvalid, "overlap",
+     [](Arguments& a) { return a.RunRows(a.x.data(), 5, 2, a.x.data(), 6); }},
+    {"ThreadsNegative", kInvalid, "threads is -2", [](Arguments& a) { return a.RunWith(a.packed, {-2}); }},
+    {"ThreadsMin", kInvalid, "threads is -", [](Arguments& a) { return a.RunWith(a.packed, {INT_MIN}); }},
+    {"ThreadsMax", kInvalid, "threads is 2147483647",
+     [](Arguments& a) { return a.RunWith(a.packed, {INT_MAX}); }},
+    {"WorkspaceOneByteShort", kInvalid, "workspace_bytes is",
+     [](Arguments& a) {
+       return a.RunWith(a.packed, {1, a.workspace.data(), a.workspace.size() - 1});
+     }},
+    {"WorkspaceOfNoBytes", kInvalid, "workspace_bytes is 0",
+     [](Arguments& a) {
+       return a.RunWith(a.packed, {1, a.workspace.data(), 0});
+     }},
+};
+
+class BadCaseTest : public testing::TestWithParam<BadCase> {};
+
+TEST_P(BadCaseTest, IsRefusedAndTouchesNothing) {
+  Arguments a;
+  const std::vector<float> y_before = RunDense(a.packed, a.x.data(), kTokens);
+  const std::vector<float> x_before = a.x;
+  const std::vector<unsigned char> workspace_before = a.workspace;
+
+  const Status status = GetParam().call(a);
+  EXPECT_FALSE(status.ok());
+  EXPECT_EQ(status.code(), GetParam().code) << status.message();
+  EXPECT_NE(std::strstr(status.message(), GetParam().message), nullptr) << status.message();
+  EXPECT_EQ(std::strchr(status.message(), '\n'), nullptr) << status.message();
+
+  for (const float value : a.y) ASSERT_EQ(BitsOf(value), kPoisonBits) << "y was written";
+  EXPECT_TRUE(SameBits(a.x.data(), 5, x_before.data(), 5, kTokens, 5)) << "x was written";
+  EXPECT_EQ(a.workspace, workspace_before);
+  const std::vector<float> y = RunDense(a.packed, a.x.data(), kTokens);
+  EXPECT_TRUE(SameBits(y.data(), 3, y_before.data(), 3, kTokens, 3)) << "the handle was changed";
+}
+
+INSTANTIATE_TEST_SUITE_P(Api, BadCaseTest, testing::ValuesIn(kBadCases),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+// A refused piece leaves the handle ready for the right one.
+TEST(PackRowsTest, GoesOnAfterAnError) {
+  Arguments a;
+  EXPECT_FALSE(a.PackRows(Layer::kFc1, 2, 2).ok());
+  EXPECT_FALSE(a.PackRows(Layer::kFc1, 3, 5).ok());
+  ASSERT_TRUE(a.half.PackRows(Layer::kFc1, 3, 4, &a.block.w1[3 * 5], DType::kF32, 5).ok());
+  ASSERT_TRUE(a.half.PackRows(Layer::kFc2, 0, 3, a.block.w2.data(), DType::kF32, 7).ok());
+  ASSERT_TRUE(a.half.PackBias(Layer::kFc1, a.block.b1.data(), DType::kF32).ok());
+  ASSERT_TRUE(a.half.PackBias(Layer::kFc2, a.block.b2.data(), DType::kF32).ok());
+  const std::vector<float> y = RunDense(a.half, a.x.data(), kTokens);
+  const std::vector<float> want = RunDense(a.packed, a.x.data(), kTokens);
+  EXPECT_TRUE(SameBits(y.data(), 3, want.data(), 3, kTokens, 3));
+}
+
+class ApiTargetTest : public TargetTest {};
+
+// Every row alone or in pieces of random sizes, in random order, biases in between.
+TEST_P(ApiTargetTest, PackingInPiecesEqualsPackingAtOnce) {
+  const Shape shape = {37, 131, 101};
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Random random(seed);
+    const TestBlock block = RandomBlock(shape, &random);
+    const std::vector<float> x = RandomTokens(shape, 9, &random);
+    const std::vector<float> want = RunDense(PackFor(GetParam(), block.weights()), x.data(), 9);
+
+    struct Piece {
+      Layer layer;
+      size_t first_row, rows;
+    };
+    std::vector<Piece> pieces;
+    for (const auto& [layer, rows] :
+         {std::pair(Layer::kFc1, shape.hidden), std::pair(Layer::kFc2, shape.out)}) {
+      for (size_t row = 0; row < rows;) {
+        const size_t count =
+            std::min(rows - row, static_cast<size_t>(random.Integer(1, 2 * static_cast<int>(seed))));
+        pieces.push_back({layer, row, count});
+        row += count;
+      }
+    }
+    for (size_t i = pieces.size(); i > 1; --i) std::swap(pieces[i - 1], pieces[random.Bits() % i]);
+
+    PackedFfn ffn;
+    ASSERT_TRUE(PackedFfn::Create(shape, Activation::kQuickGelu, {GetParam().c_str()}, &ffn).ok());
+    for (const Piece& piece : pieces) {
+      const bool fc1 = piece.layer == Layer::kFc1;
+      const size_t stride = fc1 ? shape.dim : shape.hidden;
+      const float* weight = (fc1 ? block.w1 : block.w2).data() + piece.first_row * stride;
+      ASSERT_TRUE(ffn.PackRows(piece.layer, piece.first_row, piece.rows, weight, DType::kF32, stride).ok());
+    }
+    ASSERT_TRUE(ffn.PackBias(Layer::kFc2, block.b2.data(), DType::kF32).ok());
+    ASSERT_TRUE(ffn.PackBias(Layer::kFc1, block.b1.data(), DType::kF32).ok());
+    const std::vector<float> y = RunDense(ffn, x.data(), 9);
+    ASSERT_TRUE(SameBits(y.data(), shape.out, want.data(), shape.out, 9, shape.out)) << "seed " << seed;
+  }
+}
+
+TEST_P(ApiTargetTest, NamesAreFoundInAnyCase) {
+  Arguments a;
+  std::string lower = GetParam(), mixed = GetParam();
+  for (char& c : lower) c = static_cast<char>(std::tolower(c));
+  mixed[0] = lower[0];
+  for (const std::string& name : {GetParam(), lower, mixed}) {
+    PackedFfn ffn;
+    const Status status = Pack(a.weights, {name.c_str()}, &ffn);
+    ASSERT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(ffn.target(), GetParam());
+  }
+}
+
+TEST_P(ApiTargetTest, PackedSizeAtClipL) {
+  PackedFfn ffn;
+  ASSERT_TRUE(PackedFfn::Create(kClipL, Activation::kQuickGelu, {GetParam().c_str()}, &ffn).ok());
+  const double fp32_bytes = 4.0 * (2 * 1024 * 4096 + 4096 + 1024);
+  EXPECT_GE(static_cast<double>(ffn.packed_bytes()), fp32_bytes);
+  EXPECT_LE(static_cast<double>(ffn.packed_bytes()), 1.02 * fp32_bytes);
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, ApiTargetTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
+
+TEST(TargetsTest, BestFirstAndDefault) {
+  size_t count = 0;
+  const Target* targets = Targets(&count);
+  ASSERT_GT(count, 0u);
+  const Target* best = std::find_if(targets, targets + count, [](const Target& t) { return t.supported; });
+  ASSERT_NE(best, targets + count) << "no target runs on this machine";
+  for (const char* name : {static_cast<const char*>(nullptr), best->name}) {
+    Arguments a;
+    a.options.target = name;
+    ASSERT_TRUE(a.PackAll().ok());
+    EXPECT_STREQ(a.packed.target(), best->name);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    EXPECT_GT(targets[i].mr, 0u);
+    EXPECT_GT(targets[i].nr, 0u);
+    for (size_t j = 0; j < i; ++j) EXPECT_STRNE(targets[i].name, targets[j].name);
+  }
+}
+
+TEST(TargetsTest, OneThatThisCpuLacksIsRefusedByName) {
+  size_t count = 0;
+  const Target* targets = Targets(&count);
+  for (size_t i = 0; i < count; ++i) {
+    if (targets[i].supported) continue;
+    Arguments a;
+    const Status status = a.CreateTarget(targets[i].name);
+    EXPECT_EQ(status.code(), StatusCode::kUnsupportedTarget);
+    EXPECT_NE(std::strstr(status.message(), "not supported by this CPU"), nullptr) << status.message();
+    for (const std::string& name : SupportedTargets()) {
+      EXPECT_NE(std::strstr(status.message(), (" " + name).c_str()), nullptr) << status.message();
+    }
+  }
+}
+
+TEST(PackedFfnTest, MovesAndIsEmptyAfterwards) {
+  Arguments a;
+  const std::vector<float> want = RunDense(a.packed, a.x.data(), kTokens);
+  PackedFfn moved = std::move(a.packed);
+  EXPECT_EQ(a.packed.shape().dim + a.packed.shape().hidden + a.packed.shape().out, 0u);
+  EXPECT_STREQ(a.packed.target(), "");
+  EXPECT_EQ(a.packed.packed_bytes(), 0u);
+  EXPECT_EQ(WorkspaceBytes(a.packed, 1, 1), 0u);
+  EXPECT_EQ(a.packed.PackBias(Layer::kFc1, a.block.b1.data(), DType::kF32).code(), kInvalid);
+
+  a.half = std::move(moved);  // into one that holds something
+  std::vector<float> y = RunDense(a.half, a.x.data(), kTokens);
+  EXPECT_TRUE(SameBits(y.data(), 3, want.data(), 3, kTokens, 3));
+  ASSERT_TRUE(a.PackAll().ok());  // a moved-from one can be used again
+  y = RunDense(a.packed, a.x.data(), kTokens);
+  EXPECT_TRUE(SameBits(y.data(), 3, want.data(), 3, kTokens, 3));
+}
+
+TEST(PackedFfnTest, KnowsWhatItHolds) {
+  Arguments a;
+  EXPECT_EQ(a.packed.shape().dim, kShape.dim);
+  EXPECT_EQ(a.packed.shape().hidden, kShape.hidden);
+  EXPECT_EQ(a.packed.shape().out, kShape.out);
+  EXPECT_EQ(a.packed.target(), SupportedTargets().front());
+}
+
+TEST(WorkspaceBytesTest, IsZeroForWhatCannotRun) {
+  Arguments a;
+  EXPECT_EQ(WorkspaceBytes(a.empty, 4, 1), 0u);
+  for (const int threads : {-2, INT_MIN, INT_MAX}) EXPECT_EQ(WorkspaceBytes(a.packed, 4, threads), 0u);
+  for (const int threads : {0, 1, 2, 100, kCallersArena}) EXPECT_GT(WorkspaceBytes(a.packed, 4, threads), 0u);
+}
+
+TEST(StatusTest, SuccessHasNoMessage) {
+  const Status status;
+  EXPECT_TRUE(status.ok());
+  EXPECT_EQ(status.code(), StatusCode::kOk);
+  EXPECT_STREQ(status.message(), "");
+}
+
+TEST(StatusTest, FormatsAndCuts) {
+  const Status status(StatusCode::kOutOfMemory, "%d bytes of %s", 42, "scratch");
+  EXPECT_FALSE(status.ok());
+  EXPECT_EQ(status.code(), StatusCode::kOutOfMemory);
+  EXPECT_STREQ(status.message(), "42 bytes of scratch");
+  const std::string many(1000, 'x');
+  const std::string cut = Status(kInvalid, "%s", many.c_str()).message();
+  EXPECT_GT(cut.size(), 100u);
+  EXPECT_EQ(cut, many.substr(0, cut.size()));
+}
+
+// DefaultThreads() in a child process that may use the given CPUs only.
+int DefaultThreadsOn(const cpu_set_t& cpus) {
+  const pid_t child = fork();
+  if (child == 0) _exit(sched_setaffinity(0, sizeof(cpus), &cpus) == 0 ? DefaultThreads() : 255);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(DefaultThreadsTest, FollowsTheAffinityMask) {
+  cpu_set_t all, some;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(all), &all), 0);
+  EXPECT_GE(DefaultThreads(), 1);
+  EXPECT_LE(DefaultThreads(), CPU_COUNT(&all));
+  CPU_ZERO(&some);
+  int previous = 0;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &all)) continue;
+    CPU_SET(cpu, &some);
+    const int threads = DefaultThreadsOn(some);
+    EXPECT_GE(threads, std::max(1, previous));
+    EXPECT_LE(threads, CPU_COUNT(&some));
+    previous = threads;
+    EXPECT_TRUE(threads == 1 || CPU_COUNT(&some) > 1);
+  }
+  EXPECT_EQ(previous, DefaultThreads());
+}
+
+}  // namespace
+}  // namespace fusedffn

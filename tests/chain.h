@@ -1,0 +1,46 @@
+// The arithmetic that the public header promises, one scalar operation at a time: every output is one chain
+// of multiply-adds, bias first, then k in order. Kernels of any tile shape and blocking must give its bits.
+#ifndef FUSEDFFN_TESTS_CHAIN_H_
+#define FUSEDFFN_TESTS_CHAIN_H_
+
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "kernels/kernels.h"
+
+namespace fusedffn {
+
+// y[n] of one layer in fp32 for one row x.
+inline std::vector<float> ChainLinear(bool fma, const Linear& layer, size_t rows, size_t cols,
+                                      const float* x) {
+  const size_t stride = layer.stride == 0 ? cols : layer.stride;
+  std::vector<float> y(rows);
+  for (size_t n = 0; n < rows; ++n) {
+    const float* weight = static_cast<const float*>(layer.weight) + n * stride;
+    float sum = layer.bias == nullptr ? 0.0f : static_cast<const float*>(layer.bias)[n];
+    for (size_t k = 0; k < cols; ++k) sum = fma ? std::fma(x[k], weight[k], sum) : x[k] * weight[k] + sum;
+    y[n] = sum;
+  }
+  return y;
+}
+
+// The whole block, [tokens, out], with the activation of `kernels`.
+inline std::vector<float> ChainFfn(const Kernels& kernels, const Weights& weights, const float* x, size_t ldx,
+                                   size_t tokens) {
+  const Shape& shape = weights.shape;
+  std::vector<float> y;
+  for (size_t t = 0; t < tokens; ++t) {
+    std::vector<float> hidden = ChainLinear(kernels.fma, weights.fc1, shape.hidden, shape.dim, x + t * ldx);
+    kernels.quick_gelu(hidden.data(), hidden.size(), hidden.data());
+    const std::vector<float> row =
+        ChainLinear(kernels.fma, weights.fc2, shape.out, shape.hidden, hidden.data());
+    y.insert(y.end(), row.begin(), row.end());
+  }
+  return y;
+}
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_TESTS_CHAIN_H_

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Builds and runs the consumer against the library in every way that a stranger may use it.
+# usage: tests/consumer/run.sh static|shared WORK_FOLDER, with CMAKE, CXX and CMAKE_GENERATOR in the environment
+set -euo pipefail
+variant=$1
+work=$2
+here=$(cd "$(dirname "$0")" && pwd)
+source=$(cd "$here/../.." && pwd)
+prefix=$work/prefix
+shared=$([ "$variant" = shared ] && echo ON || echo OFF)
+build() {  # build FOLDER SOURCE OPTIONS...
+  "$CMAKE" -S "$2" -B "$work/$1" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS="$shared" "${@:3}"
+  "$CMAKE" --build "$work/$1"
+}
+rm -rf "$work"
+
+echo "== install ($variant)"
+build library "$source" -DFUSEDFFN_BUILD_TOOLS=OFF -DFUSEDFFN_BUILD_TESTS=OFF -DFUSEDFFN_BUILD_BENCH=OFF
+"$CMAKE" --install "$work/library" --prefix "$prefix"
+
+echo "== find_package"
+build find_package "$here" -DCMAKE_PREFIX_PATH="$prefix"
+"$work/find_package/consumer"
+
+echo "== add_subdirectory"
+build add_subdirectory "$here" -DFUSEDFFN_SOURCE_DIR="$source"
+"$work/add_subdirectory/consumer"
+
+if command -v pkg-config > /dev/null; then
+  echo "== pkg-config"
+  deps=$source/build/deps/usr/lib/$("$CXX" -print-multiarch 2> /dev/null || true)
+  export PKG_CONFIG_PATH=$prefix/lib/pkgconfig:$deps/pkgconfig
+  link=$([ "$variant" = static ] && echo --static || true)
+  # Word splitting is how pkg-config's answer becomes arguments.
+  # shellcheck disable=SC2046
+  "$CXX" -std=c++17 "$here/main.cc" -o "$work/consumer" $(pkg-config --cflags --libs $link fusedffn)
+  LD_LIBRARY_PATH=$prefix/lib:$deps "$work/consumer"
+fi
+
+if [ "$variant" = shared ]; then
+  echo "== exported symbols"
+  nm -DC --defined-only "$prefix/lib/libfusedffn.so" | cut -d' ' -f3- > "$work/exported"
+  if ! grep -q '^fusedffn::Run(' "$work/exported" || grep -v '^fusedffn::' "$work/exported" >&2; then
+    echo "libfusedffn.so does not export fusedffn:: and nothing else" >&2
+    exit 1
+  fi
+fi

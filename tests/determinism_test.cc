@@ -1,0 +1,188 @@
+// The same bits every time: for any number of threads, batch, place in the batch, arena, workspace, company
+// of other calls, and on every target with FMA.
+#include <gtest/gtest.h>
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/parallel_for.h>
+#include <oneapi/tbb/task_arena.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/compare.h"
+#include "tests/effort.h"
+#include "tests/targets.h"
+#include "tests/test_block.h"
+
+namespace fusedffn {
+namespace {
+
+// A shape with every kind of tail, and the results of each row alone on one thread.
+class DeterminismTest : public TargetTest {
+ protected:
+  static constexpr size_t kTokens = 257;
+  static constexpr Shape kShape = {203, 901, 150};
+
+  DeterminismTest() {
+    Random random(1);
+    block_ = RandomBlock(kShape, &random);
+    x_ = RandomTokens(kShape, kTokens, &random);
+    ffn_ = PackFor(GetParam(), block_.weights());
+    for (size_t row = 0; row < kTokens; ++row) {
+      const std::vector<float> y = RunDense(ffn_, &x_[row * kShape.dim], 1, {1});
+      want_.insert(want_.end(), y.begin(), y.end());
+    }
+  }
+
+  // Runs rows [first, first + tokens).
+  testing::AssertionResult SameAsAlone(size_t first, size_t tokens, const RunOptions& options) const {
+    const std::vector<float> y = RunDense(ffn_, &x_[first * kShape.dim], tokens, options);
+    return SameBits(y.data(), kShape.out, &want_[first * kShape.out], kShape.out, tokens, kShape.out);
+  }
+
+  TestBlock block_;
+  std::vector<float> x_, want_;
+  PackedFfn ffn_;
+};
+
+TEST_P(DeterminismTest, AnyNumberOfThreads) {
+  for (const size_t tokens : {1u, 2u, 3u, 7u, 16u, 33u, 64u, 100u, 257u}) {
+    for (int threads = 0; threads <= 16; ++threads) {
+      ASSERT_TRUE(SameAsAlone(0, tokens, {threads})) << tokens << " tokens, " << threads << " threads";
+    }
+    ASSERT_TRUE(SameAsAlone(0, tokens, {64})) << tokens << " tokens, 64 threads";
+  }
+}
+
+TEST_P(DeterminismTest, AnyBatchSize) {
+  for (size_t tokens = 1; tokens <= kTokens; ++tokens) {
+    ASSERT_TRUE(SameAsAlone(0, tokens, {static_cast<int>(tokens % 3) + 1})) << tokens << " tokens";
+  }
+}
+
+TEST_P(DeterminismTest, AnyPlaceInTheBatch) {
+  for (const size_t tokens : {64u, 70u, 130u}) {
+    for (size_t first = 0; first <= 64; ++first) {
+      ASSERT_TRUE(SameAsAlone(first, tokens, {2})) << "rows from " << first << " of " << tokens;
+    }
+  }
+}
+
+TEST_P(DeterminismTest, ManyRunsOnABusyMachine) {
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> busy;
+  for (int i = 0; i < 2; ++i) {
+    busy.emplace_back([&stop] {
+      while (!stop.load(std::memory_order_relaxed)) {
+      }
+    });
+  }
+  for (int run = 0; run < FullOrLight(300, 30); ++run) {
+    const size_t tokens = 1 + static_cast<size_t>(run) % 100;
+    EXPECT_TRUE(SameAsAlone(0, tokens, {16})) << "run " << run;
+    if (HasFailure()) break;
+  }
+  stop = true;
+  for (std::thread& thread : busy) thread.join();
+}
+
+TEST_P(DeterminismTest, OwnWorkspaceOrTheCallers) {
+  for (const size_t tokens : {1u, 20u, 257u}) {
+    for (const int threads : {0, 1, 2, 7, kCallersArena}) {
+      const size_t bytes = WorkspaceBytes(ffn_, tokens, threads);
+      ASSERT_GT(bytes, 0u);
+      for (size_t offset = 0; offset < 64; offset += 7) {
+        std::vector<unsigned char> workspace(bytes + offset, 0xFF);
+        ASSERT_TRUE(SameAsAlone(0, tokens, {threads, workspace.data() + offset, bytes}))
+            << tokens << " tokens, " << threads << " threads, workspace at an offset of " << offset;
+      }
+    }
+  }
+}
+
+TEST_P(DeterminismTest, ManyCallersOfOneHandle) {
+  const int threads = FullOrLight(100, 8), calls = FullOrLight(40, 10);
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < threads; ++caller) {
+    callers.emplace_back([&, caller] {
+      Random random(static_cast<uint64_t>(caller));
+      for (int call = 0; call < calls; ++call) {
+        const size_t tokens = static_cast<size_t>(random.Integer(1, 20));
+        const size_t first = static_cast<size_t>(random.Integer(0, 200));
+        const int options[] = {1, 1, 2, kCallersArena};
+        wrong += !SameAsAlone(first, tokens, {options[call % 4]});
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST_P(DeterminismTest, InsideAnArena) {
+  for (const int width : {1, 2, 3, 8}) {
+    tbb::task_arena arena(width);
+    arena.execute([&] {
+      for (const size_t tokens : {1u, 20u, 257u}) {
+        for (const int threads : {kCallersArena, 1, 2}) {
+          ASSERT_TRUE(SameAsAlone(0, tokens, {threads}))
+              << "arena of " << width << ", " << tokens << " tokens, " << threads << " threads";
+        }
+      }
+    });
+  }
+}
+
+TEST_P(DeterminismTest, InsideAParallelLoop) {
+  const tbb::global_control four(tbb::global_control::max_allowed_parallelism, 4);
+  std::atomic<int> wrong = 0;
+  tbb::parallel_for(0, 100, [&](int i) {
+    const int threads[] = {kCallersArena, 1, 2, 3};
+    wrong += !SameAsAlone(static_cast<size_t>(i), 1 + static_cast<size_t>(i), {threads[i % 4]});
+  });
+  EXPECT_EQ(wrong, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, DeterminismTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
+
+// FNV-1a over the bits of y.
+uint64_t HashOf(const std::vector<float>& y) {
+  uint64_t hash = 0xCBF29CE484222325u;
+  for (const float value : y) hash = (hash ^ BitsOf(value)) * 0x100000001B3u;
+  return hash;
+}
+
+// Of y on any machine, from any compiler, on any target with FMA. They change only with the activation's
+// polynomial or with tests/test_block.h.
+struct HashedShape {
+  Shape shape;
+  size_t tokens;
+  uint64_t hash;
+};
+
+constexpr HashedShape kHashes[] = {
+    {{1, 1, 1}, 3, 0x123c8a334ad26b84},
+    {{31, 33, 3}, 20, 0xf13973b06c4bf95b},
+    {{203, 901, 150}, 70, 0x3554f9be9d8e095f},
+    {kClipL, 17, 0x3ddf43b83b3f7025},
+};
+
+TEST(DeterminismAcrossTargetsTest, EveryTargetWithFmaGivesTheRecordedBits) {
+  for (const HashedShape& hashed : kHashes) {
+    Random random(hashed.tokens);
+    const TestBlock block = RandomBlock(hashed.shape, &random);
+    const std::vector<float> x = RandomTokens(hashed.shape, hashed.tokens, &random);
+    for (const std::string& target : SupportedTargets()) {
+      if (!HasFma(target)) continue;
+      const uint64_t hash = HashOf(RunDense(PackFor(target, block.weights()), x.data(), hashed.tokens, {2}));
+      EXPECT_EQ(hash, hashed.hash) << std::hex << "0x" << hash << std::dec << " on " << target
+                                   << " for shape " << hashed.shape;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace fusedffn

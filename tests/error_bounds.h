@@ -1,0 +1,170 @@
+// How far fp32 may be from the oracle, derived from the data. u = 2^-24 is the error of one rounding; the
+// sum of n products and a bias, in any order, is off by at most gamma(n + 1) times the sum of magnitudes.
+#ifndef FUSEDFFN_TESTS_ERROR_BOUNDS_H_
+#define FUSEDFFN_TESTS_ERROR_BOUNDS_H_
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "tests/reference.h"
+
+namespace fusedffn {
+
+inline constexpr double kUnit = 0x1p-24;
+inline constexpr double kMaxRandomRatio = 4;           // G2
+inline constexpr double kMaxRelativeError = 2e-6;      // G3
+inline constexpr double kActivationError = 8 * kUnit;  // 4 ULP, relative
+inline constexpr double kActivationSlope = 1.1;        // the largest |quick_gelu'(h)| is 1.09984
+
+inline double Gamma(size_t n) {
+  const double nu = static_cast<double>(n) * kUnit;
+  return nu / (1 - nu);
+}
+
+// One output of a layer: the sum, and the sums of its terms' magnitudes and squares.
+struct Sums {
+  double value = 0, magnitude = 0, square = 0;
+
+  void Add(double term) {
+    value += term;
+    magnitude += std::fabs(term);
+    square += term * term;
+  }
+};
+
+template <class T>
+std::vector<Sums> LayerSums(const Linear& layer, size_t rows, size_t cols, const T* x) {
+  std::vector<Sums> sums(rows);
+  for (size_t n = 0; n < rows; ++n) {
+    const float* weight = static_cast<const float*>(layer.weight) + n * cols;
+    sums[n].Add(static_cast<const float*>(layer.bias)[n]);
+    for (size_t k = 0; k < cols; ++k) sums[n].Add(static_cast<double>(weight[k]) * static_cast<double>(x[k]));
+  }
+  return sums;
+}
+
+// Bound on one layer for any data, with room for products that underflow.
+inline double AnyDataBound(const Sums& sums, size_t k) {
+  return Gamma(k + 1) * sums.magnitude + static_cast<double>(k + 1) * 0x1p-149;
+}
+
+// a[hidden] = quick_gelu(fc1(x)), as the library computed it.
+inline testing::AssertionResult Fc1WithinBound(const Weights& weights, const float* x, const float* a) {
+  const Shape& shape = weights.shape;
+  const std::vector<Sums> sums = LayerSums(weights.fc1, shape.hidden, shape.dim, x);
+  for (size_t n = 0; n < shape.hidden; ++n) {
+    const double want = ReferenceQuickGelu(sums[n].value);
+    const double bound = kActivationSlope * AnyDataBound(sums[n], shape.dim) +
+                         kActivationError * std::fabs(want) + 4 * 0x1p-149;
+    const double error = std::fabs(a[n] - want);
+    if (error <= bound) continue;
+    return testing::AssertionFailure()
+           << "hidden " << n << " of shape " << shape.dim << "/" << shape.hidden << " is " << a[n]
+           << ", should be " << want << ": error " << error << ", bound " << bound;
+  }
+  return testing::AssertionSuccess();
+}
+
+// y[out] = fc2(a), of the library's own a.
+inline testing::AssertionResult Fc2WithinBound(const Weights& weights, const float* a, const float* y) {
+  const Shape& shape = weights.shape;
+  const std::vector<Sums> sums = LayerSums(weights.fc2, shape.out, shape.hidden, a);
+  for (size_t n = 0; n < shape.out; ++n) {
+    const double error = std::fabs(y[n] - sums[n].value), bound = AnyDataBound(sums[n], shape.hidden);
+    if (error <= bound) continue;
+    return testing::AssertionFailure()
+           << "output " << n << " of shape " << shape.hidden << "/" << shape.out << " is " << y[n]
+           << ", should be " << sums[n].value << ": error " << error << ", bound " << bound;
+  }
+  return testing::AssertionSuccess();
+}
+
+// One row of y: what it should be, and for each element u times the root of the sum of squares of the
+// rounding errors if every one of them is u and their signs are random.
+struct RowBound {
+  std::vector<double> value, deviation;
+};
+
+inline RowBound BoundRow(const Weights& weights, const float* x) {
+  const Shape& shape = weights.shape;
+  std::vector<double> a, variance;  // of the activations
+  for (const Sums& h : LayerSums(weights.fc1, shape.hidden, shape.dim, x)) {
+    const double sigmoid = 1 / (1 + std::exp(-1.702 * h.value));
+    const double slope = sigmoid * (1 + 1.702 * h.value * (1 - sigmoid));
+    a.push_back(ReferenceQuickGelu(h.value));
+    variance.push_back(slope * slope * static_cast<double>(shape.dim + 1) * h.square +
+                       64 * a.back() * a.back());
+  }
+  RowBound row;
+  const std::vector<Sums> sums = LayerSums(weights.fc2, shape.out, shape.hidden, a.data());
+  for (size_t n = 0; n < shape.out; ++n) {
+    const float* weight = static_cast<const float*>(weights.fc2.weight) + n * shape.hidden;
+    double sum = static_cast<double>(shape.hidden + 1) * sums[n].square;
+    for (size_t k = 0; k < shape.hidden; ++k) sum += double{weight[k]} * double{weight[k]} * variance[k];
+    row.value.push_back(sums[n].value);
+    row.deviation.push_back(kUnit * std::sqrt(sum));
+  }
+  return row;
+}
+
+inline std::vector<RowBound> BoundRows(const Weights& weights, const float* x, size_t tokens) {
+  std::vector<RowBound> rows;
+  for (size_t t = 0; t < tokens; ++t) rows.push_back(BoundRow(weights, x + t * weights.shape.dim));
+  return rows;
+}
+
+// The two gates for random data.
+struct ErrorGates {
+  double ratio = 0;     // largest error of an element, in deviations
+  double relative = 0;  // norm of all errors to the norm of y
+  size_t row = 0, column = 0;
+  double got = 0, want = 0;
+
+  testing::AssertionResult Pass() const {
+    if (ratio <= kMaxRandomRatio && relative <= kMaxRelativeError) return testing::AssertionSuccess();
+    return testing::AssertionFailure()
+           << "error of " << ratio << " deviations (at most " << kMaxRandomRatio << ") at row " << row
+           << ", column " << column << ": " << got << " instead of " << want << "; relative error of all "
+           << relative << " (at most " << kMaxRelativeError << ")";
+  }
+
+  void Merge(const ErrorGates& other) {
+    ratio = std::max(ratio, other.ratio);
+    relative = std::max(relative, other.relative);
+  }
+
+  void Report(const std::string& target) const {
+    std::printf("%s: largest error %.2f deviations; relative %.2e\n", target.c_str(), ratio, relative);
+    testing::Test::RecordProperty("largest_deviations", std::to_string(ratio));
+    testing::Test::RecordProperty("relative_error", std::to_string(relative * 1e6) + "e-6");
+  }
+};
+
+// y is [tokens, out] without gaps, for the first `tokens` of the rows.
+inline ErrorGates MeasureErrors(const std::vector<RowBound>& rows, const float* y, size_t tokens) {
+  ErrorGates gates;
+  double error_norm = 0, norm = 0;
+  for (size_t t = 0; t < tokens; ++t) {
+    for (size_t n = 0; n < rows[t].value.size(); ++n, ++y) {
+      const double want = rows[t].value[n], error = std::fabs(*y - want);
+      error_norm += error * error;
+      norm += want * want;
+      const double ratio = error / rows[t].deviation[n];
+      if (ratio <= gates.ratio) continue;  // NaN passes here, and is found by the second gate
+      gates = {ratio, 0, t, n, *y, want};
+    }
+  }
+  gates.relative = std::sqrt(error_norm / norm);
+  return gates;
+}
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_TESTS_ERROR_BOUNDS_H_

@@ -1,0 +1,29 @@
+# The library as strangers use it. Not with a sanitizer: the consumer would have to be built with it, too.
+if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+  string(REPLACE ";" ":" prefix_path "$CACHE{CMAKE_PREFIX_PATH}")
+  foreach(variant static shared)
+    add_test(NAME consumer.${variant}
+             COMMAND ${CMAKE_CURRENT_LIST_DIR}/consumer/run.sh ${variant}
+                     ${PROJECT_BINARY_DIR}/consumer-${variant})
+    set_tests_properties(consumer.${variant} PROPERTIES
+      LABELS consumer TIMEOUT 900
+      ENVIRONMENT "CMAKE=${CMAKE_COMMAND};CXX=${CMAKE_CXX_COMPILER};CMAKE_GENERATOR=${CMAKE_GENERATOR};CMAKE_PREFIX_PATH=${prefix_path}")
+  endforeach()
+endif()
+
+# PyTorch's module as the reference: a small block with odd sizes, and CLIP-L's.
+set(python ${PROJECT_SOURCE_DIR}/build/venv/bin/python)
+if(EXISTS ${python})
+  foreach(size small clip_l)
+    set(options)
+    if(size STREQUAL "small")
+      set(options --dim 67 --hidden 131 --tokens 37 --dtype f32)
+    endif()
+    add_test(NAME torch.${size}
+             COMMAND ${CMAKE_CURRENT_LIST_DIR}/torch_test.sh $<TARGET_FILE:fusedffn_program> ${python}
+                     ${PROJECT_BINARY_DIR}/torch-${size} ${options})
+    set_tests_properties(torch.${size} PROPERTIES LABELS torch TIMEOUT 600 SKIP_RETURN_CODE 77)
+  endforeach()
+else()
+  message(STATUS "fusedffn: no PyTorch comparison: no Python in build/venv (tools/install_deps.sh --torch)")
+endif()

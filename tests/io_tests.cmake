@@ -1,0 +1,11 @@
+# The file side and the program.
+foreach(part accounting array_file atomic_file checkpoint_blocks npy safetensors)
+  fusedffn_test(${part}_test SOURCES ${part}_test.cc LIBRARIES fusedffn_io)
+endforeach()
+target_sources(accounting_test PRIVATE ${PROJECT_SOURCE_DIR}/tools/fusedffn/accounting.cc
+                                       ${PROJECT_SOURCE_DIR}/tools/fusedffn/units.cc)
+target_link_libraries(accounting_test PRIVATE fmt::fmt)
+
+fusedffn_test(program_test SOURCES program_test.cc LIBRARIES fusedffn_io)
+add_dependencies(program_test fusedffn_program)
+target_compile_definitions(program_test PRIVATE FUSEDFFN_PROGRAM="$<TARGET_FILE:fusedffn_program>")

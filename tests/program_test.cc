@@ -1,0 +1,550 @@
+// The program from outside: what it computes, what it prints, and that wrong usage and bad files end in one
+// line, the right exit code, and every file as it was.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "src/io/array_file.h"
+#include "src/io/safetensors.h"
+#include "tests/compare.h"
+#include "tests/reference.h"
+#include "tests/targets.h"
+#include "tests/test_checkpoint.h"
+#include "tests/test_files.h"
+
+namespace fusedffn {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Outcome {
+  int exit_code;  // minus the signal, if one ended it
+  std::string out, err;
+};
+
+// Runs FUSEDFFN_PROGRAM, or another program, to its end.
+Outcome Start(std::vector<std::string> arguments, const char* program = FUSEDFFN_PROGRAM,
+              const char* out_path = nullptr) {
+  const TempFolder logs;
+  const std::string out = out_path ? out_path : logs.Write("out", ""), err = logs.Write("err", "");
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), O_WRONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), O_WRONLY, 0);
+  arguments.insert(arguments.begin(), program);
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  pid_t pid = 0;
+  EXPECT_EQ(posix_spawn(&pid, program, &actions, nullptr, argv.data(), environ), 0) << program;
+  posix_spawn_file_actions_destroy(&actions);
+  int status = 0;
+  EXPECT_EQ(waitpid(pid, &status, 0), pid);
+  const int exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  return {exit_code, out_path ? "" : ReadBytes(out), ReadBytes(err)};
+}
+
+using Options = std::map<std::string, std::string>;
+constexpr const char* kAbsent = "(absent)";
+
+constexpr Shape kShape = {5, 7, 3};
+const char* const kOld = "what the output file held before";
+
+// A folder with a checkpoint, an input, an old output, and much that cannot be used.
+class ProgramTest : public testing::Test {
+ protected:
+  ProgramTest() {
+    block_ = WriteCheckpoint(folder_ / "good.safetensors", "m", kShape, {"BF16", "BF16", "BF16", "BF16"});
+    Random random(2);
+    x_ = {{4, kShape.dim}, RandomTokens(kShape, 4, &random)};
+    io::WriteArray(folder_ / "x.npy", x_);
+    folder_.Write("old.npy", kOld);
+  }
+
+  // Arguments of `run` with some options changed or left out. Names of files are in the test's folder.
+  std::vector<std::string> RunArguments(const Options& changes) const {
+    Options options = {
+        {"--weights", "good.safetensors"}, {"--layer", "m"}, {"--input", "x.npy"}, {"--output", "new.npy"}};
+    for (const auto& [name, value] : changes) options[name] = value;
+    std::vector<std::string> arguments = {"run"};
+    for (const auto& [name, value] : options) {
+      if (value == kAbsent) continue;
+      const bool file = name == "--weights" || name == "--input" || name == "--output";
+      arguments.push_back(name);
+      arguments.push_back(file ? folder_ / value : value);
+    }
+    return arguments;
+  }
+
+  Outcome Run(const Options& changes) const { return Start(RunArguments(changes)); }
+
+  // Compares an output file with the double-precision oracle.
+  void ExpectResult(const std::string& name, const TestBlock& block, const io::Array& x) const {
+    const io::Array y = io::ReadArray(folder_ / name);
+    io::Dims want_shape = x.shape;
+    want_shape.back() = block.shape.out;
+    ASSERT_EQ(y.shape, want_shape);
+    const size_t tokens = x.values.size() / block.shape.dim;
+    const std::vector<double> want = ReferenceFfn(block.weights(), x.values.data(), block.shape.dim, tokens);
+    ASSERT_EQ(y.values.size(), want.size());
+    double error = 0, norm = 0;
+    for (size_t i = 0; i < want.size(); ++i) {
+      error += (y.values[i] - want[i]) * (y.values[i] - want[i]);
+      norm += want[i] * want[i];
+    }
+    EXPECT_LE(std::sqrt(error), 2e-6 * std::sqrt(norm));
+  }
+
+  void ExpectComplaint(const Outcome& outcome, int exit_code, const std::string& message) const {
+    EXPECT_EQ(outcome.exit_code, exit_code);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_TRUE(Contains(outcome.err, message));
+    EXPECT_EQ(outcome.err.substr(0, 10), "fusedffn: ");
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+  }
+
+  TempFolder folder_;
+  TestBlock block_;
+  io::Array x_;
+};
+
+struct BadRun {
+  const char* name;
+  Options changes;
+  const char* message;  // a part of it
+};
+
+class BadRunTest : public ProgramTest {
+ protected:
+  // Each once where the output does not exist, and once where it does.
+  void ExpectRefused(const std::vector<BadRun>& bad_runs, int exit_code) const {
+    const std::map<std::string, std::string> before = folder_.Contents();
+    for (const BadRun& bad : bad_runs) {
+      for (const char* output : {"new.npy", "old.npy"}) {
+        SCOPED_TRACE(std::string(bad.name) + ", to " + output);
+        Options changes = bad.changes;
+        changes.try_emplace("--output", output);
+        ExpectComplaint(Run(changes), exit_code, bad.message);
+        EXPECT_EQ(folder_.Contents(), before);
+      }
+    }
+  }
+};
+
+TEST_F(BadRunTest, Options) {
+  ExpectRefused(
+      {
+          {"no weights", {{"--weights", kAbsent}}, "--weights is required ('fusedffn run --help' says"},
+          {"no layer", {{"--layer", kAbsent}}, "--layer is required"},
+          {"no input", {{"--input", kAbsent}}, "--input is required"},
+          {"no output", {{"--output", kAbsent}}, "--output is required"},
+          {"no threads", {{"--threads", "0"}}, "--threads: must be a whole number from 1 to 4096, not '0'"},
+          {"minus one thread", {{"--threads", "-1"}}, "must be a whole number from 1 to 4096, not '-1'"},
+          {"threads in words", {{"--threads", "two"}}, "must be a whole number from 1 to 4096, not 'two'"},
+          {"half a thread", {{"--threads", "1.5"}}, "must be a whole number from 1 to 4096, not '1.5'"},
+          {"threads and a letter", {{"--threads", "2x"}}, "must be a whole number from 1 to 4096"},
+          {"threads after a space", {{"--threads", " 2"}}, "must be a whole number from 1 to 4096"},
+          {"too many threads", {{"--threads", "4097"}}, "must be a whole number from 1 to 4096"},
+          {"2^64 threads", {{"--threads", "18446744073709551616"}}, "must be a whole number from 1 to 4096"},
+          {"never", {{"--repeat", "0"}}, "--repeat: must be a whole number from 1 to 1000000, not '0'"},
+          {"minus three times", {{"--repeat", "-3"}}, "--repeat: must be a whole number from 1 to 1000000"},
+          {"too often", {{"--repeat", "1000001"}}, "--repeat: must be a whole number from 1 to 1000000"},
+          {"unknown target",
+           {{"--isa", "avx9"}},
+           "--isa: 'avx9' is not an instruction set of this build; these run"},
+          {"empty target",
+           {{"--isa", ""}},
+           "--isa: '' is not an instruction set of this build; these run here: "},
+          {"target and a space", {{"--isa", "avx2 "}}, "'avx2 ' is not an instruction set of this build"},
+          {"two targets", {{"--isa", "avx2,avx3"}}, "is not an instruction set of this build"},
+          {"control characters", {{"--isa", "\x1b[2J\n"}}, "'\\x1b[2J\\x0a' is not"},
+          {"other activation", {{"--activation", "gelu"}}, "--activation: must be quick_gelu, not 'gelu'"},
+          {"activation in capitals",
+           {{"--activation", "QUICK_GELU"}},
+           "must be quick_gelu, not 'QUICK_GELU'"},
+          {"input of another kind",
+           {{"--input", "x.txt"}},
+           "--input: must end in .npy or .safetensors, not '"},
+          {"input in capitals", {{"--input", "x.NPY"}}, "--input: must end in .npy or .safetensors"},
+          {"output of another kind", {{"--output", "y.npz"}}, "--output: must end in .npy or .safetensors"},
+          {"unknown option", {{"--device", "gpu"}}, "not expected: "},
+          {"option without a value", {{"--threads", "--repeat"}}, "--threads"},
+      },
+      2);
+}
+
+TEST_F(BadRunTest, OutputOntoAnInput) {
+  fs::create_symlink("x.npy", folder_ / "link.npy");
+  fs::create_hard_link(folder_ / "x.npy", folder_ / "same.npy");
+  ExpectRefused(
+      {
+          {"the input", {{"--output", "x.npy"}}, "is the file of --input; it must be another one"},
+          {"by another path", {{"--output", "./x.npy"}}, "is the file of --input"},
+          {"by a symbolic link", {{"--output", "link.npy"}}, "is the file of --input"},
+          {"by a hard link", {{"--output", "same.npy"}}, "is the file of --input"},
+          {"the weights",
+           {{"--output", "good.safetensors"}},
+           "is the file of --weights; it must be another one"},
+      },
+      2);
+}
+
+TEST_F(BadRunTest, Weights) {
+  const std::string good = ReadBytes(folder_ / "good.safetensors");
+  fs::create_directory(folder_ / "folder.safetensors");
+  folder_.Write("empty.safetensors", "");
+  folder_.Write("cut.safetensors", good.substr(0, good.size() - 1));
+  folder_.Write("long.safetensors", good + "x");
+  folder_.Write("huge.safetensors", LittleEndian(uint64_t{1} << 60, 8) + "{}");
+  WriteCheckpoint(folder_ / "two.safetensors", "n", {5, 8, 3}, {});
+  const std::vector<float> zeros(64);
+  io::WriteSafetensors(folder_ / "f64.safetensors", {{"m.fc1.weight", "F64", {4, 5}, zeros.data()}});
+  io::WriteSafetensors(folder_ / "swapped.safetensors", {{"m.fc1.weight", "F32", {4, 5}, zeros.data()},
+                                                         {"m.fc2.weight", "F32", {4, 5}, zeros.data()}});
+  ExpectRefused(
+      {
+          {"none",
+           {{"--weights", "none.safetensors"}},
+           "none.safetensors: cannot open: No such file or directory"},
+          {"folder", {{"--weights", "folder.safetensors"}}, "folder.safetensors: not a regular file"},
+          {"empty", {{"--weights", "empty.safetensors"}}, "0 bytes are too few for a safetensors file"},
+          {"another format", {{"--weights", "x.npy"}}, "not a safetensors file"},
+          {"cut", {{"--weights", "cut.safetensors"}}, "truncated: the header describes"},
+          {"too long", {{"--weights", "long.safetensors"}}, "bytes after the last tensor"},
+          {"huge header", {{"--weights", "huge.safetensors"}}, "100000000 are the most"},
+          {"doubles",
+           {{"--weights", "f64.safetensors"}},
+           "is of dtype 'F64'; accepted are F32, BF16 and F16"},
+          {"swapped", {{"--weights", "swapped.safetensors"}}, "must be [hidden, dim] and [out, hidden]"},
+          {"other prefix",
+           {{"--layer", "n"}},
+           "no tensor 'n.fc1.weight'; the file has 1 block, the first of which is 'm'"},
+          {"prefix and a dot", {{"--layer", "m."}}, "no tensor 'm..fc1.weight'"},
+          {"prefix and more", {{"--layer", "m.fc1"}}, "no tensor 'm.fc1.fc1.weight'"},
+          {"empty prefix", {{"--layer", ""}}, "no tensor 'fc1.weight'"},
+          {"prefix of another file", {{"--weights", "two.safetensors"}}, "the first of which is 'n'"},
+      },
+      1);
+}
+
+TEST_F(BadRunTest, Input) {
+  const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 5), }\n";
+  const auto shaped = [&](const char* name, const io::Dims& shape) {
+    io::WriteArray(folder_ / name, {shape, std::vector<float>(*io::ElementCount(shape))});
+  };
+  fs::create_directory(folder_ / "folder.npy");
+  folder_.Write("empty.npy", "");
+  folder_.Write("text.npy", "1.0 2.0 3.0 4.0 5.0\n");
+  folder_.Write("cut.npy", ReadBytes(folder_ / "x.npy").substr(0, 200));
+  folder_.Write("long.npy", ReadBytes(folder_ / "x.npy") + "x");
+  folder_.Write("f8.npy",
+                NpyBytes(std::regex_replace(header, std::regex("f4"), "f8"), std::string(160, '\0')));
+  folder_.Write("order.npy",
+                NpyBytes(std::regex_replace(header, std::regex("False"), "True"), std::string(80, '\0')));
+  shaped("scalar.npy", {});
+  shaped("vector.npy", {5});
+  shaped("four.npy", {1, 1, 4, 5});
+  shaped("wide.npy", {4, 6});
+  shaped("narrow.npy", {5, 4});
+  shaped("none.npy", {4, 0});
+  shaped("wide.safetensors", {4, 6});
+  io::WriteSafetensors(folder_ / "bf16.safetensors", {{"x", "BF16", {8, 5}, x_.values.data()}});
+  io::WriteSafetensors(folder_ / "no.safetensors", {});
+  ExpectRefused(
+      {
+          {"none", {{"--input", "nothing.npy"}}, "nothing.npy: cannot open: No such file or directory"},
+          {"folder", {{"--input", "folder.npy"}}, "folder.npy: not a regular file"},
+          {"empty", {{"--input", "empty.npy"}}, "0 bytes are too few for a .npy file"},
+          {"text", {{"--input", "text.npy"}}, "not a .npy file"},
+          {"cut", {{"--input", "cut.npy"}}, "72 bytes follow the header, but shape [4, 5] takes 80"},
+          {"too long", {{"--input", "long.npy"}}, "81 bytes follow the header, but shape [4, 5] takes 80"},
+          {"doubles", {{"--input", "f8.npy"}}, "only '<f4' (little-endian float32) is"},
+          {"Fortran order", {{"--input", "order.npy"}}, "only C order is accepted"},
+          {"scalar",
+           {{"--input", "scalar.npy"}},
+           "shape [] is not accepted; this block takes [tokens, 5] or [batch,"},
+          {"one dimension", {{"--input", "vector.npy"}}, "shape [5] is not accepted"},
+          {"four dimensions", {{"--input", "four.npy"}}, "shape [1, 1, 4, 5] is not accepted"},
+          {"too wide",
+           {{"--input", "wide.npy"}},
+           "shape [4, 6] is not accepted; this block takes [tokens, 5]"},
+          {"transposed", {{"--input", "narrow.npy"}}, "shape [5, 4] is not accepted"},
+          {"no columns", {{"--input", "none.npy"}}, "shape [4, 0] is not accepted"},
+          {"too wide tensor", {{"--input", "wide.safetensors"}}, "shape [4, 6] is not accepted"},
+          {"bf16 tensor",
+           {{"--input", "bf16.safetensors"}},
+           "tensor 'x' is of dtype 'BF16'; an array must be F32"},
+          {"no tensor", {{"--input", "no.safetensors"}}, "holds 0 tensors; an array's file must hold one"},
+          {"many tensors",
+           {{"--input", "good.safetensors"}},
+           "holds 4 tensors; an array's file must hold one"},
+      },
+      1);
+}
+
+TEST_F(BadRunTest, Output) {
+  fs::create_directory(folder_ / "folder.npy");
+  ExpectRefused(
+      {
+          {"folder", {{"--output", "folder.npy"}}, "folder.npy: exists and is not a regular file"},
+          {"in no folder", {{"--output", "none/y.npy"}}, "cannot write to its folder"},
+          {"in a file", {{"--output", "x.npy/y.npy"}}, "cannot write to its folder"},
+          {"too long a name", {{"--output", std::string(300, 'y') + ".npy"}}, "File name too long"},
+      },
+      1);
+}
+
+TEST_F(ProgramTest, BadCommands) {
+  const struct {
+    std::vector<std::string> arguments;
+    int exit_code;
+    const char* message;
+  } cases[] = {
+      {{}, 2, "a subcommand is required: run, inspect or info ('fusedffn --help' says what is accepted)"},
+      {{"train"}, 2, "not expected: train"},
+      {{"--threads", "2"}, 2, "not expected: "},
+      {{"run"}, 2, "is required ('fusedffn run --help' says"},
+      {{"run", "inspect"}, 2, "fusedffn: "},
+      {{"inspect"}, 2, "FILE is required ('fusedffn inspect --help' says"},
+      {{"inspect", folder_ / "good.safetensors", "more"}, 2, "not expected: more"},
+      {{"inspect", folder_ / "none"}, 1, "none: cannot open: No such file or directory"},
+      {{"inspect", folder_.path()}, 1, "not a regular file"},
+      {{"inspect", folder_ / "x.npy"}, 1, "not a safetensors file"},
+      {{"inspect", "/dev/zero"}, 1, "/dev/zero: not a regular file"},
+      {{"info", "--dim", "0"}, 2, "--dim: must be a whole number from 1 to 18446744073709551615, not '0'"},
+      {{"info", "--hidden", "-1"}, 2, "--hidden: must be a whole number from 1"},
+      {{"info", "--out", "1e3"}, 2, "--out: must be a whole number from 1"},
+      {{"info", "--batch", "x"}, 2, "--batch: must be a whole number from 1"},
+      {{"info", "--seq", ""}, 2, "--seq: must be a whole number from 1"},
+      {{"info", "--layers", "18446744073709551616"}, 2, "--layers: must be a whole number from 1"},
+      {{"info", "--layers", "18446744073709551615"}, 2, "figures above 2^64 - 1, the most that is accepted"},
+      {{"info", "--seq", "18446744073709551615", "--batch", "2"}, 2, "figures above 2^64 - 1"},
+      {{"info", "--dtype", "int8"}, 2, "--dtype: must be f32 or bf16 or f16, not 'int8'"},
+      {{"info", "more"}, 2, "not expected: more ('fusedffn info --help' says what is accepted)"},
+  };
+  for (const auto& bad : cases) {
+    SCOPED_TRACE(bad.message);
+    ExpectComplaint(Start(bad.arguments), bad.exit_code, bad.message);
+  }
+}
+
+TEST_F(BadRunTest, TargetAboveTheHardware) {
+  size_t count = 0;
+  const Target* targets = Targets(&count);
+  for (size_t i = 0; i < count; ++i) {
+    if (targets[i].supported) continue;
+    const std::string message =
+        std::string(targets[i].name) +
+        "' is above this machine's hardware; these run here: " + SupportedTargets()[0];
+    ExpectRefused({{targets[i].name, {{"--isa", targets[i].name}}, message.c_str()}}, 2);
+  }
+}
+
+// A limit on file sizes fails like a full disk. Messages go round it, through a pipe.
+TEST_F(ProgramTest, FullDisk) {
+  const char* const script = R"({ (ulimit -f 0; exec "$0" "$@") 2>&1; echo "exit $?"; } | cat >&2)";
+  const auto before = folder_.Contents();
+  for (const char* output : {"new.npy", "old.npy", "new.safetensors"}) {
+    std::vector<std::string> arguments = RunArguments({{"--output", output}});
+    arguments.insert(arguments.begin(), {"-c", script, FUSEDFFN_PROGRAM});
+    const std::string want = "fusedffn: " + (folder_ / output) + ": cannot write: File too large\nexit 1\n";
+    EXPECT_EQ(Start(arguments, "/bin/sh").err, want);
+    EXPECT_EQ(folder_.Contents(), before);
+  }
+}
+
+TEST_F(ProgramTest, FullStandardOutput) {
+  for (const std::vector<std::string>& arguments :
+       {RunArguments({}), {"--help"}, {"inspect", folder_ / "good.safetensors"}}) {
+    ExpectComplaint(Start(arguments, FUSEDFFN_PROGRAM, "/dev/full"), 1, "cannot write to standard output");
+  }
+}
+
+TEST_F(ProgramTest, RunsEveryDTypeWithAndWithoutBias) {
+  const StoredAs cases[] = {{"F32", "F32", "F32", "F32"}, {"BF16", "BF16", "BF16", "BF16"},
+                            {"F16", "F16", "F16", "F16"}, {"BF16", "", "BF16", ""},
+                            {"F32", "F32", "F32", ""},    {"F16", "", "F32", "BF16"}};
+  const Shape shape = {129, 260, 65};
+  Random random(3);
+  const io::Array x = {{2, 9, shape.dim}, RandomTokens(shape, 18, &random)};
+  io::WriteArray(folder_ / "x.npy", x);
+  for (const StoredAs& stored_as : cases) {
+    SCOPED_TRACE(std::string(stored_as.weight1) + "," + stored_as.bias1 + "," + stored_as.weight2 + "," +
+                 stored_as.bias2);
+    const TestBlock block = WriteCheckpoint(folder_ / "w.safetensors", "a.b.mlp", shape, stored_as);
+    const Outcome outcome = Run({{"--weights", "w.safetensors"}, {"--layer", "a.b.mlp"}});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    ExpectResult("new.npy", block, x);
+  }
+}
+
+TEST_F(ProgramTest, RunsOnEveryTarget) {
+  for (std::string target : SupportedTargets()) {
+    SCOPED_TRACE(target);
+    const std::string upper = target;
+    for (char& c : target) c = static_cast<char>(std::tolower(c));
+    const Outcome outcome = Run({{"--isa", target}, {"--threads", "1"}, {"--repeat", "3"}});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, "");
+    const std::regex summary(
+        "\\[4, 5\\] -> 7 -> 3, " + upper +
+        ", 1 thread, best [0-9.]+ ms, median [0-9.]+ ms, [0-9.]+ GFLOP/s, [0-9.]+ % of peak\n");
+    EXPECT_TRUE(std::regex_match(outcome.out, summary)) << outcome.out;
+    ExpectResult("new.npy", block_, x_);
+  }
+}
+
+TEST_F(ProgramTest, SameBitsForAnyNumberOfThreads) {
+  std::vector<std::string> outputs;
+  for (const char* threads : {"1", "2", "3", "8"}) {
+    const Outcome outcome = Run({{"--threads", threads}, {"--output", "old.npy"}});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_TRUE(Contains(outcome.out, std::string(threads) + " thread"));
+    outputs.push_back(ReadBytes(folder_ / "old.npy"));
+  }
+  for (const std::string& output : outputs) EXPECT_EQ(output, outputs[0]);
+  ExpectResult("old.npy", block_, x_);
+}
+
+TEST_F(ProgramTest, BothFormatsAndEveryRank) {
+  for (const io::Dims& shape : {io::Dims{4, 5}, io::Dims{1, 4, 5}, io::Dims{2, 2, 5}}) {
+    for (const char* input : {"in.npy", "in.safetensors"}) {
+      for (const char* output : {"out.npy", "out.safetensors"}) {
+        SCOPED_TRACE(io::DimsText(shape) + " " + input + " " + output);
+        const io::Array x = {shape, x_.values};
+        io::WriteArray(folder_ / input, x);
+        const Outcome outcome = Run({{"--input", input}, {"--output", output}});
+        EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+        EXPECT_TRUE(Contains(outcome.out, io::DimsText(shape) + " -> 7 -> 3, "));
+        ExpectResult(output, block_, x);
+      }
+    }
+  }
+}
+
+TEST_F(ProgramTest, NoTokens) {
+  for (const io::Dims& shape : {io::Dims{0, 5}, io::Dims{3, 0, 5}, io::Dims{0, 257, 5}}) {
+    io::WriteArray(folder_ / "x.npy", {shape, {}});
+    const Outcome outcome = Run({});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_TRUE(Contains(outcome.out, " 0.0 GFLOP/s, 0.0 % of peak\n"));
+    ExpectResult("new.npy", block_, {shape, {}});
+  }
+}
+
+TEST_F(ProgramTest, PlainNames) {
+  const TestBlock block = WriteCheckpoint(folder_ / "plain.safetensors", "", kShape, {});
+  const Outcome outcome = Run({{"--weights", "plain.safetensors"}, {"--layer", ""}});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  ExpectResult("new.npy", block, x_);
+}
+
+// NaN and infinities are data. They stay in their rows.
+TEST_F(ProgramTest, NotFiniteInputs) {
+  EXPECT_EQ(Run({}).exit_code, 0);
+  const io::Array clean = io::ReadArray(folder_ / "new.npy");
+  io::Array x = x_;
+  x.values[0] = NAN;
+  x.values[3 * kShape.dim] = INFINITY;
+  io::WriteArray(folder_ / "x.npy", x);
+  EXPECT_EQ(Run({}).exit_code, 0);
+  const io::Array y = io::ReadArray(folder_ / "new.npy");
+  for (size_t i = 0; i < kShape.out; ++i) {
+    EXPECT_TRUE(std::isnan(y.values[i]));
+    EXPECT_FALSE(std::isfinite(y.values[3 * kShape.out + i]));
+  }
+  EXPECT_TRUE(SameBits(y.values.data() + kShape.out, kShape.out, clean.values.data() + kShape.out, kShape.out,
+                       2, kShape.out));
+}
+
+TEST_F(ProgramTest, Inspect) {
+  const Outcome outcome = Start({"inspect", folder_ / "good.safetensors"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const std::regex table(
+      "prefix +dim +hidden +out +dtype +bias +bytes *\n"
+      "'m' +5 +7 +3 +BF16 +both +132\n"
+      "1 usable block of 132 bytes, among 4 tensors\n");
+  EXPECT_TRUE(std::regex_match(outcome.out, table)) << outcome.out;
+}
+
+TEST_F(ProgramTest, InspectNamesWhatCannotBeUsed) {
+  const std::vector<float> zeros(64);
+  io::WriteSafetensors(folder_ / "w.safetensors", {{"a.fc1.weight", "F32", {4, 5}, zeros.data()}});
+  const Outcome outcome = Start({"inspect", folder_ / "w.safetensors"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(
+      Contains(outcome.out, "'a'     not usable: there is no tensor 'a.fc2.weight'\n0 usable blocks"));
+  const Outcome none = Start({"inspect", folder_ / "none.safetensors"});
+  EXPECT_EQ(none.exit_code, 1);
+}
+
+TEST_F(ProgramTest, Info) {
+  const Outcome outcome = Start({"info"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  for (const char* part :
+       {"CPU          ", "targets      ", "chosen: the best one compiled in that runs here",
+        "caches       L1 ", " by default: affinity allows ", "FMA peak     ", " GFLOP/s on 1 thread, ",
+        " GB/s from memory on 1 thread", "8,388,608      16.78 MB         201,326,592        403 MB", "5,120",
+        "2,155,872,256    2.16 GFLOP", "5,263,360    5.26 MFLOP",
+        "4,311,744,512    4.31 GFLOP     103,481,868,288   103.5 GFLOP", "526,336        526 KB",
+        "2,105,344       2.11 MB", "2,631,680       2.63 MB",
+        "fc1 2.15 + fc2 2.15 = 4.30 GFLOP a block, 103.2 for 24 layers; fc1 output 2.10 MB, peak 2.6 MB",
+        "packed weights and biases, fp32, a block", "scratch of a call on "}) {
+    EXPECT_TRUE(Contains(outcome.out, part));
+  }
+  size_t count = 0;
+  const Target* targets = Targets(&count);
+  for (size_t i = 0; i < count; ++i) EXPECT_TRUE(Contains(outcome.out, targets[i].name));
+}
+
+// The allocations printed are the library's own answers.
+TEST_F(ProgramTest, InfoOfOtherDimensions) {
+  const Outcome outcome = Start({"info", "--dim", "31", "--hidden", "65", "--out", "7", "--batch", "2",
+                                 "--seq", "9", "--layers", "3", "--dtype", "f32"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  PackedFfn ffn;
+  ASSERT_TRUE(PackedFfn::Create({31, 65, 7}, Activation::kQuickGelu, {}, &ffn).ok());
+  for (const std::string& part :
+       {std::string("batch 2 x seq 9 = 18 tokens, f32"), std::string("  2,470  "), std::string("3 layers"),
+        " " + io::DimsText({ffn.packed_bytes()}).substr(1, 2)}) {
+    EXPECT_TRUE(Contains(outcome.out, part));
+  }
+}
+
+TEST_F(ProgramTest, InfoOfABlockThatNobodyCanHold) {
+  const Outcome outcome = Start({"info", "--dim", "2000000000", "--hidden", "8"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(Contains(outcome.out, "not known: shape.dim is 2000000000"));
+}
+
+TEST_F(ProgramTest, HelpAndVersion) {
+  const std::pair<std::vector<std::string>, std::vector<const char*>> cases[] = {
+      {{"--help"}, {"run", "inspect", "info", "Example:", "Exit code: 0"}},
+      {{"run", "--help"},
+       {"--weights FILE", "--layer PREFIX", "--input FILE", "--output FILE", "--activation NAME",
+        "--threads N", "--isa NAME", "--repeat N", "Examples:", "quick_gelu", ".npy", ".safetensors"}},
+      {{"inspect", "--help"}, {"FILE", "PREFIX.fc1.weight [hidden, dim]", "Example:"}},
+      {{"info", "--help"},
+       {"--dim", "--hidden", "--out", "--batch", "--seq", "--layers", "--dtype", "bf16", "Example:"}},
+      {{"--version"}, {"fusedffn "}},
+  };
+  for (const auto& [arguments, parts] : cases) {
+    const Outcome outcome = Start(arguments);
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_EQ(outcome.err, "");
+    for (const char* part : parts) EXPECT_TRUE(Contains(outcome.out, part));
+  }
+}
+
+}  // namespace
+}  // namespace fusedffn

@@ -1,0 +1,72 @@
+// Instruction sets as test parameters: every suite runs once on each that this machine has.
+#ifndef FUSEDFFN_TESTS_TARGETS_H_
+#define FUSEDFFN_TESTS_TARGETS_H_
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "kernels/kernels.h"
+
+namespace fusedffn {
+
+inline std::vector<std::string> SupportedTargets() {
+  std::vector<std::string> names;
+  size_t count = 0;
+  const Target* targets = Targets(&count);
+  for (size_t i = 0; i < count; ++i) {
+    if (targets[i].supported) names.push_back(targets[i].name);
+  }
+  return names;
+}
+
+inline Target TargetNamed(const std::string& name) {
+  size_t count = 0;
+  const Target* targets = Targets(&count);
+  for (size_t i = 0; i < count; ++i) {
+    if (name == targets[i].name) return targets[i];
+  }
+  ADD_FAILURE() << "no target is called " << name;
+  return {};
+}
+
+// The public header's promise by name: those with FMA give the same bits.
+inline bool HasFma(const std::string& target) {
+  for (const char* prefix : {"AVX2", "AVX3", "AVX10", "NEON"}) {
+    if (target.rfind(prefix, 0) == 0) return true;
+  }
+  return false;
+}
+
+// The functions behind a target. Only for tests that link the static library.
+inline const Kernels& KernelsNamed(const std::string& name) {
+  const KernelList& all = AllKernels();
+  size_t i = 0;
+  while (i + 1 < all.count && name != TargetName(*all.kernels[i])) ++i;
+  EXPECT_EQ(name, TargetName(*all.kernels[i]));
+  return *all.kernels[i];
+}
+
+// Packs for one target; a test that would silently run on another fails instead.
+inline PackedFfn PackFor(const std::string& target, const Weights& weights) {
+  PackedFfn ffn;
+  const Status status = Pack(weights, PackOptions{target.c_str()}, &ffn);
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(target, ffn.target());
+  return ffn;
+}
+
+// A suite of tests, each of which runs on the target named by its parameter.
+class TargetTest : public testing::TestWithParam<std::string> {};
+
+struct TargetAsName {
+  std::string operator()(const testing::TestParamInfo<std::string>& info) const { return info.param; }
+};
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_TESTS_TARGETS_H_

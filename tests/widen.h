@@ -1,0 +1,31 @@
+// bf16 and fp16 by their definitions.
+#ifndef FUSEDFFN_TESTS_WIDEN_H_
+#define FUSEDFFN_TESTS_WIDEN_H_
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "tests/compare.h"
+
+namespace fusedffn {
+
+inline float WidenBf16(uint16_t stored) { return FloatOf(uint32_t{stored} << 16); }
+
+inline float WidenF16(uint16_t stored) {
+  const int exponent = stored >> 10 & 31, fraction = stored & 1023;
+  float magnitude;
+  if (exponent == 31) {
+    magnitude =
+        fraction == 0 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
+  } else if (exponent == 0) {
+    magnitude = std::ldexp(static_cast<float>(fraction), -24);
+  } else {
+    magnitude = std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
+  }
+  return stored >> 15 ? -magnitude : magnitude;
+}
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_TESTS_WIDEN_H_
