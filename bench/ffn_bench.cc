@@ -1,0 +1,181 @@
+// The block end to end: ffn/<target>/<dtype>/<tokens>/<threads>[/cold], for every target that runs here.
+//
+//   warm  one layer again and again: its weights stay in whatever cache is large enough
+//   cold  kColdLayers layers in turn: every weight comes from memory, as in a model
+//
+// GFLOP/s and the time are means. best_ms, %peak (of the FMA peak of that target and that many threads) and
+// %bandwidth (of the read bandwidth, for few tokens) are of the best iteration, against the best probe so
+// far: probes run beside the benchmarks, so a busy machine slows both.
+//
+//   ffn_bench --benchmark_filter='ffn/AVX3/f32/257/1$' --benchmark_min_time=2
+#include <benchmark/benchmark.h>
+#include <tbb/version.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "bench/commit.h"
+#include "bench/probe.h"
+#include "bench/workload.h"
+#include "hwy/base.h"
+
+namespace fusedffn {
+namespace {
+
+struct Case {
+  std::string target;
+  size_t tokens;
+  int threads;
+  bool cold;
+
+  std::string Name() const {
+    return "ffn/" + target + "/f32/" + std::to_string(tokens) + "/" + std::to_string(threads) +
+           (cold ? "/cold" : "");
+  }
+};
+
+const Block& TheBlock() {
+  static const Block block = RandomBlock(kClipL, 1);
+  return block;
+}
+
+// Layers packed for one target at a time: together they would take gigabytes. Empty on failure, with `error`.
+const std::vector<PackedFfn>& Layers(const std::string& target, size_t count, std::string* error) {
+  static std::vector<PackedFfn> layers;
+  if (!layers.empty() && target != layers[0].target()) layers.clear();
+  PackOptions options;
+  options.target = target.c_str();
+  while (error->empty() && layers.size() < count) {
+    PackedFfn ffn;
+    const Status status = Pack(WeightsOf(TheBlock()), options, &ffn);
+    if (!status.ok()) *error = status.message();
+    if (status.ok() && target != ffn.target()) *error = "packed for " + std::string(ffn.target());
+    if (error->empty()) layers.push_back(std::move(ffn));
+  }
+  return layers;
+}
+
+// The best rates seen so far. Every case adds a probe of its own.
+struct Limits {
+  double flops = 0, bytes_per_s = 0;
+};
+
+const Limits& ProbeLimits(const Case& c) {
+  static std::map<std::pair<std::string, int>, Limits> seen;
+  static std::set<std::string> probed;
+  Limits& limits = seen[{c.target, c.threads}];
+  if (!probed.insert(c.Name()).second) return limits;
+  limits.flops = std::max(limits.flops, ProbeFmaPeak(c.target.c_str(), c.threads));
+  limits.bytes_per_s = std::max(limits.bytes_per_s, ProbeReadBandwidth(c.threads, 0.2));
+  return limits;
+}
+
+// Runs once and compares with the oracle; empty if it agrees.
+std::string CheckOnce(const Case& c, const PackedFfn& ffn, const Floats& x, const RunOptions& options,
+                      Floats* y) {
+  static std::set<std::tuple<std::string, size_t, int>> checked;
+  if (checked.count({c.target, c.tokens, c.threads}) != 0) return "";
+  std::fill_n(y->data(), y->size(), std::numeric_limits<float>::quiet_NaN());
+  const Status status = Run(ffn, x.data(), kClipL.dim, c.tokens, y->data(), kClipL.out, options);
+  if (!status.ok()) return status.message();
+  const double error = RelativeError(TheBlock(), x.data(), c.tokens, y->data());
+  if (!(error <= kMaxRelativeError)) return "wrong result: relative error " + std::to_string(error);
+  checked.insert({c.target, c.tokens, c.threads});
+  return "";
+}
+
+void SetCounters(const Case& c, double best_seconds, benchmark::State* state) {
+  const Limits& limits = ProbeLimits(c);
+  const double flops = Flops(kClipL, c.tokens);
+  auto& counters = state->counters;
+  counters["GFLOP/s"] = benchmark::Counter(1e-9 * flops * static_cast<double>(state->iterations()),
+                                           benchmark::Counter::kIsRate);
+  counters["best_ms"] = 1e3 * best_seconds;
+  counters["%peak"] = 100 * flops / best_seconds / limits.flops;
+  constexpr size_t kMemoryBound = 32;  // tokens up to which the bytes can be the limit
+  if (c.tokens <= kMemoryBound) {
+    counters["%bandwidth"] = 100 * Bytes(kClipL, c.tokens) / best_seconds / limits.bytes_per_s;
+  }
+}
+
+void RunCase(const Case& c, benchmark::State& state) {
+  std::string error;
+  const std::vector<PackedFfn>& layers = Layers(c.target, c.cold ? kColdLayers : 1, &error);
+  const Floats x = RandomTokens(kClipL, c.tokens, 11);
+  Floats y(c.tokens * kClipL.out);
+  RunOptions options;
+  options.threads = c.threads;
+  if (error.empty()) error = CheckOnce(c, layers[0], x, options, &y);
+  if (!error.empty()) return state.SkipWithError(error.c_str());
+
+  using Clock = std::chrono::steady_clock;
+  Clock::duration best = Clock::duration::max();
+  size_t next = 0;
+  for (auto _ : state) {
+    const auto start = Clock::now();
+    const PackedFfn& ffn = layers[c.cold ? next++ % kColdLayers : 0];
+    const Status status = Run(ffn, x.data(), kClipL.dim, c.tokens, y.data(), kClipL.out, options);
+    best = std::min(best, Clock::now() - start);
+    if (!status.ok()) return state.SkipWithError(status.message());
+  }
+  SetCounters(c, std::chrono::duration<double>(best).count(), &state);
+}
+
+void RegisterAll() {
+  std::set<int> thread_counts = {1, std::min(2, DefaultThreads()), DefaultThreads()};
+  size_t target_count = 0;
+  const Target* targets = Targets(&target_count);
+  for (size_t i = 0; i < target_count; ++i) {
+    if (!targets[i].supported) continue;
+    for (const bool cold : {false, true}) {
+      for (const size_t tokens : kTokenGrid) {
+        for (const int threads : thread_counts) {
+          const Case c = {targets[i].name, tokens, threads, cold};
+          benchmark::RegisterBenchmark(c.Name().c_str(), [c](benchmark::State& state) { RunCase(c, state); })
+              ->UseRealTime()
+              ->Unit(benchmark::kMillisecond);
+        }
+      }
+    }
+  }
+}
+
+std::string CpuName() {
+  std::ifstream cpuinfo("/proc/cpuinfo");
+  for (std::string line; std::getline(cpuinfo, line);) {
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+  }
+  return "unknown";
+}
+
+void AddContext() {
+  benchmark::AddCustomContext("cpu", CpuName());
+  benchmark::AddCustomContext("compiler", FUSEDFFN_COMPILER);
+  benchmark::AddCustomContext("highway", std::to_string(HWY_MAJOR) + "." + std::to_string(HWY_MINOR) + "." +
+                                             std::to_string(HWY_PATCH));
+  benchmark::AddCustomContext("tbb", TBB_runtime_version());
+  benchmark::AddCustomContext("fusedffn", FUSEDFFN_VERSION);
+  benchmark::AddCustomContext("commit", kFusedffnCommit);
+}
+
+}  // namespace
+}  // namespace fusedffn
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  fusedffn::AddContext();
+  fusedffn::RegisterAll();
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}

@@ -1,0 +1,95 @@
+// The block's parts, each alone on one thread: where a slow ffn_bench comes from.
+//
+//   pack/<target>                 Pack() of one block, allocation included
+//   gemm_block/<target>/<rows>    one panel and one chunk of k, all in cache; %peak is what the tiles lose
+//   quick_gelu/<target>           the activation on an array in cache
+#include <benchmark/benchmark.h>
+
+#include <string>
+
+#include "bench/probe.h"
+#include "bench/workload.h"
+#include "kernels/kernels.h"
+
+namespace fusedffn {
+namespace {
+
+void PackBlock(const std::string& target, benchmark::State& state) {
+  static const Block block = RandomBlock(kClipL, 1);
+  PackOptions options;
+  options.target = target.c_str();
+  for (auto _ : state) {
+    PackedFfn ffn;
+    const Status status = Pack(WeightsOf(block), options, &ffn);
+    if (!status.ok()) return state.SkipWithError(status.message());
+  }
+  state.SetBytesProcessed(static_cast<int64_t>(state.iterations()) *
+                          static_cast<int64_t>(4 * (block.w1.size() + block.w2.size())));
+}
+
+void OneGemmBlock(const Kernels& kernels, size_t rows, benchmark::State& state) {
+  const Floats a = RandomFloats(rows * kAStride, 1.0f, 1);
+  const Floats b = RandomFloats(kKc * kernels.nr, 0.05f, 2);
+  const Floats bias = RandomFloats(kernels.nr, 0.1f, 3);
+  Floats c(rows * kernels.nr);
+  GemmBlock block = {};
+  block.m = rows;
+  block.n = kernels.nr;
+  block.k = kKc;
+  block.a = a.data();
+  block.b = b.data();
+  block.b_k = kKc;
+  block.bias = bias.data();
+  block.c = c.data();
+  block.ldc = kernels.nr;
+  const double peak = ProbeFmaPeak(TargetName(kernels), 1);
+  for (auto _ : state) {
+    kernels.gemm_identity(block);
+    benchmark::ClobberMemory();
+  }
+  const double flops = 2.0 * static_cast<double>(rows * kernels.nr * kKc * state.iterations());
+  state.counters["GFLOP/s"] = benchmark::Counter(1e-9 * flops, benchmark::Counter::kIsRate);
+  state.counters["%peak"] = benchmark::Counter(100 * flops / peak, benchmark::Counter::kIsRate);
+}
+
+void QuickGeluArray(const Kernels& kernels, benchmark::State& state) {
+  const Floats in = RandomFloats(2048, 1.0f, 1);
+  Floats out(in.size());
+  for (auto _ : state) {
+    kernels.quick_gelu(in.data(), in.size(), out.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * in.size()));
+}
+
+void RegisterTarget(const Kernels& kernels) {
+  const std::string target = TargetName(kernels);
+  benchmark::RegisterBenchmark(("pack/" + target).c_str(), [target](benchmark::State& state) {
+    PackBlock(target, state);
+  })->Unit(benchmark::kMillisecond);
+  for (const size_t rows : {size_t{1}, kernels.mr, 2 * kernels.mr, size_t{64}, size_t{130}}) {
+    benchmark::RegisterBenchmark(
+        ("gemm_block/" + target + "/" + std::to_string(rows)).c_str(),
+        [&kernels, rows](benchmark::State& state) { OneGemmBlock(kernels, rows, state); });
+  }
+  benchmark::RegisterBenchmark(("quick_gelu/" + target).c_str(),
+                               [&kernels](benchmark::State& state) { QuickGeluArray(kernels, state); });
+}
+
+void RegisterAll() {
+  const KernelList& all = AllKernels();
+  for (size_t i = 0; i < all.count; ++i) {
+    if (IsSupported(*all.kernels[i])) RegisterTarget(*all.kernels[i]);
+  }
+}
+
+}  // namespace
+}  // namespace fusedffn
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  fusedffn::RegisterAll();
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}

@@ -1,0 +1,42 @@
+// One library that can compute the block. Each peer is one file that defines MakePeer(), linked with
+// peer_main.cc into a program of its own: two libraries' thread pools in one process disturb each other.
+#ifndef FUSEDFFN_BENCH_PEERS_PEER_H_
+#define FUSEDFFN_BENCH_PEERS_PEER_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "bench/workload.h"
+
+namespace fusedffn {
+
+struct PeerOptions {
+  int threads = 1;
+  std::string variant;  // the peer's own word: "packed" for MKL, a target's name for this library; or empty
+};
+
+class Peer {
+ public:
+  virtual ~Peer() = default;
+
+  virtual std::string Version() const = 0;
+  virtual std::string Config() const = 0;  // how it is called, and on which code path where it says so
+
+  // Prepares one more layer, in whatever layout the library prefers. `block` outlives the peer.
+  virtual void AddLayer(const Block& block) = 0;
+
+  // Untimed, before the runs of a token count, and again when a layer has been added: for libraries whose
+  // preparation depends on it.
+  virtual void Prepare(size_t /*tokens*/) {}
+
+  // y = block(x), x [tokens, dim] and y [tokens, out] dense, for the tokens of the last Prepare().
+  virtual void Run(size_t layer, const float* x, size_t tokens, float* y) = 0;
+};
+
+// Throws std::runtime_error with one line that says why the peer cannot run here.
+std::unique_ptr<Peer> MakePeer(const PeerOptions& options);
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_BENCH_PEERS_PEER_H_

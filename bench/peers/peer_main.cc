@@ -1,0 +1,141 @@
+// The process around one peer. It speaks lines, so that a driver can let several processes take turns:
+//
+//   $ peer_mkl --threads=2 --variant=packed
+//   {"version": ..., "config": ..., "threads": 2}      or {"error": ...} and exit code 1
+//   run 257 warm 0.5                                   257 tokens, the same layer again and again
+//   {"best_ms": ..., "median_ms": ..., "runs": ..., "relative_error": ...}      or {"error": ...}
+//   run 1 cold 0.5                                     kColdLayers layers in turn
+//   ...
+//
+// until its input ends. The first `run` of a token count checks the result before it times anything.
+#include <chrono>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <stdexcept>
+
+#include "bench/peers/peer.h"
+
+namespace fusedffn {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+PeerOptions ParseArguments(int argc, char** argv) {
+  PeerOptions options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument.rfind("--threads=", 0) == 0) {
+      options.threads = std::atoi(argument.c_str() + 10);
+    } else if (argument.rfind("--variant=", 0) == 0) {
+      options.variant = argument.substr(10);
+    } else {
+      throw std::runtime_error("unknown argument " + argument + ": accepted are --threads=N, --variant=NAME");
+    }
+  }
+  if (options.threads < 1) throw std::runtime_error("--threads=N needs a number from 1");
+  return options;
+}
+
+class PeerProcess {
+ public:
+  explicit PeerProcess(const PeerOptions& options) : options_(options), peer_(MakePeer(options)) {
+    AddLayer();
+  }
+
+  Json Hello() const {
+    return {{"version", peer_->Version()}, {"config", peer_->Config()}, {"threads", options_.threads}};
+  }
+
+  Json Answer(const std::string& line) {
+    std::istringstream words(line);
+    std::string command, mode;
+    size_t tokens = 0;
+    double seconds = 0;
+    words >> command >> tokens >> mode >> seconds;
+    if (!words || command != "run" || tokens == 0 || (mode != "warm" && mode != "cold")) {
+      throw std::runtime_error("unknown line '" + line + "': accepted is run TOKENS warm|cold SECONDS");
+    }
+    while (mode == "cold" && blocks_.size() < kColdLayers) AddLayer();
+    if (tokens * kClipL.dim != x_.size()) {
+      x_ = RandomTokens(kClipL, tokens, 11);
+      y_ = Floats(tokens * kClipL.out);
+    }
+    peer_->Prepare(tokens);
+    const double error = Check(tokens);
+    Json answer = Time(tokens, mode == "cold" ? kColdLayers : 1, seconds);
+    answer["relative_error"] = error;
+    return answer;
+  }
+
+ private:
+  void AddLayer() {
+    blocks_.push_back(std::make_unique<Block>(RandomBlock(kClipL, 1)));
+    peer_->AddLayer(*blocks_.back());
+  }
+
+  double Check(size_t tokens) {
+    const auto [entry, is_new] = errors_.try_emplace(tokens, 0.0);
+    if (!is_new) return entry->second;
+    std::fill_n(y_.data(), y_.size(), NAN);
+    peer_->Run(0, x_.data(), tokens, y_.data());
+    entry->second = RelativeError(*blocks_[0], x_.data(), tokens, y_.data());
+    if (entry->second <= kMaxRelativeError) return entry->second;
+    std::ostringstream message;
+    message << "wrong result: relative error " << entry->second << ", accepted is up to "
+            << kMaxRelativeError;
+    errors_.erase(entry);
+    throw std::runtime_error(message.str());
+  }
+
+  Json Time(size_t tokens, size_t layers, double seconds) {
+    using Clock = std::chrono::steady_clock;
+    constexpr size_t kFewest = 3;
+    std::vector<double> ms;
+    const auto begin = Clock::now();
+    const auto since = [](Clock::time_point start) {
+      return std::chrono::duration<double>(Clock::now() - start).count();
+    };
+    peer_->Run(0, x_.data(), tokens, y_.data());  // wakes threads and fills caches
+    for (size_t i = 1; ms.size() < kFewest || since(begin) < seconds; ++i) {
+      const auto start = Clock::now();
+      peer_->Run(i % layers, x_.data(), tokens, y_.data());
+      ms.push_back(1e3 * since(start));
+    }
+    std::sort(ms.begin(), ms.end());
+    return {{"best_ms", ms.front()}, {"median_ms", ms[ms.size() / 2]}, {"runs", ms.size()}};
+  }
+
+  PeerOptions options_;
+  std::vector<std::unique_ptr<Block>> blocks_;  // before peer_, which points into them
+  std::unique_ptr<Peer> peer_;
+  Floats x_, y_;
+  std::map<size_t, double> errors_;  // by token count
+};
+
+void PrintLine(const Json& json) { std::cout << json.dump() << std::endl; }
+
+int Main(int argc, char** argv) {
+  std::unique_ptr<PeerProcess> process;
+  try {
+    process = std::make_unique<PeerProcess>(ParseArguments(argc, argv));
+    PrintLine(process->Hello());
+  } catch (const std::exception& e) {
+    PrintLine({{"error", e.what()}});
+    return 1;
+  }
+  for (std::string line; std::getline(std::cin, line);) {
+    try {
+      PrintLine(process->Answer(line));
+    } catch (const std::exception& e) {
+      PrintLine({{"error", e.what()}});
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace fusedffn
+
+int main(int argc, char** argv) { return fusedffn::Main(argc, argv); }

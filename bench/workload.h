@@ -1,0 +1,135 @@
+// What every benchmark and every peer computes: the shape, the token counts, the data, the cost and the
+// check.
+#ifndef FUSEDFFN_BENCH_WORKLOAD_H_
+#define FUSEDFFN_BENCH_WORKLOAD_H_
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "tests/reference.h"
+
+namespace fusedffn {
+
+// A block of DeepSeek-OCR's CLIP-L tower.
+inline constexpr Shape kClipL = {1024, 4096, 1024};
+
+// 257: an image. 101 to 909: one to nine local tiles. 577: CLIP at 336 pixels. 1028: four images. 4096: SAM.
+inline constexpr size_t kTokenGrid[] = {1, 4, 8, 16, 32, 64, 101, 202, 257, 404, 577, 606, 909, 1028, 4096};
+
+// Enough layers that no cache holds their weights: 268 MB in fp32.
+inline constexpr size_t kColdLayers = 8;
+
+// Floats from a cache line's start. Large ones ask for huge pages, so that a peer whose buffers are given
+// to it pays no more for address translation than a library that asks for them itself.
+class Floats {
+ public:
+  Floats() = default;
+  explicit Floats(size_t size) : size_(size) {
+    constexpr size_t kHugePage = size_t{2} << 20;
+    const size_t bytes = size * sizeof(float);
+    const size_t align = bytes >= kHugePage ? kHugePage : 64;
+    const size_t rounded = (bytes + align - 1) / align * align;
+    data_.reset(static_cast<float*>(std::aligned_alloc(align, rounded)));
+    if (size != 0 && data_ == nullptr) throw std::bad_alloc();
+    if (align == kHugePage) madvise(data_.get(), rounded, MADV_HUGEPAGE);
+  }
+
+  float* data() { return data_.get(); }
+  const float* data() const { return data_.get(); }
+  size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(float* p) const { std::free(p); }
+  };
+  std::unique_ptr<float[], Free> data_;
+  size_t size_ = 0;
+};
+
+inline Floats RandomFloats(size_t size, float deviation, unsigned seed) {
+  Floats values(size);
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal(0.0f, deviation);
+  std::generate_n(values.data(), size, [&] { return normal(generator); });
+  return values;
+}
+
+// One block's weights as nn.Linear stores them: w1 [hidden, dim], w2 [out, hidden].
+struct Block {
+  Shape shape;
+  Floats w1, b1, w2, b2;
+};
+
+// Scales of a trained block: inputs as a LayerNorm leaves them, and both layers' outputs near 1.
+inline Block RandomBlock(const Shape& shape, unsigned seed) {
+  const auto deviation = [](size_t fan_in) { return 1.0f / std::sqrt(static_cast<float>(fan_in)); };
+  return {shape, RandomFloats(shape.hidden * shape.dim, deviation(shape.dim), seed),
+          RandomFloats(shape.hidden, 0.1f, seed + 1),
+          RandomFloats(shape.out * shape.hidden, deviation(shape.hidden), seed + 2),
+          RandomFloats(shape.out, 0.1f, seed + 3)};
+}
+
+inline Floats RandomTokens(const Shape& shape, size_t tokens, unsigned seed) {
+  return RandomFloats(tokens * shape.dim, 1.0f, seed);
+}
+
+inline Weights WeightsOf(const Block& block) {
+  Weights weights;
+  weights.shape = block.shape;
+  weights.fc1 = {block.w1.data(), block.b1.data(), DType::kF32, 0};
+  weights.fc2 = {block.w2.data(), block.b2.data(), DType::kF32, 0};
+  return weights;
+}
+
+// Multiplies and adds of both layers; the activation's are not counted.
+inline double Flops(const Shape& shape, size_t tokens) {
+  return 2.0 * static_cast<double>(tokens) * static_cast<double>(shape.hidden * (shape.dim + shape.out));
+}
+
+// What has to cross the memory bus at least once: weights, biases, input and output, all in fp32.
+inline double Bytes(const Shape& shape, size_t tokens) {
+  return 4.0 * static_cast<double>((shape.dim + 1 + shape.out) * shape.hidden + shape.out +
+                                   tokens * (shape.dim + shape.out));
+}
+
+// All rows if there are few; else the first, the last and some between: a check takes under a second.
+inline std::vector<size_t> RowsToCheck(size_t tokens) {
+  constexpr size_t kMost = 8;
+  const size_t count = std::min(tokens, kMost);
+  std::vector<size_t> rows;
+  for (size_t i = 0; i < count; ++i) rows.push_back(count == 1 ? 0 : i * (tokens - 1) / (count - 1));
+  return rows;
+}
+
+// ||y - reference|| / ||reference|| over RowsToCheck(), against the oracle in double precision.
+inline double RelativeError(const Block& block, const float* x, size_t tokens, const float* y) {
+  double difference = 0, norm = 0;
+  for (const size_t row : RowsToCheck(tokens)) {
+    const float* x_row = x + row * block.shape.dim;
+    const std::vector<double> expected = ReferenceFfn(WeightsOf(block), x_row, block.shape.dim, 1);
+    for (size_t n = 0; n < block.shape.out; ++n) {
+      const double d = y[row * block.shape.out + n] - expected[n];
+      difference += d * d;
+      norm += expected[n] * expected[n];
+    }
+  }
+  return std::sqrt(difference / norm);
+}
+
+// fp32 sums of 4096 products in any order stay below this; a lost product or a wrong row does not.
+inline constexpr double kMaxRelativeError = 2e-6;
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_BENCH_WORKLOAD_H_

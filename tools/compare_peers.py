@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Measures this library against the ones that a user might call instead, side by side.
+
+  tools/compare_peers.py --quick                      MKL and PyTorch, 257 and 1028 tokens: a few minutes
+  tools/compare_peers.py --install                    installs all peers below build/ and builds them first
+  tools/compare_peers.py --tokens 1 257 --threads 2 --isa AVX2 --peers mkl mkl_packed onednn
+
+Every peer runs in a process of its own, checks its result against a double-precision reference, and takes
+turns with the others in slices of --seconds; the ones that wait are stopped. Each round starts new processes
+and gives one ratio, the peer's best time / ours (above 1: ours is faster); the table has their median and
+range. Results are kept in OUT/results.json after every round: called again, it goes on where it stopped, as
+long as this library's build has not changed.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import peer_report
+from peer_list import PEERS, Installation
+from peer_process import PeerError, PeerProcess
+
+ROOT = Path(__file__).resolve().parent.parent
+TOKENS = [1, 4, 8, 16, 32, 64, 101, 202, 257, 404, 577, 606, 909, 1028, 4096]
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true",
+                        help="--tokens 257 1028 --threads 1 2 --isa best --peers mkl mkl_packed torch --rounds 3")
+    parser.add_argument("--tokens", type=int, nargs="+", help="default: " + " ".join(map(str, TOKENS)))
+    parser.add_argument("--threads", type=int, nargs="+", help="default: 1, 2 and all")
+    parser.add_argument("--isa", nargs="+", help="targets; 'best' is the machine's. Peers are capped to the "
+                        "others where they can be. Default: best AVX2")
+    parser.add_argument("--mode", nargs="+", choices=["warm", "cold"],
+                        help="one layer again and again, or more layers in turn than a cache holds; default: warm")
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), metavar="PEER",
+                        help="default: all but naive, of " + " ".join(PEERS))
+    parser.add_argument("--rounds", type=int, help="default: 5")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of one turn; default: 0.5")
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release", help="default: build/release")
+    parser.add_argument("--venv", type=Path, default=ROOT / "build" / "venv", help="default: build/venv")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "peers", help="default: build/peers")
+    parser.add_argument("--fresh", action="store_true", help="forget the results in OUT")
+    parser.add_argument("--install", action="store_true",
+                        help="first install the peers' packages into the venv and build what can be built")
+    arguments = parser.parse_args()
+    fill_in_defaults(arguments)
+    return arguments
+
+
+def fill_in_defaults(arguments):
+    quick = {"tokens": [257, 1028], "threads": [1, 2], "isa": ["best"], "mode": ["warm"],
+             "peers": ["mkl", "mkl_packed", "torch"], "rounds": 3}
+    cores = peer_report.usable_cpus()
+    full = {"tokens": TOKENS, "threads": sorted({1, min(2, cores), cores}), "isa": ["best", "AVX2"],
+            "mode": ["warm"], "peers": [name for name in PEERS if name != "naive"], "rounds": 5}
+    for name, value in (quick if arguments.quick else full).items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
+
+
+class Group:
+    """The processes of one target and thread count, for one round: ours, the limits and the peers."""
+
+    def __init__(self, installation, isa, threads, peers, log):
+        self.problems = {}
+        self.processes = {}
+        self.limits = PeerProcess([installation.program("limits")], log=log)
+        best = self.limits.hello["targets"][0]
+        self.target = best if isa == "best" else isa
+        self.threads = threads
+        for name in ["ours", *peers]:
+            try:
+                capped = None if self.target == best else self.target
+                self.processes[name] = installation.start(name, self.target, capped, threads, log)
+            except PeerError as error:
+                self.problems[name] = str(error)
+        if "ours" not in self.processes:
+            sys.exit(f"compare_peers: {self.problems['ours']}")
+
+    def measure(self, tokens, mode, seconds, backwards):
+        """One turn of everything: {"limits": {...}, "ms": {name: best}, "problems": {name: why not}}."""
+        cell = {"limits": self.limits.ask(f"probe {self.target} {self.threads} {min(seconds, 0.2)}"),
+                "ms": {}, "problems": dict(self.problems)}
+        names = list(self.processes)
+        for name in reversed(names) if backwards else names:
+            try:
+                cell["ms"][name] = self.processes[name].run(tokens, mode, seconds)["best_ms"]
+            except PeerError as error:
+                cell["problems"][name] = str(error)
+        return cell
+
+    def close(self):
+        for process in [self.limits, *self.processes.values()]:
+            process.close()
+
+
+def run_round(arguments, installation, results, isa, threads, number, progress, log):
+    """One round of every cell of one target and thread count that does not have it yet."""
+    wanted = [(mode, tokens) for mode in arguments.mode for tokens in arguments.tokens
+              if len(results.rounds(isa, threads, mode, tokens)) <= number]
+    if not wanted:
+        return
+    group = Group(installation, isa, threads, arguments.peers, log)
+    results.note_processes(isa, threads, group)
+    for mode, tokens in wanted:
+        cell = group.measure(tokens, mode, arguments.seconds, backwards=number % 2 == 1)
+        results.add(isa, threads, mode, tokens, cell)
+        progress.report(f"round {number + 1}: {group.target}, {threads} threads, {mode}, {tokens} tokens", cell)
+    group.close()
+    results.save()
+
+
+class Progress:
+    def __init__(self, total):
+        self.total, self.done, self.start = total, 0, time.monotonic()
+
+    def report(self, what, cell):
+        self.done += 1
+        left = (time.monotonic() - self.start) / self.done * (self.total - self.done)
+        ours = cell["ms"].get("ours")
+        others = {name: ms for name, ms in cell["ms"].items() if name != "ours"}
+        text = f"ours {ours:.3f} ms" if ours else "ours failed"
+        if ours and others:
+            best = min(others, key=others.get)
+            text += f", {best} {others[best]:.3f} ms, ratio {others[best] / ours:.3f}"
+        print(f"[{self.done}/{self.total}, {left / 60:.1f} min left] {what}: {text}", file=sys.stderr, flush=True)
+
+
+def main():
+    arguments = parse_arguments()
+    installation = Installation(ROOT, arguments.build, arguments.venv)
+    if arguments.install:
+        installation.install(arguments.peers)
+    installation.check()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    results = peer_report.Results(arguments.out / "results.json", installation.fingerprint(arguments.peers),
+                                  arguments.fresh)
+    cells = [(isa, threads, mode, tokens) for isa in arguments.isa for threads in arguments.threads
+             for mode in arguments.mode for tokens in arguments.tokens]
+    progress = Progress(sum(max(0, arguments.rounds - len(results.rounds(*cell))) for cell in cells))
+    with open(arguments.out / "stderr.log", "w") as log:
+        for number in range(arguments.rounds):
+            for isa in arguments.isa:
+                for threads in arguments.threads:
+                    run_round(arguments, installation, results, isa, threads, number, progress, log)
+    text = peer_report.markdown(results, cells)
+    (arguments.out / "results.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
