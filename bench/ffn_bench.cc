@@ -7,17 +7,15 @@
 // %bandwidth (of the read bandwidth, for few tokens) are of the best iteration, against the best probe so
 // far: probes run beside the benchmarks, so a busy machine slows both.
 //
-//   ffn_bench --benchmark_filter='ffn/AVX3/f32/257/1$' --benchmark_min_time=2
+//   ffn_bench --benchmark_filter='ffn/AVX3/f32/257/1/real' --benchmark_min_time=2
 #include <benchmark/benchmark.h>
 #include <tbb/version.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <fstream>
 #include <limits>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <tuple>

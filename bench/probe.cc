@@ -19,9 +19,8 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "bench/probe.cc"
-#include "hwy/foreach_target.h"  // must come before highway.h
-
 #include "bench/probe_targets.h"
+#include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -67,7 +66,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 template <size_t... kBit>
 MultiplyAddFn FindMultiplyAdd(const char* target, std::index_sequence<kBit...>) {

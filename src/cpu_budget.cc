@@ -46,8 +46,10 @@ double SmallestQuota(const std::string& mount, std::string path) {
 
 int AffinityCpus() {
 #if defined(__linux__)
-  // The kernel refuses a mask smaller than its own.
-  for (int cpus = 1024; cpus <= (1 << 20); cpus *= 2) {
+  cpu_set_t usual;  // on the stack, since Run() asks and may not allocate
+  if (sched_getaffinity(0, sizeof(usual), &usual) == 0) return std::max(1, CPU_COUNT(&usual));
+  // The kernel refuses a mask smaller than its own: there are more than 1,024 CPUs.
+  for (int cpus = 2048; cpus <= (1 << 20); cpus *= 2) {
     cpu_set_t* set = CPU_ALLOC(cpus);
     if (set == nullptr) break;
     const size_t bytes = CPU_ALLOC_SIZE(cpus);
@@ -79,7 +81,8 @@ double CgroupQuotaCpus() {
 
 size_t L2Bytes() {
 #if defined(_SC_LEVEL2_CACHE_SIZE)
-  const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  // Once: it ends in CPUID, which takes tens of microseconds in a virtual machine.
+  static const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
   if (bytes > 0) return static_cast<size_t>(bytes);
 #endif
   return size_t{1} << 20;
@@ -87,8 +90,9 @@ size_t L2Bytes() {
 
 int DefaultThreads() noexcept {
   try {
+    // Once: it reads files.
+    static const double quota = CgroupQuotaCpus();
     const int affinity = AffinityCpus();
-    const double quota = CgroupQuotaCpus();
     return quota > 0 ? std::max(1, std::min(affinity, static_cast<int>(std::ceil(quota)))) : affinity;
   } catch (...) {  // out of memory while reading text files
     return 1;

@@ -1,9 +1,11 @@
 #include "src/parallel.h"
 
+#include <oneapi/tbb/info.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/partitioner.h>
 #include <oneapi/tbb/task_arena.h>
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -56,6 +58,8 @@ ArenaPool& Arenas() {
 }  // namespace
 
 void ParallelFor(int threads, size_t count, const Body& body) {
+  // oneTBB has no more workers than CPUs, and prints a warning when an arena asks for more.
+  threads = std::min(threads, tbb::info::default_concurrency());
   if (count <= 1 || threads == 1) {
     for (size_t i = 0; i < count; ++i) body.call(body.context, i);
   } else if (threads == kCallersArena) {

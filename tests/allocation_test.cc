@@ -185,6 +185,9 @@ TEST_P(AllocationTest, PackReportsEveryFailure) {
 TEST_P(AllocationTest, RunReportsEveryFailure) {
   static size_t out = 100000;  // grows, so that no scratch of an earlier call is large enough
   constexpr size_t kTokens = 12;
+  // oneTBB's own start-up is left out: after an allocation that failed there, 2021.8 waits for ever in the
+  // next call.
+  ASSERT_TRUE(RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());
   for (const int threads : {1, 2, 3}) {
     SCOPED_TRACE(testing::Message() << threads << " threads");
     ExpectNoLeak([&] {

@@ -24,7 +24,7 @@ def parse_arguments():
     parser.add_argument("build_b", type=Path)
     parser.add_argument("--tokens", type=int, nargs="+", default=[257], help="default: 257")
     parser.add_argument("--threads", type=int, nargs="+", default=[1], help="default: 1")
-    parser.add_argument("--isa", nargs="+", default=[""], help="targets, AVX2 for example; default: the best one")
+    parser.add_argument("--isa", nargs="+", default=[""], help="targets, AVX2 for example; default: the best")
     parser.add_argument("--mode", choices=["warm", "cold"], default="warm",
                         help="one layer again and again (default), or more layers in turn than a cache holds")
     parser.add_argument("--rounds", type=int, default=7, help="default: 7")
@@ -68,7 +68,8 @@ def show_ms(times):
 def compare(threads, isa, arguments):
     times = collections.defaultdict(lambda: ([], []))
     for number in range(arguments.rounds):
-        config = run_round((arguments.build_a, arguments.build_b), threads, isa, arguments, number % 2 == 1, times)
+        swap = number % 2 == 1
+        config = run_round((arguments.build_a, arguments.build_b), threads, isa, arguments, swap, times)
     for tokens, (a, b) in times.items():
         ratios = [x / y for x, y in zip(a, b)]
         print(f"{config}, {threads} threads, {tokens} tokens: A {show_ms(a)}  B {show_ms(b)}  "

@@ -23,7 +23,8 @@ def load(path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("a", metavar="A.npy")
     parser.add_argument("b", metavar="B.npy")
     parser.add_argument("--max-rel-l2", type=float, default=2e-6, help="the limit; default 2e-6")
@@ -40,9 +41,9 @@ def main():
     error, norm = np.linalg.norm(difference), np.linalg.norm(b[finite])
     relative = error / norm if norm > 0 else (0.0 if error == 0 else np.inf)
     passed = relative <= args.max_rel_l2
-    print(f"relative L2 error {relative:.3g} (at most {args.max_rel_l2:.3g} is accepted: "
-          f"{'ok' if passed else 'FAILED'}), largest absolute error {np.abs(difference).max(initial=0.0):.3g}, "
-          f"{a.size} values")
+    verdict = "ok" if passed else "FAILED"
+    print(f"relative L2 error {relative:.3g} ({verdict}: at most {args.max_rel_l2:.3g} is accepted), "
+          f"largest absolute error {np.abs(difference).max(initial=0.0):.3g}, {a.size} values")
     sys.exit(0 if passed else 1)
 
 

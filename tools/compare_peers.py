@@ -21,6 +21,7 @@ from pathlib import Path
 import peer_report
 from peer_list import PEERS, Installation
 from peer_process import PeerError, PeerProcess
+from peer_report import Cell, Results
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKENS = [1, 4, 8, 16, 32, 64, 101, 202, 257, 404, 577, 606, 909, 1028, 4096]
@@ -29,13 +30,14 @@ TOKENS = [1, 4, 8, 16, 32, 64, 101, 202, 257, 404, 577, 606, 909, 1028, 4096]
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true",
-                        help="--tokens 257 1028 --threads 1 2 --isa best --peers mkl mkl_packed torch --rounds 3")
+                        help="tokens 257 and 1028, threads 1 and 2, best target, MKL and PyTorch, 3 rounds")
     parser.add_argument("--tokens", type=int, nargs="+", help="default: " + " ".join(map(str, TOKENS)))
     parser.add_argument("--threads", type=int, nargs="+", help="default: 1, 2 and all")
     parser.add_argument("--isa", nargs="+", help="targets; 'best' is the machine's. Peers are capped to the "
                         "others where they can be. Default: best AVX2")
-    parser.add_argument("--mode", nargs="+", choices=["warm", "cold"],
-                        help="one layer again and again, or more layers in turn than a cache holds; default: warm")
+    parser.add_argument("--mode", nargs="+", choices=["warm", "cold"], default=["warm"],
+                        help="one layer again and again, or more layers in turn than a cache holds; "
+                        "default: warm")
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), metavar="PEER",
                         help="default: all but naive, of " + " ".join(PEERS))
     parser.add_argument("--rounds", type=int, help="default: 5")
@@ -52,30 +54,37 @@ def parse_arguments():
 
 
 def fill_in_defaults(arguments):
-    quick = {"tokens": [257, 1028], "threads": [1, 2], "isa": ["best"], "mode": ["warm"],
-             "peers": ["mkl", "mkl_packed", "torch"], "rounds": 3}
     cores = peer_report.usable_cpus()
+    quick = {"tokens": [257, 1028], "threads": sorted({1, min(2, cores)}), "isa": ["best"],
+             "peers": ["mkl", "mkl_packed", "torch"], "rounds": 3}
     full = {"tokens": TOKENS, "threads": sorted({1, min(2, cores), cores}), "isa": ["best", "AVX2"],
-            "mode": ["warm"], "peers": [name for name in PEERS if name != "naive"], "rounds": 5}
+            "peers": [name for name in PEERS if name != "naive"], "rounds": 5}
     for name, value in (quick if arguments.quick else full).items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, value)
 
 
+def resolve_targets(names, supported):
+    """Highway's names, each once; 'best' is the first of `supported`."""
+    targets = list(dict.fromkeys(supported[0] if name == "best" else name.upper() for name in names))
+    for target in targets:
+        if target not in supported:
+            sys.exit(f"compare_peers: --isa {target} does not run here; accepted: best {' '.join(supported)}")
+    return targets
+
+
 class Group:
     """The processes of one target and thread count, for one round: ours, the limits and the peers."""
 
-    def __init__(self, installation, isa, threads, peers, log):
-        self.problems = {}
-        self.processes = {}
+    def __init__(self, installation, target, threads, peers, log):
+        self.target, self.threads = target, threads
+        self.problems, self.processes = {}, {}
         self.limits = PeerProcess([installation.program("limits")], log=log)
         best = self.limits.hello["targets"][0]
-        self.target = best if isa == "best" else isa
-        self.threads = threads
+        capped = target != best and not (target.startswith("AVX3") and best.startswith("AVX3"))
         for name in ["ours", *peers]:
             try:
-                capped = None if self.target == best else self.target
-                self.processes[name] = installation.start(name, self.target, capped, threads, log)
+                self.processes[name] = installation.start(name, target, capped, threads, log)
             except PeerError as error:
                 self.problems[name] = str(error)
         if "ours" not in self.processes:
@@ -98,18 +107,17 @@ class Group:
             process.close()
 
 
-def run_round(arguments, installation, results, isa, threads, number, progress, log):
-    """One round of every cell of one target and thread count that does not have it yet."""
-    wanted = [(mode, tokens) for mode in arguments.mode for tokens in arguments.tokens
-              if len(results.rounds(isa, threads, mode, tokens)) <= number]
+def run_round(arguments, installation, results, group_cells, number, progress, log):
+    """One round of those cells, all of one target and thread count, that do not have it yet."""
+    wanted = [cell for cell in group_cells if results.complete_rounds(cell, arguments.peers) <= number]
     if not wanted:
         return
-    group = Group(installation, isa, threads, arguments.peers, log)
-    results.note_processes(isa, threads, group)
-    for mode, tokens in wanted:
-        cell = group.measure(tokens, mode, arguments.seconds, backwards=number % 2 == 1)
-        results.add(isa, threads, mode, tokens, cell)
-        progress.report(f"round {number + 1}: {group.target}, {threads} threads, {mode}, {tokens} tokens", cell)
+    group = Group(installation, wanted[0].target, wanted[0].threads, arguments.peers, log)
+    results.note_processes(group)
+    for cell in wanted:
+        round_ = group.measure(cell.tokens, cell.mode, arguments.seconds, backwards=number % 2 == 1)
+        results.rounds(cell).append(round_)
+        progress.report(f"round {number + 1}: {cell}", round_)
     group.close()
     results.save()
 
@@ -118,16 +126,27 @@ class Progress:
     def __init__(self, total):
         self.total, self.done, self.start = total, 0, time.monotonic()
 
-    def report(self, what, cell):
+    def report(self, what, round_):
         self.done += 1
         left = (time.monotonic() - self.start) / self.done * (self.total - self.done)
-        ours = cell["ms"].get("ours")
-        others = {name: ms for name, ms in cell["ms"].items() if name != "ours"}
+        ours = round_["ms"].get("ours")
+        others = {name: ms for name, ms in round_["ms"].items() if name != "ours"}
         text = f"ours {ours:.3f} ms" if ours else "ours failed"
         if ours and others:
             best = min(others, key=others.get)
             text += f", {best} {others[best]:.3f} ms, ratio {others[best] / ours:.3f}"
-        print(f"[{self.done}/{self.total}, {left / 60:.1f} min left] {what}: {text}", file=sys.stderr, flush=True)
+        print(f"[{self.done}/{self.total}, {left / 60:.1f} min left] {what}: {text}", file=sys.stderr,
+              flush=True)
+
+
+def leave_out_missing(arguments, installation):
+    """Takes the peers that are not there out of arguments.peers, says so, and returns why."""
+    why = {name: installation.why_missing(name) for name in arguments.peers}
+    missing = {name: reason for name, reason in why.items() if reason}
+    for name, reason in missing.items():
+        print(f"compare_peers: without {name}: {reason}", file=sys.stderr)
+    arguments.peers = [name for name in arguments.peers if name not in missing]
+    return missing
 
 
 def main():
@@ -136,18 +155,23 @@ def main():
     if arguments.install:
         installation.install(arguments.peers)
     installation.check()
+    missing = leave_out_missing(arguments, installation)
+    limits = PeerProcess([installation.program("limits")])
+    limits.close()
+    targets = resolve_targets(arguments.isa, limits.hello["targets"])
+    groups = [[Cell(target, threads, mode, tokens) for mode in arguments.mode for tokens in arguments.tokens]
+              for target in targets for threads in arguments.threads]
+    cells = sum(groups, [])
+
     arguments.out.mkdir(parents=True, exist_ok=True)
-    results = peer_report.Results(arguments.out / "results.json", installation.fingerprint(arguments.peers),
-                                  arguments.fresh)
-    cells = [(isa, threads, mode, tokens) for isa in arguments.isa for threads in arguments.threads
-             for mode in arguments.mode for tokens in arguments.tokens]
-    progress = Progress(sum(max(0, arguments.rounds - len(results.rounds(*cell))) for cell in cells))
+    results = Results(arguments.out / "results.json", installation.fingerprint(), limits.hello, arguments.fresh)
+    progress = Progress(sum(max(0, arguments.rounds - results.complete_rounds(cell, arguments.peers))
+                            for cell in cells))
     with open(arguments.out / "stderr.log", "w") as log:
         for number in range(arguments.rounds):
-            for isa in arguments.isa:
-                for threads in arguments.threads:
-                    run_round(arguments, installation, results, isa, threads, number, progress, log)
-    text = peer_report.markdown(results, cells)
+            for group_cells in groups:
+                run_round(arguments, installation, results, group_cells, number, progress, log)
+    text = peer_report.markdown(results, cells, missing)
     (arguments.out / "results.md").write_text(text)
     print(text)
 

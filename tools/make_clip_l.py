@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes a checkpoint with the names, shapes and dtype of the CLIP-L tower's blocks in DeepSeek-OCR, with random
-weights, and what belongs to it:
+"""Writes a checkpoint with the names, shapes and dtype of the CLIP-L tower's blocks in DeepSeek-OCR, with
+random weights, and what belongs to it:
 
   clip_l.safetensors  mlp.fc1, mlp.fc2, layer_norm1 and layer_norm2 of every layer
   x.npy               an input, [1, tokens, dim] float32, as a LayerNorm leaves it
@@ -32,8 +32,8 @@ LAYER = "model.vision_model.transformer.layers.{}"
 def layer_tensors(dim, hidden):
     """Name within a layer, shape, mean and standard deviation of each tensor.
 
-    With inputs of deviation 1, fc1's outputs get a deviation of about 2, so that they spread over -6..6, where
-    QuickGELU is neither 0 nor x; fc2's outputs get one near 1.
+    With inputs of deviation 1, fc1's outputs get a deviation of about 2, so that they spread over -6..6,
+    where QuickGELU is neither 0 nor x; fc2's outputs get one near 1.
     """
     return [
         ("layer_norm1.bias", [dim], 0.0, 0.05),
@@ -125,7 +125,8 @@ def torch_outputs(weights, x):
 
     hidden, dim = weights["fc1.weight"].shape
     module = NoTPFeedForward(None, dim, hidden).eval()
-    module.load_state_dict({name: torch.from_numpy(values.astype(np.float32)) for name, values in weights.items()})
+    state = {name: torch.from_numpy(values.astype(np.float32)) for name, values in weights.items()}
+    module.load_state_dict(state)
     outputs = {}
     with torch.inference_mode():
         for name, dtype in [("fp32", torch.float32), ("bf16", torch.bfloat16)]:
@@ -150,8 +151,9 @@ def positive(text):
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the files; made if it is not there")
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the files; made if missing")
     parser.add_argument("--layers", type=positive, default=24)
     parser.add_argument("--dim", type=positive, default=1024)
     parser.add_argument("--hidden", type=positive, default=4096)
@@ -176,11 +178,15 @@ def main():
         save_npy(args.out / name, array)
 
     options = {name: value for name, value in vars(args).items() if name != "out"}
-    files = {name: sha256(args.out / name) for name in ["clip_l.safetensors", *arrays]}
-    manifest = {"options": options, "layer": LAYER.format(0) + ".mlp", "sha256": files, "made_with": made_with}
+    manifest = {
+        "options": options,
+        "layer": LAYER.format(0) + ".mlp",
+        "sha256": {name: sha256(args.out / name) for name in ["clip_l.safetensors", *arrays]},
+        "made_with": made_with,
+    }
     (args.out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    size = (args.out / "clip_l.safetensors").stat().st_size
-    print(f"{args.out}: {args.layers} layers of {args.dim} x {args.hidden} in {args.dtype}, {size / 1e6:.0f} MB")
+    megabytes = (args.out / "clip_l.safetensors").stat().st_size / 1e6
+    print(f"{args.out}: {args.layers} layers of {args.dim} x {args.hidden}, {args.dtype}, {megabytes:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ class Peer:
     pip: tuple = ()                    # packages
     apt: str = ""
     avx2: dict | None = None           # environment that caps it to AVX2; None: it has no such switch
-    environment: dict = dataclasses.field(default_factory=dict)  # "{venv}" is filled in
-    pinned: bool = False               # has no switch for its threads: gets as many CPUs as it may use threads
+    environment: dict = dataclasses.field(default_factory=dict)  # always; "{venv}" is filled in, in both
+    pinned: bool = False               # has no switch for its threads: gets as many CPUs instead
 
 
 MKL = ("mkl-devel", "mkl-include")
@@ -37,7 +37,11 @@ PEERS = {
     # 3: haswell, in the order of the packaged build.
     "blis": Peer("blis", apt="libblis-openmp-dev", avx2={"BLIS_ARCH_TYPE": "3"}),
     "torch": Peer("torch_peer.py", pip=TORCH, avx2=TORCH_AVX2),
-    "torch_compile": Peer("torch_peer.py", variant="compile", pip=TORCH, avx2=TORCH_AVX2),
+    # Its cache would hand a kernel compiled for AVX-512 to a process kept to AVX2: wrong results.
+    "torch_compile": Peer("torch_peer.py", variant="compile", pip=TORCH,
+                          avx2={**TORCH_AVX2, "TORCHINDUCTOR_CACHE_DIR": "{venv}/inductor-avx2"},
+                          environment={"TORCHINDUCTOR_CACHE_DIR": "{venv}/inductor"}),
+    # MLAS, which both of these use, has no switch.
     "onnxruntime": Peer("onnxruntime_peer.py", pip=("onnxruntime", "onnx", "numpy")),
     "openvino": Peer("openvino_peer.py", pip=("openvino", "onnx", "numpy")),
     "naive": Peer("naive", avx2={}),
@@ -65,38 +69,46 @@ class Installation:
     def check(self):
         for name in ("ours", "limits"):
             if not self.program(name).exists():
-                sys.exit(f"compare_peers: {self.program(name)} not found: cmake --build {self.build} --target peers")
+                sys.exit(f"compare_peers: {self.program(name)} not found: "
+                         f"cmake --build {self.build} --target peers")
 
-    def command(self, name):
-        """The command line without options, or PeerError."""
-        if name == "ours":
-            return [self.program("ours")]
+    def why_missing(self, name):
+        """One line; empty if the peer is there."""
         peer = PEERS[name]
         if peer.program.endswith(".py"):
-            python = self.venv / "bin" / "python"
-            if not python.exists():
-                raise PeerError(f"not installed: no {python} (tools/compare_peers.py --install)")
-            return [python, self.root / "bench" / "peers" / peer.program]
-        if not self.program(peer.program).exists():
-            how = f"apt-get install {peer.apt}, then build" if peer.apt else "tools/compare_peers.py --install"
-            raise PeerError(f"not built: no {self.program(peer.program).name} in {self.build} ({how})")
-        return [self.program(peer.program)]
+            if self._has_packages(peer.pip):
+                return ""
+            return f"no {' '.join(peer.pip)} in {self.venv} (tools/compare_peers.py --install)"
+        if self.program(peer.program).exists():
+            return ""
+        how = f"apt-get install {peer.apt}" if peer.apt else "tools/compare_peers.py --install"
+        return f"no {self.program(peer.program).name} in {self.build} ({how}, then configure and build)"
 
     def start(self, name, target, capped, threads, log):
-        """A process of peer `name`; `capped`: the target to keep it to, None for the machine's best."""
-        peer = PEERS.get(name, Peer("ours", variant=target, avx2={}))
-        environment = {key: value.format(venv=self.venv) for key, value in peer.environment.items()}
+        """A process of peer `name`, or of this library for `target`. `capped`: keep a peer to that target."""
+        peer = PEERS.get(name, Peer("ours", variant=target))
+        environment = dict(peer.environment)
         if capped and name != "ours":
-            if capped != "AVX2" or peer.avx2 is None:
-                raise PeerError(f"cannot be kept to {capped}")
+            if target != "AVX2" or peer.avx2 is None:
+                raise PeerError(f"cannot be kept to {target}")
             environment.update(peer.avx2)
-        options = [f"--threads={threads}", f"--variant={peer.variant}"]
+        environment = {key: value.format(venv=self.venv) for key, value in environment.items()}
+        command = [self.program(peer.program)]
+        if peer.program.endswith(".py"):
+            command = [self.venv / "bin" / "python", self.root / "bench" / "peers" / peer.program]
         cpus = sorted(os.sched_getaffinity(0))[:threads] if peer.pinned else None
-        return PeerProcess([*self.command(name), *options], environment, cpus, log)
+        command += [f"--threads={threads}", f"--variant={peer.variant}"]
+        return PeerProcess(command, environment, cpus, log)
 
-    def fingerprint(self, names):
-        """What results depend on: this library's program."""
+    def fingerprint(self):
+        """Results are of one build of this library."""
         return hashlib.sha256(self.program("ours").read_bytes()).hexdigest()[:16]
+
+    def _has_packages(self, requirements):
+        python = self.venv / "bin" / "python"
+        names = [requirement.split("==")[0] for requirement in requirements]
+        return python.exists() and subprocess.run([python, "-m", "pip", "show", "--quiet", *names],
+                                                  capture_output=True).returncode == 0
 
     def _call(self, command):
         print("compare_peers: " + " ".join(map(str, command)), file=sys.stderr, flush=True)

@@ -1,9 +1,10 @@
-"""One process of bench/peers: started, asked line by line, and stopped (SIGSTOP) while others have their turn.
+"""One process of bench/peers: started, asked line by line, stopped (SIGSTOP) while others have their turn.
 
 A stopped process cannot disturb the one that is being timed, whatever its idle threads do: OpenMP's and MKL's
 spin for a while, and every peer can so keep the waiting policy that suits it best.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -14,13 +15,21 @@ class PeerError(Exception):
     pass
 
 
+def die_with_parent():
+    """A stopped process would otherwise outlive a driver that was killed."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
 class PeerProcess:
+    """`cpus`: the only ones that the process may use; None for all."""
+
     def __init__(self, command, env=None, cpus=None, log=subprocess.DEVNULL):
         if cpus:
             command = ["taskset", "-c", ",".join(map(str, cpus)), *command]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1,
-            env={**os.environ, **(env or {})})
+            env={**os.environ, **(env or {})}, preexec_fn=die_with_parent)
         try:
             self.hello = self._read()
         except PeerError:

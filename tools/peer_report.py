@@ -6,8 +6,28 @@ import platform
 import statistics
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 DIM, HIDDEN = 1024, 4096
+
+
+class Cell(NamedTuple):
+    target: str
+    threads: int
+    mode: str
+    tokens: int
+
+    def __str__(self):
+        return f"{show_group(self[:3])}, {self.tokens} tokens"
+
+
+def show_group(group):
+    target, threads, mode = group
+    return f"{target}, {show_threads(threads)}, {mode}"
+
+
+def show_threads(threads):
+    return f"{threads} thread" + ("s" if threads > 1 else "")
 
 
 def usable_cpus():
@@ -21,17 +41,21 @@ def cpu_name():
     return platform.machine()
 
 
-def cell_key(isa, threads, mode, tokens):
-    return f"{isa}/{tokens}/{threads}/{mode}"
+def flops(tokens):
+    return 4.0 * tokens * DIM * HIDDEN
+
+
+def bytes_moved(tokens):
+    return 4.0 * (2 * DIM * HIDDEN + HIDDEN + DIM + 2 * tokens * DIM)
 
 
 class Results:
-    """A list of rounds a cell; each round is what Group.measure() returned."""
+    """For each cell a list of rounds, {"ms": {name: best}, "problems": {name: why}, "limits": {...}}."""
 
-    def __init__(self, path, fingerprint, fresh):
+    def __init__(self, path, fingerprint, build, fresh=False):
         self.path = path
         self.data = {"machine": {"cpu": cpu_name(), "cpus": usable_cpus(), "kernel": platform.release()},
-                     "fingerprint": fingerprint, "limits": {}, "processes": {}, "cells": {}}
+                     "fingerprint": fingerprint, "build": build, "processes": {}, "cells": {}}
         if path.exists() and not fresh:
             old = json.loads(path.read_text())
             if old["fingerprint"] == fingerprint and old["machine"] == self.data["machine"]:
@@ -39,17 +63,17 @@ class Results:
             else:
                 print(f"compare_peers: {path} is of another build or machine: starting afresh", file=sys.stderr)
 
-    def rounds(self, isa, threads, mode, tokens):
-        return self.data["cells"].get(cell_key(isa, threads, mode, tokens), [])
+    def rounds(self, cell):
+        return self.data["cells"].setdefault("/".join(map(str, cell)), [])
 
-    def add(self, isa, threads, mode, tokens, cell):
-        self.data["cells"].setdefault(cell_key(isa, threads, mode, tokens), []).append(cell)
+    def complete_rounds(self, cell, peers):
+        return sum(set(peers) <= set(round_["ms"]) | set(round_["problems"]) for round_ in self.rounds(cell))
 
-    def note_processes(self, isa, threads, group):
-        self.data["limits"] = group.limits.hello
-        self.data["processes"][f"{isa}/{threads}"] = {
-            "target": group.target, "problems": group.problems,
-            "peers": {name: process.hello for name, process in group.processes.items()}}
+    def note_processes(self, group):
+        """How every peer that has run so far describes itself."""
+        noted = self.data["processes"].setdefault(f"{group.target}/{group.threads}", {})
+        noted.update({name: {"error": why} for name, why in group.problems.items()})
+        noted.update({name: process.hello for name, process in group.processes.items()})
 
     def save(self):
         temporary = self.path.with_suffix(".tmp")
@@ -60,82 +84,72 @@ class Results:
 def summary(rounds):
     """One cell: best ms and paired ratios of every peer, and the limits of the same rounds."""
     peers = {}
-    for name in {name for cell in rounds for name in cell["ms"]}:
-        times = [cell["ms"][name] for cell in rounds if name in cell["ms"]]
-        ratios = [cell["ms"][name] / cell["ms"]["ours"] for cell in rounds
-                  if name in cell["ms"] and "ours" in cell["ms"]]
-        if ratios:
-            peers[name] = {"best_ms": min(times), "median_ms": statistics.median(times),
-                           "ratio": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
-    return {"peers": peers, "flops": max(cell["limits"]["flops"] for cell in rounds),
-            "bytes_per_s": max(cell["limits"]["bytes_per_s"] for cell in rounds)}
+    for name in dict.fromkeys(name for round_ in rounds for name in round_["ms"]):
+        both = [round_["ms"] for round_ in rounds if {name, "ours"} <= set(round_["ms"])]
+        ratios = [ms[name] / ms["ours"] for ms in both]
+        if both:
+            peers[name] = {"best_ms": min(ms[name] for ms in both), "ratio": statistics.median(ratios),
+                           "low": min(ratios), "high": max(ratios)}
+    return {"peers": peers, "flops": max(round_["limits"]["flops"] for round_ in rounds),
+            "bytes_per_s": max(round_["limits"]["bytes_per_s"] for round_ in rounds)}
 
 
 def best_peer(peers):
+    """The one that comes nearest to ours, or passes it; None if there is none."""
     others = [name for name in peers if name != "ours"]
     return min(others, key=lambda name: peers[name]["ratio"], default=None)
 
 
-def flops(tokens):
-    return 4.0 * tokens * DIM * HIDDEN
-
-
-def bytes_moved(tokens):
-    return 4.0 * (2 * DIM * HIDDEN + HIDDEN + DIM + 2 * tokens * DIM)
-
-
-def markdown(results, cells):
-    """The cells' summary: what ran, then one table for each target, thread count and mode."""
+def markdown(results, cells, missing):
+    """The cells' summary: what ran and what did not, then one table for each target, thread count and mode."""
     data = results.data
-    machine, limits = data["machine"], data["limits"]
-    lines = [f"fp32, dim {DIM}, hidden {HIDDEN}. {machine['cpu']}, {machine['cpus']} CPUs, Linux {machine['kernel']}; "
-             f"this library at {limits.get('commit')}, built with {limits.get('compiler')}.",
-             "Ratio: the peer's time / ours, in turns; median (range) of the rounds. ms: the best of all rounds.", ""]
-    groups = list(dict.fromkeys((isa, threads, mode) for isa, threads, mode, _ in cells))
-    lines += describe_peers(data, groups)
-    for group in groups:
-        lines += group_table(results, group, [cell[3] for cell in cells if cell[:3] == group])
-    return "\n".join(lines) + "\n"
+    machine, build = data["machine"], data["build"]
+    lines = [f"fp32, dim {DIM}, hidden {HIDDEN}. {machine['cpu']}, {machine['cpus']} CPUs, "
+             f"Linux {machine['kernel']}; this library at commit {build['commit']}, built with {build['compiler']}.",
+             "Ratio: the peer's time / ours, in turns; median (range) of the rounds. ms: best of all rounds.", ""]
+    lines += describe_peers(data["processes"], cells)
+    lines += [f"- {name}: **not measured**: {why}" for name, why in missing.items()] + [""]
+    for group in dict.fromkeys(cell[:3] for cell in cells):
+        lines += group_table(results, group, [cell for cell in cells if cell[:3] == group])
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def describe_peers(data, groups):
-    lines = []
-    for isa, threads in dict.fromkeys((isa, threads) for isa, threads, _ in groups):
-        processes = data["processes"].get(f"{isa}/{threads}", {"target": isa, "peers": {}, "problems": {}})
-        for name, hello in processes["peers"].items():
-            lines.append(f"- {processes['target']}, {threads} threads, {name} {hello['version']}: {hello['config']}")
-        for name, problem in processes["problems"].items():
-            lines.append(f"- {processes['target']}, {threads} threads, {name}: **not measured**: {problem}")
-    return [*lines, ""]
+def describe_peers(processes, cells):
+    """One line for each way in which a peer ran, with the targets and threads that it ran so for."""
+    ways = {}
+    for target, threads in dict.fromkeys(cell[:2] for cell in cells):
+        for name, hello in processes.get(f"{target}/{threads}", {}).items():
+            what = (f"{name}: **not measured**: {hello['error']}" if "error" in hello
+                    else f"{name} {hello['version']}: {hello['config']}")
+            ways.setdefault(what, []).append(f"{target} {show_threads(threads)}")
+    return [f"- {what} [{'; '.join(where)}]" for what, where in sorted(ways.items())]
 
 
-def group_table(results, group, tokens_of_group):
-    isa, threads, mode = group
-    processes = results.data["processes"].get(f"{isa}/{threads}", {"target": isa, "peers": {}})
-    others = [name for name in processes["peers"] if name != "ours"]
+def group_table(results, group, cells):
+    peers = [name for name, hello in results.data["processes"].get(f"{group[0]}/{group[1]}", {}).items()
+             if name != "ours" and "error" not in hello]
     rows, problems = [], []
-    for tokens in tokens_of_group:
-        rounds = results.rounds(isa, threads, mode, tokens)
-        cell = summary(rounds) if rounds else None
-        if cell is None or "ours" not in cell["peers"]:
-            problems.append(f"- {tokens} tokens: not measured")
-            continue
-        rows.append(table_row(tokens, cell, others))
-        failed = {name: why for round_ in rounds for name, why in round_["problems"].items() if name in others}
-        problems += [f"- {tokens} tokens, {name}: **failed**: {why}" for name, why in failed.items()]
+    for cell in cells:
+        rounds = results.rounds(cell)
+        failed = {name: why for round_ in rounds for name, why in round_["problems"].items()
+                  if name == "ours" or name in peers}
+        problems += [f"- {cell.tokens} tokens, {name}: **failed**: {why}" for name, why in failed.items()]
+        totals = summary(rounds) if rounds else {"peers": {}}
+        if "ours" in totals["peers"]:
+            rows.append(table_row(cell.tokens, totals, peers))
     titles = ["tokens", "ours ms", "GFLOP/s", "% of FMA peak", "% of bandwidth", "best peer", "ratio",
-              *(f"{name} ms" for name in others)]
-    return [f"### {processes['target']}, {threads} {'thread' if threads == 1 else 'threads'}, {mode}", "",
-            "| " + " | ".join(titles) + " |", "|" + " --- |" * len(titles),
-            *("| " + " | ".join(row) + " |" for row in rows), "", *problems, ""]
+              *(f"{name} ms" for name in peers)]
+    return [f"### {show_group(group)}", "", "| " + " | ".join(titles) + " |", "|" + " --- |" * len(titles),
+            *("| " + " | ".join(row) + " |" for row in rows), "", *problems, *([""] if problems else [])]
 
 
-def table_row(tokens, cell, others):
-    peers, best = cell["peers"], best_peer(cell["peers"])
+def table_row(tokens, totals, names):
+    peers, best = totals["peers"], best_peer(totals["peers"])
     seconds = 1e-3 * peers["ours"]["best_ms"]
-    ratio = peers.get(best)
-    return [str(tokens), f"{peers['ours']['best_ms']:.3g}", f"{1e-9 * flops(tokens) / seconds:.1f}",
-            f"{100 * flops(tokens) / seconds / cell['flops']:.1f}",
-            f"{100 * bytes_moved(tokens) / seconds / cell['bytes_per_s']:.1f}" if tokens <= 32 else "",
+    ratio = peers[best] if best else None
+    memory_bound = tokens <= 32  # beyond, the bytes are never the limit
+    return [str(tokens), f"{peers['ours']['best_ms']:.4g}", f"{1e-9 * flops(tokens) / seconds:.1f}",
+            f"{100 * flops(tokens) / seconds / totals['flops']:.1f}",
+            f"{100 * bytes_moved(tokens) / seconds / totals['bytes_per_s']:.1f}" if memory_bound else "",
             best or "none", f"{ratio['ratio']:.3f} ({ratio['low']:.3f}..{ratio['high']:.3f})" if ratio else "",
-            *(f"{peers[name]['best_ms']:.3g}" if name in peers else "" for name in others)]
+            *(f"{peers[name]['best_ms']:.4g}" if name in peers else "" for name in names)]

@@ -49,7 +49,8 @@ void AddBiasQuickGelu(float* h, size_t tokens, size_t hidden, const float* bias,
   }
 }
 
-void FillWithBias(float* y, size_t tokens, size_t out, const float* bias) {
+void FillWithBias(float* y, size_t tokens, size_t out, const float* bias, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (tokens > 16)
   for (size_t t = 0; t < tokens; ++t) std::copy_n(bias, out, y + t * out);
 }
 

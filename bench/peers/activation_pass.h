@@ -10,7 +10,7 @@ namespace fusedffn {
 void AddBiasQuickGelu(float* h, size_t tokens, size_t hidden, const float* bias, int threads);
 
 // Every row of y [tokens, out] = bias: what a GEMM that adds to y starts from.
-void FillWithBias(float* y, size_t tokens, size_t out, const float* bias);
+void FillWithBias(float* y, size_t tokens, size_t out, const float* bias, int threads);
 
 }  // namespace fusedffn
 

@@ -34,7 +34,7 @@ class Cblas : public Peer {
     const Shape& shape = block.shape;
     Gemm(x, tokens, block.w1, shape.hidden, shape.dim, 0.0f, hidden_.data());
     AddBiasQuickGelu(hidden_.data(), tokens, shape.hidden, block.b1.data(), threads_);
-    FillWithBias(y, tokens, shape.out, block.b2.data());
+    FillWithBias(y, tokens, shape.out, block.b2.data(), threads_);
     Gemm(hidden_.data(), tokens, block.w2, shape.out, shape.hidden, 1.0f, y);
   }
 

@@ -102,7 +102,7 @@ class Mkl : public Peer {
     const Shape& shape = l.block->shape;
     l.fc1.Run(x, tokens, 0.0f, hidden_.data());
     AddBiasQuickGelu(hidden_.data(), tokens, shape.hidden, l.block->b1.data(), threads_);
-    FillWithBias(y, tokens, shape.out, l.block->b2.data());
+    FillWithBias(y, tokens, shape.out, l.block->b2.data(), threads_);
     l.fc2.Run(hidden_.data(), tokens, 1.0f, y);
   }
 

@@ -1,7 +1,7 @@
 """The Python side of peer.h and peer_main.cc: same data, same lines, for peers that are called from Python.
 
-A peer is a class with version(), config(), add_layer(weights) and run(layer, x) -> y, where weights is
-(w1, b1, w2, b2) as nn.Linear stores them and prepare(x) turns numpy's x into what run() takes.
+A peer is a class with version(), config(), add_layer(weights), prepare(x) and run(layer, x) -> y, where weights
+is (w1, b1, w2, b2) as nn.Linear stores them and prepare(), untimed, turns numpy's x into what run() takes.
 """
 
 import argparse
@@ -20,7 +20,8 @@ FEWEST_RUNS = 3
 def random_weights():
     rng = numpy.random.default_rng(1)
     normal = lambda deviation, *shape: (deviation * rng.standard_normal(shape)).astype(numpy.float32)
-    return (normal(DIM**-0.5, HIDDEN, DIM), normal(0.1, HIDDEN), normal(HIDDEN**-0.5, DIM, HIDDEN), normal(0.1, DIM))
+    return (normal(DIM**-0.5, HIDDEN, DIM), normal(0.1, HIDDEN),
+            normal(HIDDEN**-0.5, DIM, HIDDEN), normal(0.1, DIM))
 
 
 def relative_error(weights, x, y):
@@ -59,7 +60,8 @@ class PeerProcess:
         if tokens not in self.errors:
             error = relative_error(self.weights, x, self.peer.run(0, prepared))
             if not error <= MAX_RELATIVE_ERROR:
-                raise ValueError(f"wrong result: relative error {error:g}, accepted is up to {MAX_RELATIVE_ERROR:g}")
+                raise ValueError(f"wrong result: relative error {error:g}, "
+                                 f"accepted is up to {MAX_RELATIVE_ERROR:g}")
             self.errors[tokens] = error
         timed = self.time(prepared, COLD_LAYERS if mode == "cold" else 1, seconds)
         return {**timed, "relative_error": self.errors[tokens]}

@@ -36,7 +36,8 @@ class Torch:
 
     def add_layer(self, weights):
         block = Block().eval()
-        for parameter, values in zip((block.fc1.weight, block.fc1.bias, block.fc2.weight, block.fc2.bias), weights):
+        parameters = (block.fc1.weight, block.fc1.bias, block.fc2.weight, block.fc2.bias)
+        for parameter, values in zip(parameters, weights):
             parameter.data = torch.from_numpy(values)
         self.blocks.append(block)
         self.tokens = None

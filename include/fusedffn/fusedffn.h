@@ -136,7 +136,7 @@ inline constexpr int kCallersArena = -1;
 
 struct RunOptions {
   // 1 or more; 0 stands for DefaultThreads(); or kCallersArena. 1 runs on the calling thread alone and
-  // starts no others.
+  // starts no others. More than there are CPUs divides the work further, but starts no more threads.
   int threads = 0;
   // Scratch memory of at least WorkspaceBytes(ffn, tokens, threads), any alignment, used by this call
   // only. Null: the library keeps its own, which it allocates at the first call of a size, reuses for
@@ -168,7 +168,8 @@ struct Target {
 // All of them, best first; the first supported one is the default. `*count` receives their number.
 FUSEDFFN_API const Target* Targets(size_t* count) noexcept;
 
-// The number of CPUs that this process may use: min(CPU affinity, cgroup quota rounded up), at least 1.
+// The number of CPUs that this process may use: min(CPU affinity, cgroup quota rounded up), at least 1. The
+// affinity is that of the calling thread now, the quota that of the first call.
 FUSEDFFN_API int DefaultThreads() noexcept;
 
 }  // namespace fusedffn

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "src/io/checkpoint_blocks.h"
 #include "src/io/error.h"

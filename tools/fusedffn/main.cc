@@ -63,8 +63,8 @@ int Main(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.footer(
       "Exit code: 0 if all went well, 1 for a failure, 2 for wrong usage. For 1 and 2\n"
-      "one line on stderr says what was wrong and what is accepted, and no output\n"
-      "file has been written or changed.\n"
+      "one line on stderr says what was wrong and what is accepted. An output file is\n"
+      "written whole or not at all.\n"
       "\n"
       "Example:\n"
       "  fusedffn inspect clip_l.safetensors\n"

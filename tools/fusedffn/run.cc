@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -76,15 +77,15 @@ std::vector<double> TimeRuns(const PackedFfn& ffn, const io::Array& x, size_t to
   return times;
 }
 
+// `peak`: FLOP/s of as many threads.
 void PrintSummary(const PackedFfn& ffn, const io::Array& x, size_t tokens, int threads,
-                  const std::vector<double>& times) {
+                  const std::vector<double>& times, double peak) {
   const Shape shape = ffn.shape();
   const double best = times.front();
   const double median = (times[(times.size() - 1) / 2] + times[times.size() / 2]) / 2;
   const double flop = 2.0 * static_cast<double>(tokens) * static_cast<double>(shape.hidden) *
                       static_cast<double>(shape.dim + shape.out);
-  const double flops = flop / best * 1e3;
-  const double peak = ProbeFmaPeak(ffn.target(), threads);
+  const double flops = tokens == 0 ? 0 : flop / best * 1e3;
   fmt::print(
       "{} -> {} -> {}, {}, {} thread{}, best {:.3f} ms, median {:.3f} ms, {:.1f} GFLOP/s, {:.1f} % of peak\n",
       io::DimsText(x.shape), shape.hidden, shape.out, ffn.target(), threads, threads == 1 ? "" : "s", best,
@@ -104,8 +105,10 @@ void Run(const Arguments& arguments) {
                                       arguments.isa.empty() ? nullptr : arguments.isa.c_str());
   io::Array y = MakeOutput(arguments.output, x, tokens, block.shape.out);
   const std::vector<double> times = TimeRuns(ffn, x, tokens, arguments, &y);
+  // More threads than CPUs have no higher peak.
+  const double peak = ProbeFmaPeak(ffn.target(), std::min(arguments.threads, DefaultThreads()));
   io::WriteArray(arguments.output, y);
-  PrintSummary(ffn, x, tokens, arguments.threads, times);
+  PrintSummary(ffn, x, tokens, arguments.threads, times, peak);
 }
 
 }  // namespace
