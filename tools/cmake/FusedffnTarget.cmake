@@ -8,3 +8,12 @@ function(fusedffn_settings target)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
 endfunction()
+
+# fusedffn_simd(target): its sources that Highway compiles for every instruction set.
+function(fusedffn_simd target)
+  target_compile_definitions(${target} PRIVATE
+    # AVX-512 with VNNI, Ice Lake's own: off by default in Highway.
+    HWY_WANT_AVX3_DL
+    # SVE vectors have no size at compile time, and the tile's accumulators are arrays of vectors.
+    HWY_DISABLED_TARGETS=HWY_ALL_SVE)
+endfunction()
