@@ -20,18 +20,16 @@ struct Identity {
   }
 };
 
-// a * b - n, rounded once, for 0 <= a <= 70, b = kC and n within 1 of a * b.
-// Without FMA: a and b are cut into halves of 12 bits, whose product is exact, and so is its difference
-// with n; what remains is small.
+// c a - n for c = 1.702 * log2(e), -70 <= a <= 0 and n within 1 of c a, accurate to the last bit or two.
 template <class D>
 HWY_INLINE hn::Vec<D> ScaledFraction(D d, hn::Vec<D> a, hn::Vec<D> n) {
-  // c = 1.702 * log2(e), in two floats.
-  constexpr float kHi = 2.4554669857025146f;
+  constexpr float kHi = 2.4554669857025146f;  // kHi + kLo = c
   constexpr float kLo = -2.6109498563e-08f;
 #if HWY_NATIVE_FMA
   return hn::MulAdd(a, hn::Set(d, kLo), hn::MulSub(a, hn::Set(d, kHi), n));
 #else
-  constexpr float kHi12 = 2.455078125f;  // the leading 12 bits of kHi
+  // The product of the leading 12 bits of a and of c is exact, and so is its difference with n.
+  constexpr float kHi12 = 2.455078125f;
   constexpr float kRest = static_cast<float>(2.45546695959208 - 2.455078125);
   const hn::RebindToUnsigned<D> du;
   const auto a12 = hn::BitCast(d, hn::And(hn::BitCast(du, a), hn::Set(du, 0xFFFFF000u)));
@@ -51,37 +49,34 @@ struct QuickGelu {
   template <class D>
   HWY_INLINE hn::Vec<D> operator()(D d, hn::Vec<D> x) const {
     const hn::RebindToSigned<D> di;
-    const auto zero = hn::Zero(d);
-    const auto one = hn::Set(d, 1.0f);
-    const auto limit = hn::Set(d, 70.0f);  // from here on e rounds to nothing beside 1, and x e to -0
-    const auto negative = hn::Lt(x, zero);
-    // Comparisons are false for NaN, which therefore stays.
-    const auto magnitude = hn::Abs(x);
-    const auto a = hn::IfThenElse(hn::Gt(magnitude, limit), limit, magnitude);
+    // -|x|; from -70 down, e is nothing beside 1, and x e rounds to -0. What becomes of a NaN here does not
+    // matter: `numerator` below is x itself then, since a comparison with NaN is false.
+    const auto a = hn::Max(hn::Or(x, hn::SignBit(d)), hn::Set(d, -70.0f));
 
-    // e = 2^-(n + r), n integer, |r| <= 1/2.
-    const auto n = hn::Round(hn::Mul(a, hn::Set(d, 2.4554669857025146f)));
-    const auto r = ScaledFraction(d, a, n);
-    auto p = hn::Set(d, 0.00015353360504377633f);  // 2^-r: minimax, degree 6, relative error 2^-26
-    p = hn::MulAdd(p, hn::Neg(r), hn::Set(d, 0.0013398875016719103f));
-    p = hn::MulAdd(p, hn::Neg(r), hn::Set(d, 0.00961843691766262f));
-    p = hn::MulAdd(p, hn::Neg(r), hn::Set(d, 0.055503323674201965f));
-    p = hn::MulAdd(p, hn::Neg(r), hn::Set(d, 0.24022647738456726f));
-    p = hn::MulAdd(p, hn::Neg(r), hn::Set(d, 0.6931471824645996f));
-    p = hn::MulAdd(p, hn::Neg(r), one);
+    // e = 2^(n + r), |r| <= 1/2, n an integer. Added to 1.5 * 2^23, c a is rounded to one, which the sum's
+    // low bits hold, too: two instructions less than rounding and converting.
+    const auto shifter = hn::Set(d, 12582912.0f);
+    const auto shifted = hn::MulAdd(a, hn::Set(d, 2.4554669857025146f), shifter);
+    const auto r = ScaledFraction(d, a, hn::Sub(shifted, shifter));
+    auto p = hn::Set(d, 0.00015353360504377633f);  // 2^r: minimax, degree 6, relative error 2^-26
+    p = hn::MulAdd(p, r, hn::Set(d, 0.0013398875016719103f));
+    p = hn::MulAdd(p, r, hn::Set(d, 0.00961843691766262f));
+    p = hn::MulAdd(p, r, hn::Set(d, 0.055503323674201965f));
+    p = hn::MulAdd(p, r, hn::Set(d, 0.24022647738456726f));
+    p = hn::MulAdd(p, r, hn::Set(d, 0.6931471824645996f));
+    p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
 
-    // 2^-n as the product of two normal floats, since n goes up to 172.
-    const auto bits = hn::ConvertTo(di, n);
-    const auto half = hn::ShiftRight<1>(bits);
-    const auto exponent_of_one = hn::Set(di, 127);
-    const auto s1 = hn::BitCast(d, hn::ShiftLeft<23>(hn::Sub(exponent_of_one, half)));
-    const auto s2 = hn::BitCast(d, hn::ShiftLeft<23>(hn::Sub(exponent_of_one, hn::Sub(bits, half))));
-    const auto e = hn::Mul(hn::Mul(p, s1), s2);
+    // n goes down to -172, where 2^n is no normal float, but 2^(n + 64) is one.
+    const auto n_plus_64 = hn::Add(hn::BitCast(di, shifted), hn::Set(di, 127 + 64));
+    const auto scale = hn::BitCast(d, hn::ShiftLeft<23>(n_plus_64));
+    const auto unscale = hn::Set(d, 0x1p-64f);
+    const auto one_plus_e = hn::MulAdd(hn::Mul(p, scale), unscale, hn::Set(d, 1.0f));
 
-    // For x < 0 the division is done before scaling by 2^-n, away from the denormals.
-    const auto numerator = hn::IfThenElse(negative, hn::Mul(hn::Neg(a), p), x);
-    const auto quotient = hn::Div(numerator, hn::Add(one, e));
-    return hn::IfThenElse(negative, hn::Mul(hn::Mul(quotient, s1), s2), quotient);
+    // For x < 0, scaled by 2^n after the division, away from the denormals.
+    const auto negative = hn::Lt(x, hn::Zero(d));
+    const auto numerator = hn::IfThenElse(negative, hn::Mul(a, p), x);
+    const auto quotient = hn::Div(numerator, one_plus_e);
+    return hn::IfThenElse(negative, hn::Mul(hn::Mul(quotient, scale), unscale), quotient);
   }
 };
 

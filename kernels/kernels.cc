@@ -19,10 +19,10 @@ void GemmQuickGelu(const GemmBlock& block) { Gemm<QuickGelu>(block); }
 
 void MapQuickGelu(const float* in, size_t count, float* out) {
   const D d;
-  for (size_t i = 0; i < count; i += hn::Lanes(d)) {
-    const size_t left = count - i;
-    hn::StoreN(QuickGelu()(d, hn::LoadN(d, in + i, left)), d, out + i, left);
-  }
+  const size_t lanes = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) hn::StoreU(QuickGelu()(d, hn::LoadU(d, in + i)), d, out + i);
+  hn::StoreN(QuickGelu()(d, hn::LoadN(d, in + i, count - i)), d, out + i, count - i);
 }
 
 constexpr Kernels kKernels = {
