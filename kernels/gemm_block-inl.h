@@ -6,6 +6,9 @@
 #define FUSEDFFN_KERNELS_GEMM_BLOCK_INL_H_
 #endif
 
+#include <cstddef>
+#include <utility>
+
 #include "hwy/highway.h"
 #include "kernels/activation-inl.h"
 #include "kernels/kernels.h"
@@ -22,7 +25,9 @@ using TileFn = void (*)(const float* a, const float* b, size_t k, const float* b
 // The tile functions of every height 1..kTileRows and width 1..kTileVecs.
 template <class Act>
 struct Tiles {
-  TileFn fn[kTileVecs * kTileRows];  // [vectors - 1][rows - 1]
+  TileFn fn[kTileVecs * kTileRows];
+
+  TileFn Get(size_t rows, size_t vecs) const { return fn[(vecs - 1) * kTileRows + rows - 1]; }
 
   template <size_t... kIndex>
   static constexpr Tiles Make(std::index_sequence<kIndex...>) {
@@ -30,32 +35,42 @@ struct Tiles {
   }
 };
 
+// The panel that starts at column jr of the block: how wide it is, and its chunk of k.
+struct Panel {
+  size_t vecs;
+  const float* chunk;
+};
+
+HWY_INLINE Panel PanelAt(const GemmBlock& g, size_t jr) {
+  const size_t lanes = hn::Lanes(D());
+  const size_t vecs = HWY_MIN(kTileVecs, (g.n - jr + lanes - 1) / lanes);
+  return {vecs, g.b + jr * g.b_k + g.b_k0 * vecs * lanes};
+}
+
 template <class Act>
 HWY_INLINE void Gemm(const GemmBlock& g) {
   static constexpr Tiles<Act> kTiles = Tiles<Act>::Make(std::make_index_sequence<kTileRows * kTileVecs>());
-  const size_t lanes = hn::Lanes(D());
-  const size_t nr = kTileVecs * lanes;
+  const size_t nr = kTileVecs * hn::Lanes(D());
   // Rows split evenly: 129 rows are 10 tiles of 8 and 7 of 7, not 16 of 8 and one of a single row.
   const size_t row_tiles = (g.m + kTileRows - 1) / kTileRows;
   const size_t rows_low = g.m / row_tiles;
   const size_t tiles_high = g.m % row_tiles;  // the first tiles have one row more
-  const size_t lines_per_tile = g.k / kUnroll * kLineFloats;
+  const size_t prefetched_by_tile = g.k / kUnroll * kLineFloats;
 
   for (size_t jr = 0; jr < g.n; jr += nr) {
-    const size_t vecs = HWY_MIN(kTileVecs, (g.n - jr + lanes - 1) / lanes);
-    const float* panel = g.b + jr * g.b_k + g.b_k0 * vecs * lanes;
-    // The panel that follows; where none does, this one again: harmless, and no branch in the k loop.
-    const bool last = jr + nr >= g.n;
-    const size_t next_vecs = last ? 0 : HWY_MIN(kTileVecs, (g.n - jr - nr + lanes - 1) / lanes);
-    const float* next = last ? (g.b_next ? g.b_next : panel)
-                             : g.b + (jr + nr) * g.b_k + g.b_k0 * next_vecs * lanes;
+    const Panel panel = PanelAt(g, jr);
+    // Where nothing follows, this panel again: harmless, and no branch in the k loop.
+    const float* next = g.b_next ? g.b_next : panel.chunk;
+    if (jr + nr < g.n) next = PanelAt(g, jr + nr).chunk;
     const float* bias = g.bias ? g.bias + jr : nullptr;
-    size_t row = 0;
+    const float* a = g.a;
+    float* c = g.c + jr;
     for (size_t ir = 0; ir < row_tiles; ++ir) {
       const size_t rows = rows_low + (ir < tiles_high);
-      kTiles.fn[(vecs - 1) * kTileRows + rows - 1](g.a + row * kAStride, panel, g.k, bias, g.c + row * g.ldc + jr, g.ldc,
-                                    next + ir * lines_per_tile);
-      row += rows;
+      kTiles.Get(rows, panel.vecs)(a, panel.chunk, g.k, bias, c, g.ldc, next);
+      a += rows * kAStride;
+      c += rows * g.ldc;
+      next += prefetched_by_tile;
     }
   }
 }

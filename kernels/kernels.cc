@@ -6,7 +6,6 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/kernels.cc"
 #include "hwy/foreach_target.h"  // must come before highway.h
-
 #include "hwy/highway.h"
 #include "kernels/gemm_block-inl.h"
 
@@ -25,16 +24,11 @@ void MapQuickGelu(const float* in, size_t count, float* out) {
   hn::StoreN(QuickGelu()(d, hn::LoadN(d, in + i, count - i)), d, out + i, count - i);
 }
 
-constexpr Kernels kKernels = {
-    HWY_TARGET,
-    kTileRows,
-    kTileVecs * hn::MaxLanes(D()),
-    hn::MaxLanes(D()),
-    HWY_NATIVE_FMA != 0,
-    GemmIdentity,
-    GemmQuickGelu,
-    MapQuickGelu,
-};
+constexpr size_t kLanes = hn::MaxLanes(D());
+constexpr size_t kTileColumns = kTileVecs * kLanes;
+constexpr bool kFma = HWY_NATIVE_FMA != 0;
+constexpr Kernels kKernels = {HWY_TARGET, kTileRows,    kTileColumns,  kLanes,
+                              kFma,       GemmIdentity, GemmQuickGelu, MapQuickGelu};
 
 }  // namespace HWY_NAMESPACE
 

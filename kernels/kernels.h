@@ -28,15 +28,15 @@ inline constexpr size_t kLineFloats = 16;  // a cache line
 // B: packed panels of nr columns, see pack.h. `b` is the first panel that the block needs, at its k = 0.
 // C: m rows of n floats, stride ldc, of which whole vectors are written: ldc >= n rounded up to lanes.
 struct GemmBlock {
-  size_t m, n, k;        // k <= kKc
+  size_t m, n, k;  // k <= kKc
   const float* a;
   const float* b;
-  size_t b_k;            // k of the whole packed matrix: its panels are b_k * nr floats apart
-  size_t b_k0;           // where this chunk starts in it
-  const float* bias;     // n floats rounded up to lanes: C0; null to go on from C
+  size_t b_k;         // k of the whole packed matrix: its panels are b_k * nr floats apart
+  size_t b_k0;        // where this chunk starts in it
+  const float* bias;  // n floats rounded up to lanes: C0; null to go on from C
   float* c;
   size_t ldc;
-  const float* b_next;   // panel chunk that will be read after this block, for the prefetcher; or null
+  const float* b_next;  // panel chunk that will be read after this block, for the prefetcher; or null
 };
 
 using GemmBlockFn = void (*)(const GemmBlock& block);

@@ -35,9 +35,7 @@ struct Chunked {
   float* data;
   size_t rows;
 
-  float* at(size_t row, size_t k) const {
-    return data + (k / kKc * rows + row) * kAStride + k % kKc;
-  }
+  float* at(size_t row, size_t k) const { return data + (k / kKc * rows + row) * kAStride + k % kKc; }
 };
 
 // C columns [n0, n0 + n) of one layer, one chunk of k: c[m][n] = act(c0 + a * W^T).
@@ -153,16 +151,17 @@ void RunColumns(const Call& call, int threads) {
   const Chunked hidden = {call.scratch + plan.x_floats, call.tokens};
   float* const y = hidden.data + plan.hidden_floats;
   CopyIn(call, {0, call.tokens}, x, 0);
-  const auto rows = [&](size_t part) { return EvenRange(call.tokens, plan.row_parts, part / plan.column_parts); };
+  const auto rows = [&](size_t part) {
+    return EvenRange(call.tokens, plan.row_parts, part / plan.column_parts);
+  };
   const auto columns = [&](size_t part, size_t n) {
     return ColumnRange(n, nr, plan.column_parts, part % plan.column_parts);
   };
   ParallelFor(threads, plan.parts(), [&](size_t part) {
     Fc1Part(call, rows(part), columns(part, call.ffn.shape.hidden), x, hidden);
   });
-  ParallelFor(threads, plan.parts(), [&](size_t part) {
-    Fc2Part(call, rows(part), columns(part, call.ffn.shape.out), hidden, y);
-  });
+  ParallelFor(threads, plan.parts(),
+              [&](size_t part) { Fc2Part(call, rows(part), columns(part, call.ffn.shape.out), hidden, y); });
 }
 
 Status CheckThreads(int threads) {
@@ -178,8 +177,8 @@ size_t ThreadCount(int threads) {
 
 Status CheckRows(const char* name, const void* data, size_t stride, size_t columns, size_t tokens) {
   if (stride < columns) {
-    return Status(StatusCode::kInvalidArgument, "ld%s is %zu; it must be at least %zu, the columns of %s", name,
-                  stride, columns, name);
+    return Status(StatusCode::kInvalidArgument, "ld%s is %zu; it must be at least %zu, the columns of %s",
+                  name, stride, columns, name);
   }
   if (tokens == 0) return Status();
   if (data == nullptr) return Status(StatusCode::kInvalidArgument, "%s is null", name);
@@ -187,13 +186,14 @@ Status CheckRows(const char* name, const void* data, size_t stride, size_t colum
     return Status(StatusCode::kInvalidArgument, "%s is not aligned to %zu bytes", name, alignof(float));
   }
   if (stride > (SIZE_MAX / sizeof(float) - columns) / tokens) {
-    return Status(StatusCode::kInvalidArgument, "%s: %zu rows of stride %zu do not fit in memory", name, tokens,
-                  stride);
+    return Status(StatusCode::kInvalidArgument, "%s: %zu rows of stride %zu do not fit in memory", name,
+                  tokens, stride);
   }
   return Status();
 }
 
-Status CheckOverlap(const Shape& shape, const float* x, size_t ldx, size_t tokens, const float* y, size_t ldy) {
+Status CheckOverlap(const Shape& shape, const float* x, size_t ldx, size_t tokens, const float* y,
+                    size_t ldy) {
   if (tokens == 0 || (x == y && ldx == ldy)) return Status();
   const uintptr_t x0 = reinterpret_cast<uintptr_t>(x), y0 = reinterpret_cast<uintptr_t>(y);
   const uintptr_t x1 = x0 + ((tokens - 1) * ldx + shape.dim) * sizeof(float);

@@ -69,8 +69,8 @@ void PackPanelPart(const unsigned char* weight, size_t rows, size_t k, size_t st
 }
 
 template <class T>
-void PackRowsOf(const PackedLayout& layout, size_t n0, size_t rows, const unsigned char* weight, size_t stride,
-                float* packed) {
+void PackRowsOf(const PackedLayout& layout, size_t n0, size_t rows, const unsigned char* weight,
+                size_t stride, float* packed) {
   for (size_t n = n0; n < n0 + rows;) {
     const size_t panel = n / layout.nr * layout.nr;
     const size_t count = std::min(n0 + rows, panel + layout.nr) - n;

@@ -3,7 +3,8 @@
 #include <strings.h>
 
 #include <algorithm>
-#include <cstdint>
+#include <cstdio>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -25,7 +26,8 @@ Status CheckDType(DType dtype) {
     case DType::kF16:
       return Status();
   }
-  return Status(StatusCode::kInvalidArgument, "dtype %d is none of kF32, kBF16, kF16", static_cast<int>(dtype));
+  return Status(StatusCode::kInvalidArgument, "dtype %d is none of kF32, kBF16, kF16",
+                static_cast<int>(dtype));
 }
 
 Status CheckShape(const Shape& shape) {
@@ -74,15 +76,13 @@ Status PackLinear(Layer layer, const Linear& linear, size_t rows, size_t cols, P
 struct SupportedNames {
   char text[160] = "";
   SupportedNames() {
-    size_t length = 0;
     for (size_t i = 0; i < AllKernels().count; ++i) {
-      if (!IsSupported(*AllKernels().kernels[i])) continue;
-      for (const char* c = TargetName(*AllKernels().kernels[i]); *c && length + 2 < sizeof(text); ++c) {
-        if (c == TargetName(*AllKernels().kernels[i])) text[length++] = ' ';
-        text[length++] = *c;
+      const Kernels& kernels = *AllKernels().kernels[i];
+      const size_t length = std::strlen(text);
+      if (IsSupported(kernels)) {
+        std::snprintf(text + length, sizeof(text) - length, " %s", TargetName(kernels));
       }
     }
-    text[length] = '\0';
   }
 };
 
@@ -163,14 +163,15 @@ Status PackedFfn::PackRows(Layer which, size_t first_row, size_t rows, const voi
   const char* name = kLayerNames[static_cast<size_t>(which)];
   const size_t n = layer.layout.n;
   if (first_row > n || rows > n - first_row) {
-    return Status(StatusCode::kInvalidArgument, "%s has rows 0 to %zu; %zu rows from %zu on are not among them",
-                  name, n - 1, rows, first_row);
+    return Status(StatusCode::kInvalidArgument,
+                  "%s has rows 0 to %zu; %zu rows from %zu on are not among them", name, n - 1, rows,
+                  first_row);
   }
   if (rows == 0) return Status();
   if (weight == nullptr) return Status(StatusCode::kInvalidArgument, "%s: weight is null", name);
   if (stride < layer.layout.k) {
-    return Status(StatusCode::kInvalidArgument, "%s: stride is %zu; it must be at least %zu, the columns", name,
-                  stride, layer.layout.k);
+    return Status(StatusCode::kInvalidArgument, "%s: stride is %zu; it must be at least %zu, the columns",
+                  name, stride, layer.layout.k);
   }
   for (size_t row = first_row; row < first_row + rows; ++row) {
     if (layer.row_packed[row]) {

@@ -30,13 +30,13 @@ double ColumnsCost(const Shape& shape, size_t tokens, const Tiling& tiling, size
   const size_t rows = DivideUp(tokens, row_parts) + kRowsPerWeightRead;
   const size_t hidden = ColumnRange(shape.hidden, tiling.nr, column_parts, 0).size();
   const size_t out = ColumnRange(shape.out, tiling.nr, column_parts, 0).size();
-  return static_cast<double>(rows) *
-         (static_cast<double>(hidden) * static_cast<double>(shape.dim) +
-          static_cast<double>(out) * static_cast<double>(shape.hidden));
+  return static_cast<double>(rows) * (static_cast<double>(hidden) * static_cast<double>(shape.dim) +
+                                      static_cast<double>(out) * static_cast<double>(shape.hidden));
 }
 
 // Fewest row parts among the cheapest: each further one reads the weights once more.
-void SplitRowsAndColumns(const Shape& shape, size_t tokens, const Tiling& tiling, size_t threads, Plan* plan) {
+void SplitRowsAndColumns(const Shape& shape, size_t tokens, const Tiling& tiling, size_t threads,
+                         Plan* plan) {
   double best = 0;
   for (size_t row_parts = 1; row_parts <= std::min(threads, tokens); ++row_parts) {
     const size_t column_parts = threads / row_parts;
