@@ -185,7 +185,7 @@ Status CheckRows(const char* name, const void* data, size_t stride, size_t colum
   if (reinterpret_cast<uintptr_t>(data) % alignof(float) != 0) {
     return Status(StatusCode::kInvalidArgument, "%s is not aligned to %zu bytes", name, alignof(float));
   }
-  if (stride > (SIZE_MAX / sizeof(float) - columns) / tokens) {
+  if (!FitsInMemory(tokens, stride, columns, sizeof(float))) {
     return Status(StatusCode::kInvalidArgument, "%s: %zu rows of stride %zu do not fit in memory", name,
                   tokens, stride);
   }

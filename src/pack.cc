@@ -109,4 +109,9 @@ void Widen(const void* from, DType dtype, size_t count, float* to) {
 
 size_t BytesOf(DType dtype) { return dtype == DType::kF32 ? 4 : 2; }
 
+bool FitsInMemory(size_t rows, size_t stride, size_t columns, size_t element_bytes) {
+  const size_t most = PTRDIFF_MAX / element_bytes;
+  return columns <= most && (rows <= 1 || stride <= (most - columns) / (rows - 1));
+}
+
 }  // namespace fusedffn

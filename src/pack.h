@@ -45,6 +45,9 @@ void Widen(const void* from, DType dtype, size_t count, float* to);
 
 size_t BytesOf(DType dtype);
 
+// Whether `rows` rows of `columns` elements, `stride` apart, can lie in memory at all. All but rows >= 1.
+bool FitsInMemory(size_t rows, size_t stride, size_t columns, size_t element_bytes);
+
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_PACK_H_

@@ -54,20 +54,30 @@ PackedLayer MakeLayer(size_t n, size_t k, const Kernels& kernels) {
   return layer;
 }
 
-Status CheckLinear(const char* name, const Linear& linear, size_t cols) {
+Status CheckStride(const char* name, size_t rows, size_t stride, size_t cols, DType dtype) {
+  if (stride < cols) {
+    return Status(StatusCode::kInvalidArgument, "%s.stride is %zu; it must be at least %zu, the columns",
+                  name, stride, cols);
+  }
+  if (!FitsInMemory(rows, stride, cols, BytesOf(dtype))) {
+    return Status(StatusCode::kInvalidArgument, "%s.stride is %zu; %zu such rows do not fit in memory", name,
+                  stride, rows);
+  }
+  return Status();
+}
+
+size_t StrideOf(const Linear& linear, size_t cols) { return linear.stride == 0 ? cols : linear.stride; }
+
+Status CheckLinear(const char* name, const Linear& linear, size_t rows, size_t cols) {
   if (linear.weight == nullptr) {
     return Status(StatusCode::kInvalidArgument, "%s.weight is null", name);
   }
-  if (linear.stride != 0 && linear.stride < cols) {
-    return Status(StatusCode::kInvalidArgument, "%s.stride is %zu; it must be 0 or at least %zu, the columns",
-                  name, linear.stride, cols);
-  }
-  return CheckDType(linear.dtype);
+  const Status status = CheckDType(linear.dtype);
+  return status.ok() ? CheckStride(name, rows, StrideOf(linear, cols), cols, linear.dtype) : status;
 }
 
 Status PackLinear(Layer layer, const Linear& linear, size_t rows, size_t cols, PackedFfn* ffn) {
-  const size_t stride = linear.stride == 0 ? cols : linear.stride;
-  Status status = ffn->PackRows(layer, 0, rows, linear.weight, linear.dtype, stride);
+  Status status = ffn->PackRows(layer, 0, rows, linear.weight, linear.dtype, StrideOf(linear, cols));
   if (status.ok() && linear.bias != nullptr) status = ffn->PackBias(layer, linear.bias, linear.dtype);
   return status;
 }
@@ -157,7 +167,7 @@ Status PackedFfn::PackRows(Layer which, size_t first_row, size_t rows, const voi
                            size_t stride) noexcept {
   if (impl_ == nullptr) return Invalid("this PackedFfn is empty: Create() it first");
   if (which != Layer::kFc1 && which != Layer::kFc2) return Invalid("layer is neither kFc1 nor kFc2");
-  const Status status = CheckDType(dtype);
+  Status status = CheckDType(dtype);
   if (!status.ok()) return status;
   PackedLayer& layer = impl_->layers[static_cast<size_t>(which)];
   const char* name = kLayerNames[static_cast<size_t>(which)];
@@ -169,10 +179,8 @@ Status PackedFfn::PackRows(Layer which, size_t first_row, size_t rows, const voi
   }
   if (rows == 0) return Status();
   if (weight == nullptr) return Status(StatusCode::kInvalidArgument, "%s: weight is null", name);
-  if (stride < layer.layout.k) {
-    return Status(StatusCode::kInvalidArgument, "%s: stride is %zu; it must be at least %zu, the columns",
-                  name, stride, layer.layout.k);
-  }
+  status = CheckStride(name, rows, stride, layer.layout.k, dtype);
+  if (!status.ok()) return status;
   for (size_t row = first_row; row < first_row + rows; ++row) {
     if (layer.row_packed[row]) {
       return Status(StatusCode::kInvalidArgument, "%s: row %zu has been packed before", name, row);
@@ -211,8 +219,8 @@ Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) 
   const Shape& shape = weights.shape;
   PackedFfn packed;
   Status status = PackedFfn::Create(shape, weights.activation, options, &packed);
-  if (status.ok()) status = CheckLinear("fc1", weights.fc1, shape.dim);
-  if (status.ok()) status = CheckLinear("fc2", weights.fc2, shape.hidden);
+  if (status.ok()) status = CheckLinear("fc1", weights.fc1, shape.hidden, shape.dim);
+  if (status.ok()) status = CheckLinear("fc2", weights.fc2, shape.out, shape.hidden);
   if (status.ok()) status = PackLinear(Layer::kFc1, weights.fc1, shape.hidden, shape.dim, &packed);
   if (status.ok()) status = PackLinear(Layer::kFc2, weights.fc2, shape.out, shape.hidden, &packed);
   if (status.ok()) *ffn = std::move(packed);

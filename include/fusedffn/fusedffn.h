@@ -139,8 +139,8 @@ struct RunOptions {
   // starts no others. More than there are CPUs divides the work further, but starts no more threads.
   int threads = 0;
   // Scratch memory of at least WorkspaceBytes(ffn, tokens, threads), any alignment, used by this call
-  // only. Null: the library keeps its own, which it allocates at the first call of a size, reuses for
-  // every handle, and never needs to grow for a smaller call.
+  // only. Null: the library keeps its own, which it allocates when a call needs more than those before, so
+  // at the latest at the first call of a size, and shares between all handles.
   void* workspace = nullptr;
   size_t workspace_bytes = 0;
 };
