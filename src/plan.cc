@@ -20,7 +20,7 @@ size_t DivideUp(size_t a, size_t b) { return (a + b - 1) / b; }
 size_t RoundUp(size_t a, size_t b) { return DivideUp(a, b) * b; }
 
 // Rows of a block: as many as let x and y of the block fill L2, and a quarter more. For CLIP-L on Zen 4 that
-// is 136; 1028 tokens, one thread: 44 rows take 1.04 times as long, 64 1.025, 88 1.015, 264 1.017. On Ice
+// is 128; 1028 tokens, one thread: 44 rows take 1.04 times as long, 64 1.025, 88 1.015, 264 1.017. On Ice
 // Lake a prototype was fastest at about 130.
 size_t BlockRows(const Shape& shape, const Tiling& tiling, size_t l2_bytes) {
   const size_t row_bytes = (shape.dim + shape.out + kAStride) * sizeof(float);
