@@ -59,7 +59,7 @@ ArenaPool& Arenas() {
 
 void ParallelFor(int threads, size_t count, const Body& body) {
   // oneTBB has no more workers than CPUs, and prints a warning when an arena asks for more.
-  threads = std::min(threads, tbb::info::default_concurrency());
+  if (count > 1 && threads > 1) threads = std::min(threads, tbb::info::default_concurrency());
   if (count <= 1 || threads == 1) {
     for (size_t i = 0; i < count; ++i) body.call(body.context, i);
   } else if (threads == kCallersArena) {

@@ -28,7 +28,7 @@ build add_subdirectory "$here" -DFUSEDFFN_SOURCE_DIR="$source"
 
 if command -v pkg-config > /dev/null; then
   echo "== pkg-config"
-  deps=$source/build/deps/usr/lib/$("$CXX" -print-multiarch 2> /dev/null || true)
+  deps=$(dirname "$(find "$source/build/deps" -name libhwy.so 2> /dev/null | head -n 1)")
   export PKG_CONFIG_PATH=$prefix/lib/pkgconfig:$deps/pkgconfig
   link=$([ "$variant" = static ] && echo --static || true)
   # Word splitting is how pkg-config's answer becomes arguments.
