@@ -68,14 +68,15 @@ void Gemm(const PackedLayer& layer, GemmBlockFn last, GemmBlockFn other, const S
   (s.k0 + s.k == layer.layout.k ? last : other)(block);
 }
 
-// One layer's columns [n0, n0 + n), all of k.
+// One layer's columns [n0, n0 + n), all of k. `after` is what will be read next, or null.
 void LayerColumns(const PackedLayer& layer, const Kernels& kernels, GemmBlockFn activation, size_t m,
-                  const Chunked& a, size_t row, size_t n0, size_t n, float* c, size_t ldc) {
+                  const Chunked& a, size_t row, size_t n0, size_t n, float* c, size_t ldc,
+                  const float* after) {
   const size_t k = layer.layout.k;
   for (size_t k0 = 0; k0 < k; k0 += kKc) {
-    const size_t k_next = k0 + kKc < k ? k0 + kKc : 0;
     const Step step = {m, a.at(row, k0), k0, std::min(kKc, k - k0), n0, n, c, ldc};
-    Gemm(layer, activation, kernels.gemm_identity, step, PanelChunk(layer, n0, k_next));
+    const float* next = k0 + kKc < k ? PanelChunk(layer, n0, k0 + kKc) : after;
+    Gemm(layer, activation, kernels.gemm_identity, step, next);
   }
 }
 
@@ -101,7 +102,8 @@ void FusedBlock(const Call& call, Range rows, const Chunked& x, float* hidden, f
   CopyIn(call, rows, x, 0);
   for (size_t h0 = 0; h0 < fc1.layout.n; h0 += kKc) {
     const size_t h = std::min(kKc, fc1.layout.n - h0);
-    LayerColumns(fc1, kernels, call.ffn.gemm_activation, rows.size(), x, 0, h0, h, hidden, kAStride);
+    LayerColumns(fc1, kernels, call.ffn.gemm_activation, rows.size(), x, 0, h0, h, hidden, kAStride,
+                 PanelChunk(fc2, 0, h0));
     const Step step = {rows.size(), hidden, h0, h, 0, fc2.layout.n, y, call.plan.ldy};
     const size_t h_next = h0 + kKc < fc1.layout.n ? h0 + kKc : 0;
     Gemm(fc2, kernels.gemm_identity, kernels.gemm_identity, step, PanelChunk(fc1, h_next, 0));
@@ -128,7 +130,8 @@ void Fc1Part(const Call& call, Range rows, Range columns, const Chunked& x, cons
   const size_t nr = fc1.layout.nr;
   for (size_t n0 = columns.begin; n0 < columns.end; n0 += nr) {
     LayerColumns(fc1, *call.ffn.kernels, call.ffn.gemm_activation, rows.size(), x, rows.begin, n0,
-                 std::min(nr, columns.end - n0), hidden.at(rows.begin, n0), kAStride);
+                 std::min(nr, columns.end - n0), hidden.at(rows.begin, n0), kAStride,
+                 n0 + nr < columns.end ? PanelChunk(fc1, n0 + nr, 0) : nullptr);
   }
 }
 
@@ -139,7 +142,8 @@ void Fc2Part(const Call& call, Range rows, Range columns, const Chunked& hidden,
   y += rows.begin * call.plan.ldy;
   for (size_t n0 = columns.begin; n0 < columns.end; n0 += nr) {
     LayerColumns(fc2, kernels, kernels.gemm_identity, rows.size(), hidden, rows.begin, n0,
-                 std::min(nr, columns.end - n0), y + n0, call.plan.ldy);
+                 std::min(nr, columns.end - n0), y + n0, call.plan.ldy,
+                 n0 + nr < columns.end ? PanelChunk(fc2, n0 + nr, 0) : nullptr);
   }
   CopyOut(call, rows, columns, y);
 }
