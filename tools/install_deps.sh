@@ -80,7 +80,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   echo "install_deps: installing with apt-get: ${missing[*]}"
   update_lists
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install -y \
-    --no-install-recommends "${missing[@]}" < /dev/null
+    --no-install-recommends "${missing[@]}" < /dev/null > /dev/null  # its errors go to stderr
 else
   echo "install_deps: system packages are all there"
 fi

@@ -43,10 +43,11 @@ endfunction()
 function(fusedffn_add_fetched name)
   string(TOLOWER ${name} lower)
   # Older sources set their options as CMake before 3.13 and 3.21 did, which would ignore the values here;
-  # CMake 4 refuses the oldest unless told that they are fine.
+  # CMake 4 refuses the oldest unless told that they are fine, and warns of the others' old ways.
   set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
   set(CMAKE_POLICY_DEFAULT_CMP0126 NEW)
   set(CMAKE_POLICY_VERSION_MINIMUM 3.5)
+  set(CMAKE_WARN_DEPRECATED OFF)
   set(BUILD_TESTING OFF)
   set(BENCHMARK_ENABLE_TESTING OFF)
   set(BENCHMARK_ENABLE_WERROR OFF)
