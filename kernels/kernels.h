@@ -37,7 +37,7 @@ struct GemmBlock {
   const float* bias;  // n floats rounded up to lanes: C0; null to go on from C
   float* c;
   size_t ldc;
-  const float* b_next;  // panel chunk that will be read after this block, for the prefetcher; or null
+  const float* b_next;  // panel chunk that will be read after this block, to be prefetched; or null
 };
 
 using GemmBlockFn = void (*)(const GemmBlock& block);
