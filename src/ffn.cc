@@ -48,6 +48,8 @@ struct Step {
   size_t ldc;
 };
 
+Tiling TilingOf(const Kernels& kernels) { return {kernels.mr, kernels.nr, kernels.lanes}; }
+
 const float* PanelChunk(const PackedLayer& layer, size_t n0, size_t k0) {
   return layer.weight + layer.layout.offset(n0, k0);
 }
@@ -116,7 +118,7 @@ void FusedPart(const Call& call, size_t part) {
   float* scratch = call.scratch + part * (plan.x_floats + plan.hidden_floats + plan.y_floats);
   float* hidden = scratch + plan.x_floats;
   float* y = hidden + plan.hidden_floats;
-  const Range rows = EvenRange(call.tokens, plan.row_parts, part);
+  const Range rows = EvenRange(call.tokens, plan.parts, part);
   const size_t blocks = (rows.size() + plan.mc - 1) / plan.mc;
   for (size_t i = 0; i < blocks; ++i) {
     const Range block = EvenRange(rows.size(), blocks, i);
@@ -124,48 +126,53 @@ void FusedPart(const Call& call, size_t part) {
   }
 }
 
-// fc1's columns of one part, a panel at a time: for few rows the panel is read once, in memory order.
-void Fc1Part(const Call& call, Range rows, Range columns, const Chunked& x, const Chunked& hidden) {
-  const PackedLayer& fc1 = call.ffn.layers[0];
-  const size_t nr = fc1.layout.nr;
-  for (size_t n0 = columns.begin; n0 < columns.end; n0 += nr) {
-    LayerColumns(fc1, *call.ffn.kernels, call.ffn.gemm_activation, rows.size(), x, rows.begin, n0,
-                 std::min(nr, columns.end - n0), hidden.at(rows.begin, n0), kAStride,
-                 n0 + nr < columns.end ? PanelChunk(fc1, n0 + nr, 0) : nullptr);
+// piece(rows, n0, n, after) for every panel of one layer that `part` has a share in: some of the rows, all k.
+// In memory order: few rows read each weight once. `after` is the panel that follows, or null.
+template <class F>
+void ForEachPiece(const Call& call, const PackedLayer& layer, size_t part, const F& piece) {
+  const Kernels& kernels = *call.ffn.kernels;
+  const PackedLayout& layout = layer.layout;
+  const Cut begin = CutAt(layout.n, TilingOf(kernels), call.tokens, call.plan.parts, part);
+  const Cut end = CutAt(layout.n, TilingOf(kernels), call.tokens, call.plan.parts, part + 1);
+  for (size_t panel = begin.panel; panel <= end.panel; ++panel) {
+    const Range rows = {panel == begin.panel ? begin.row : 0, panel == end.panel ? end.row : call.tokens};
+    if (rows.begin == rows.end) continue;
+    const size_t n0 = panel * layout.nr;
+    piece(rows, n0, std::min(layout.nr, layout.n - n0),
+          panel < end.panel && n0 + layout.nr < layout.n ? PanelChunk(layer, n0 + layout.nr, 0) : nullptr);
   }
 }
 
-void Fc2Part(const Call& call, Range rows, Range columns, const Chunked& hidden, float* y) {
-  const PackedLayer& fc2 = call.ffn.layers[1];
-  const Kernels& kernels = *call.ffn.kernels;
-  const size_t nr = fc2.layout.nr;
-  y += rows.begin * call.plan.ldy;
-  for (size_t n0 = columns.begin; n0 < columns.end; n0 += nr) {
-    LayerColumns(fc2, kernels, kernels.gemm_identity, rows.size(), hidden, rows.begin, n0,
-                 std::min(nr, columns.end - n0), y + n0, call.plan.ldy,
-                 n0 + nr < columns.end ? PanelChunk(fc2, n0 + nr, 0) : nullptr);
-  }
-  CopyOut(call, rows, columns, y);
-}
+// Copies of less than that are not worth another meeting of the threads.
+constexpr size_t kCopyFloats = size_t{1} << 16;
 
 void RunColumns(const Call& call, int threads) {
   const Plan& plan = call.plan;
-  const size_t nr = call.ffn.kernels->nr;
+  const auto& [fc1, fc2] = call.ffn.layers;
+  const Kernels& kernels = *call.ffn.kernels;
   const Chunked x = {call.scratch, call.tokens};
   const Chunked hidden = {call.scratch + plan.x_floats, call.tokens};
   float* const y = hidden.data + plan.hidden_floats;
-  CopyIn(call, {0, call.tokens}, x, 0);
-  const auto rows = [&](size_t part) {
-    return EvenRange(call.tokens, plan.row_parts, part / plan.column_parts);
-  };
-  const auto columns = [&](size_t part, size_t n) {
-    return ColumnRange(n, nr, plan.column_parts, part % plan.column_parts);
-  };
-  ParallelFor(threads, plan.parts(), [&](size_t part) {
-    Fc1Part(call, rows(part), columns(part, call.ffn.shape.hidden), x, hidden);
+
+  const size_t copies = std::clamp<size_t>(call.tokens * fc1.layout.k / kCopyFloats, 1, plan.parts);
+  ParallelFor(threads, copies, [&](size_t part) {
+    const Range rows = EvenRange(call.tokens, copies, part);
+    CopyIn(call, rows, x, rows.begin);
   });
-  ParallelFor(threads, plan.parts(),
-              [&](size_t part) { Fc2Part(call, rows(part), columns(part, call.ffn.shape.out), hidden, y); });
+  ParallelFor(threads, plan.parts, [&](size_t part) {
+    ForEachPiece(call, fc1, part, [&](Range rows, size_t n0, size_t n, const float* after) {
+      LayerColumns(fc1, kernels, call.ffn.gemm_activation, rows.size(), x, rows.begin, n0, n,
+                   hidden.at(rows.begin, n0), kAStride, after);
+    });
+  });
+  ParallelFor(threads, plan.parts, [&](size_t part) {
+    ForEachPiece(call, fc2, part, [&](Range rows, size_t n0, size_t n, const float* after) {
+      float* const y0 = y + rows.begin * plan.ldy;
+      LayerColumns(fc2, kernels, kernels.gemm_identity, rows.size(), hidden, rows.begin, n0, n, y0 + n0,
+                   plan.ldy, after);
+      CopyOut(call, rows, {n0, n0 + n}, y0);
+    });
+  });
 }
 
 Status CheckThreads(int threads) {
@@ -213,11 +220,15 @@ float* AlignedStart(void* workspace) {
   return reinterpret_cast<float*>((address + kCacheLine - 1) / kCacheLine * kCacheLine);
 }
 
+Plan PlanFor(const PackedFfn::Impl& ffn, size_t tokens, size_t threads) {
+  return MakePlan(ffn.shape, tokens, TilingOf(*ffn.kernels), L2Bytes(), threads);
+}
+
 size_t BytesFor(const Plan& plan) { return plan.scratch_floats * sizeof(float) + kCacheLine - 1; }
 
 void RunPlan(const Call& call, int threads) {
   if (call.plan.fused) {
-    ParallelFor(threads, call.plan.parts(), [&](size_t part) { FusedPart(call, part); });
+    ParallelFor(threads, call.plan.parts, [&](size_t part) { FusedPart(call, part); });
   } else {
     RunColumns(call, threads);
   }
@@ -239,9 +250,8 @@ Status Run(const PackedFfn& packed, const float* x, size_t ldx, size_t tokens, f
   if (status.ok()) status = CheckOverlap(ffn.shape, x, ldx, tokens, y, ldy);
   if (!status.ok() || tokens == 0) return status;
 
-  const Tiling tiling = {ffn.kernels->mr, ffn.kernels->nr, ffn.kernels->lanes};
   const size_t threads = ThreadCount(options.threads);
-  const Plan plan = MakePlan(ffn.shape, tokens, tiling, L2Bytes(), threads);
+  const Plan plan = PlanFor(ffn, tokens, threads);
   const int pool = options.threads == kCallersArena ? kCallersArena : static_cast<int>(threads);
   Call call = {ffn, x, ldx, y, ldy, tokens, plan, nullptr};
   try {
@@ -270,8 +280,7 @@ Status Run(const PackedFfn& packed, const float* x, size_t ldx, size_t tokens, f
 size_t WorkspaceBytes(const PackedFfn& packed, size_t tokens, int threads) noexcept {
   if (packed.impl() == nullptr || !CheckThreads(threads).ok()) return 0;
   const PackedFfn::Impl& ffn = *packed.impl();
-  const Tiling tiling = {ffn.kernels->mr, ffn.kernels->nr, ffn.kernels->lanes};
-  return BytesFor(MakePlan(ffn.shape, tokens, tiling, L2Bytes(), ThreadCount(threads)));
+  return BytesFor(PlanFor(ffn, tokens, ThreadCount(threads)));
 }
 
 }  // namespace fusedffn

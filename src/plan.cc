@@ -13,8 +13,8 @@ namespace {
 // columns, which read the weights in memory order.
 constexpr size_t kFusedRows = 48;
 
-// Rows whose arithmetic takes as long as reading their weights from a shared cache.
-constexpr size_t kRowsPerWeightRead = 12;
+// Rows whose arithmetic takes about as long as reading their panel from a shared cache.
+constexpr size_t kRowsPerPanelRead = 12;
 
 size_t DivideUp(size_t a, size_t b) { return (a + b - 1) / b; }
 size_t RoundUp(size_t a, size_t b) { return DivideUp(a, b) * b; }
@@ -28,29 +28,10 @@ size_t BlockRows(const Shape& shape, const Tiling& tiling, size_t l2_bytes) {
   return std::clamp(rows / tiling.mr * tiling.mr, 2 * tiling.mr, 32 * tiling.mr);
 }
 
-// The time of the slowest part, up to a factor, when rows and panels are split into row_parts x column_parts.
-double ColumnsCost(const Shape& shape, size_t tokens, const Tiling& tiling, size_t row_parts,
-                   size_t column_parts) {
-  const size_t rows = DivideUp(tokens, row_parts) + kRowsPerWeightRead;
-  const size_t hidden = ColumnRange(shape.hidden, tiling.nr, column_parts, 0).size();
-  const size_t out = ColumnRange(shape.out, tiling.nr, column_parts, 0).size();
-  return static_cast<double>(rows) * (static_cast<double>(hidden) * static_cast<double>(shape.dim) +
-                                      static_cast<double>(out) * static_cast<double>(shape.hidden));
-}
-
-// Fewest row parts among the cheapest: each further one reads the weights once more.
-void SplitRowsAndColumns(const Shape& shape, size_t tokens, const Tiling& tiling, size_t threads,
-                         Plan* plan) {
-  double best = 0;
-  for (size_t row_parts = 1; row_parts <= std::min(threads, tokens); ++row_parts) {
-    const size_t column_parts = threads / row_parts;
-    const double cost = ColumnsCost(shape, tokens, tiling, row_parts, column_parts);
-    if (row_parts == 1 || cost < best) {
-      best = cost;
-      plan->row_parts = row_parts;
-      plan->column_parts = column_parts;
-    }
-  }
+// More would have nothing to do.
+size_t MostColumnParts(const Shape& shape, size_t tokens, const Tiling& tiling) {
+  const size_t panels = DivideUp(std::max(shape.hidden, shape.out), tiling.nr);
+  return tokens <= kRowsPerPanelRead ? panels : panels * tokens;
 }
 
 }  // namespace
@@ -62,9 +43,18 @@ Range EvenRange(size_t total, size_t parts, size_t index) {
   return {begin, begin + low + (index < high_parts)};
 }
 
-Range ColumnRange(size_t n, size_t nr, size_t parts, size_t index) {
-  const Range panels = EvenRange(DivideUp(n, nr), parts, index);
-  return {std::min(n, panels.begin * nr), std::min(n, panels.end * nr)};
+Cut CutAt(size_t n, const Tiling& tiling, size_t tokens, size_t parts, size_t index) {
+  const size_t vecs = DivideUp(n, tiling.lanes);
+  const size_t panel_vecs = tiling.nr / tiling.lanes;  // all panels are that wide but the last
+  if (tokens <= kRowsPerPanelRead) {
+    const size_t begin = EvenRange(vecs, parts, index).begin;
+    return {begin == vecs ? DivideUp(n, tiling.nr) : (begin + panel_vecs / 2) / panel_vecs, 0};
+  }
+  const size_t begin = EvenRange(vecs * tokens, parts, index).begin;  // in rows of one vector
+  if (begin == vecs * tokens) return {DivideUp(n, tiling.nr), 0};
+  const size_t panel = begin / (panel_vecs * tokens);
+  const size_t width = std::min(panel_vecs, vecs - panel * panel_vecs);
+  return {panel, (begin - panel * panel_vecs * tokens) / width};
 }
 
 size_t ChunkedFloats(size_t rows, size_t k) { return DivideUp(k, kKc) * rows * kAStride; }
@@ -74,20 +64,18 @@ Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2
   plan.ldy = RoundUp(shape.out, tiling.lanes) + 16;  // not a multiple of the L1 cache's way
   plan.fused = tokens >= threads * kFusedRows;
   if (plan.fused) {
-    plan.row_parts = std::max<size_t>(1, std::min(threads, tokens));
-    plan.column_parts = 1;
-    const size_t part_rows = DivideUp(tokens, plan.row_parts);
+    plan.parts = std::max<size_t>(1, std::min(threads, tokens));
+    const size_t part_rows = DivideUp(tokens, plan.parts);
     const size_t blocks = std::max<size_t>(1, DivideUp(part_rows, BlockRows(shape, tiling, l2_bytes)));
     plan.mc = DivideUp(part_rows, blocks);
   } else {
-    SplitRowsAndColumns(shape, tokens, tiling, threads, &plan);
+    plan.parts = std::min(threads, MostColumnParts(shape, tokens, tiling));
     plan.mc = tokens;
   }
   plan.x_floats = ChunkedFloats(plan.mc, shape.dim);
   plan.hidden_floats = ChunkedFloats(plan.mc, plan.fused ? std::min(kKc, shape.hidden) : shape.hidden);
   plan.y_floats = plan.mc * plan.ldy;
-  plan.scratch_floats =
-      (plan.fused ? plan.row_parts : 1) * (plan.x_floats + plan.hidden_floats + plan.y_floats);
+  plan.scratch_floats = (plan.fused ? plan.parts : 1) * (plan.x_floats + plan.hidden_floats + plan.y_floats);
   return plan;
 }
 
