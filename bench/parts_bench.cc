@@ -3,13 +3,22 @@
 //   pack/<target>                 Pack() of one block, allocation included
 //   gemm_block/<target>/<rows>    one panel and one chunk of k, all in cache; %peak is what the tiles lose
 //   quick_gelu/<target>           the activation on an array in cache
+//   fork_join/<threads>           overhead of handing work to all threads and meeting again, back to back
+//   idle/<threads>                CPU time of all threads in 20 ms without a call, from 2 ms after the last
+//   one
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <set>
 #include <string>
+#include <thread>
 
 #include "bench/probe.h"
 #include "bench/workload.h"
 #include "kernels/kernels.h"
+#include "src/parallel.h"
 
 namespace fusedffn {
 namespace {
@@ -76,10 +85,55 @@ void RegisterTarget(const Kernels& kernels) {
                                [&kernels](benchmark::State& state) { QuickGeluArray(kernels, state); });
 }
 
+// Bodies of 20 us: shorter ones are done by the caller alone before any worker has come.
+void ForkJoin(int threads, benchmark::State& state) {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto kBody = std::chrono::microseconds(20);
+  const auto start = Clock::now();
+  for (auto _ : state) {
+    ParallelFor(threads, static_cast<size_t>(threads), [&](size_t) {
+      for (const auto end = Clock::now() + kBody; Clock::now() < end;) {
+      }
+    });
+  }
+  const std::chrono::duration<double, std::micro> total = Clock::now() - start;
+  state.counters["overhead_us"] = total.count() / static_cast<double>(state.iterations()) -
+                                  std::chrono::duration<double, std::micro>(kBody).count();
+}
+
+double ProcessCpuSeconds() {
+  timespec time = {};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+void IdleCpu(int threads, benchmark::State& state) {
+  double seconds = 0;
+  for (auto _ : state) {
+    ParallelFor(threads, static_cast<size_t>(threads), [](size_t) {});
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    const double start = ProcessCpuSeconds();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    seconds += ProcessCpuSeconds() - start;
+  }
+  state.counters["cpu_us"] = 1e6 * seconds / static_cast<double>(state.iterations());
+}
+
 void RegisterAll() {
   const KernelList& all = AllKernels();
   for (size_t i = 0; i < all.count; ++i) {
     if (IsSupported(*all.kernels[i])) RegisterTarget(*all.kernels[i]);
+  }
+  for (const int threads : std::set<int>{2, std::max(2, DefaultThreads())}) {
+    const std::string suffix = "/" + std::to_string(threads);
+    benchmark::RegisterBenchmark(("fork_join" + suffix).c_str(), [threads](benchmark::State& state) {
+      ForkJoin(threads, state);
+    })->UseRealTime();
+    benchmark::RegisterBenchmark(("idle" + suffix).c_str(),
+                                 [threads](benchmark::State& state) { IdleCpu(threads, state); })
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond)
+        ->Iterations(50);
   }
 }
 
