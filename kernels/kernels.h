@@ -9,9 +9,11 @@ namespace fusedffn {
 
 // k-steps that one pass over a tile takes, on every target, and so also the hidden block: fc1's output tile
 // is one A chunk of fc2. Larger: fewer loads and stores of C; smaller: a panel's chunk stays nearer.
-// A multiple of every target's nr. 257 tokens on one thread, AVX3 and AVX2, clang 16: 240, 384, 480 and 768
-// are within 1.3 % of each other on Zen 4 (1 MB of L2); on Ice Lake a prototype was fastest at 384.
-inline constexpr size_t kKc = 384;
+// A multiple of every target's nr. One thread, Zen 4 (1 MB of L2), gcc 12, best ms of 384 / 528 / 768 / 1056:
+// AVX-512 257 tokens 38.26 / 38.14 / 38.14 / 38.04, AVX2 257 38.76 / 38.85 / 38.60 / 38.82, 1028 155.7 /
+// 153.9 / 154.4 / 153.6. Not more than 528, since on Ice Lake a prototype's tiles lost a quarter from 512 to
+// 1024.
+inline constexpr size_t kKc = 528;
 
 // Row stride of an A chunk. A compile-time constant, so that every broadcast's address is base + constant;
 // 64 bytes more than a multiple of 512, so that rows start in different sets of the L1 cache.

@@ -1,6 +1,6 @@
 // Compiled once. Run(): start reading here.
 //
-//   x -> A chunks -> fc1 tiles -> activation in registers -> hidden, in A chunks -> fc2 tiles -> y
+//   x -> A chunks -> fc1 tiles -> activation on the tile in L1 -> hidden, in A chunks -> fc2 tiles -> y
 //
 // plan.h says how the work is divided; everything below is the walk through one part of it.
 #include <algorithm>
@@ -148,7 +148,8 @@ constexpr size_t kCopyFloats = size_t{1} << 16;
 
 void RunColumns(const Call& call, int threads) {
   const Plan& plan = call.plan;
-  const auto& [fc1, fc2] = call.ffn.layers;
+  const PackedLayer& fc1 = call.ffn.layers[0];
+  const PackedLayer& fc2 = call.ffn.layers[1];
   const Kernels& kernels = *call.ffn.kernels;
   const Chunked x = {call.scratch, call.tokens};
   const Chunked hidden = {call.scratch + plan.x_floats, call.tokens};
