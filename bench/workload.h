@@ -27,8 +27,8 @@ inline constexpr Shape kClipL = {1024, 4096, 1024};
 // 257: an image. 101 to 909: one to nine local tiles. 577: CLIP at 336 pixels. 1028: four images. 4096: SAM.
 inline constexpr size_t kTokenGrid[] = {1, 4, 8, 16, 32, 64, 101, 202, 257, 404, 577, 606, 909, 1028, 4096};
 
-// Enough layers that no cache holds their weights: 268 MB in fp32.
-inline constexpr size_t kColdLayers = 8;
+// As many layers as the tower has, so that no cache holds their weights: 805 MB in fp32.
+inline constexpr size_t kColdLayers = 24;
 
 // Floats from a cache line's start. Large ones ask for huge pages, so that a peer whose buffers are given
 // to it pays no more for address translation than a library that asks for them itself.
@@ -43,6 +43,12 @@ class Floats {
     data_.reset(static_cast<float*>(std::aligned_alloc(align, rounded)));
     if (size != 0 && data_ == nullptr) throw std::bad_alloc();
     if (align == kHugePage) madvise(data_.get(), rounded, MADV_HUGEPAGE);
+  }
+
+  Floats Copy() const {
+    Floats copy(size_);
+    std::copy_n(data(), size_, copy.data());
+    return copy;
   }
 
   float* data() { return data_.get(); }

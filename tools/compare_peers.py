@@ -2,18 +2,19 @@
 """Measures this library against the ones that a user might call instead, side by side.
 
   tools/compare_peers.py --quick                      MKL and PyTorch, 257 and 1028 tokens: a few minutes
-  tools/compare_peers.py --install                    installs all peers below build/ and builds them first
+  tools/compare_peers.py --install                    all peers, everywhere; first installs what is missing
   tools/compare_peers.py --tokens 1 257 --threads 2 --isa AVX2 --peers mkl mkl_packed onednn
 
 Every peer runs in a process of its own, checks its result against a double-precision reference, and takes
 turns with the others in slices of --seconds; the ones that wait are stopped. Each round starts new processes
 and gives one ratio, the peer's best time / ours (above 1: ours is faster); the table has their median and
-range. Results are kept in OUT/results.json after every round: called again, it goes on where it stopped, as
-long as this library's build has not changed.
+range. Results are kept in OUT/results.json after every turn of them all: called again, it goes on where it
+stopped, as long as this library's build has not changed. The table is in OUT/results.md, pictures beside it.
 """
 
 import argparse
-import json
+import shlex
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -28,7 +29,8 @@ TOKENS = [1, 4, 8, 16, 32, 64, 101, 202, 257, 404, 577, 606, 909, 1028, 4096]
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true",
                         help="tokens 257 and 1028, threads 1 and 2, best target, MKL and PyTorch, 3 rounds")
     parser.add_argument("--tokens", type=int, nargs="+", help="default: " + " ".join(map(str, TOKENS)))
@@ -36,18 +38,20 @@ def parse_arguments():
     parser.add_argument("--isa", nargs="+", help="targets; 'best' is the machine's. Peers are capped to the "
                         "others where they can be. Default: best AVX2")
     parser.add_argument("--mode", nargs="+", choices=["warm", "cold"], default=["warm"],
-                        help="one layer again and again, or more layers in turn than a cache holds; "
-                        "default: warm")
+                        help="one layer again and again, or the 24 of a tower in turn, which takes about "
+                        "1 GB of memory for each peer; default: warm")
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), metavar="PEER",
                         help="default: all but naive, of " + " ".join(PEERS))
     parser.add_argument("--rounds", type=int, help="default: 5")
     parser.add_argument("--seconds", type=float, default=0.5, help="of one turn; default: 0.5")
-    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release", help="default: build/release")
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release",
+                        help="default: build/release")
     parser.add_argument("--venv", type=Path, default=ROOT / "build" / "venv", help="default: build/venv")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "peers", help="default: build/peers")
     parser.add_argument("--fresh", action="store_true", help="forget the results in OUT")
     parser.add_argument("--install", action="store_true",
-                        help="first install the peers' packages into the venv and build what can be built")
+                        help="first install the peers' packages, with apt-get and into the venv, and "
+                        "build them")
     arguments = parser.parse_args()
     fill_in_defaults(arguments)
     return arguments
@@ -117,9 +121,9 @@ def run_round(arguments, installation, results, group_cells, number, progress, l
     for cell in wanted:
         round_ = group.measure(cell.tokens, cell.mode, arguments.seconds, backwards=number % 2 == 1)
         results.rounds(cell).append(round_)
+        results.save()
         progress.report(f"round {number + 1}: {cell}", round_)
     group.close()
-    results.save()
 
 
 class Progress:
@@ -145,13 +149,25 @@ def leave_out_missing(arguments, installation):
     missing = {name: reason for name, reason in why.items() if reason}
     for name, reason in missing.items():
         print(f"compare_peers: without {name}: {reason}", file=sys.stderr)
+    if missing:
+        print(f"compare_peers: to install what is missing: {installation.fix}", file=sys.stderr)
     arguments.peers = [name for name in arguments.peers if name not in missing]
     return missing
 
 
+def write_report(out, text, installation):
+    (out / "results.md").write_text(text)
+    print(text)
+    if installation.has_packages(["matplotlib"]):
+        subprocess.run([installation.python, ROOT / "tools" / "plot_results.py", out], check=True)
+    else:
+        print(f"compare_peers: no pictures: no matplotlib in the venv: {installation.fix}", file=sys.stderr)
+
+
 def main():
     arguments = parse_arguments()
-    installation = Installation(ROOT, arguments.build, arguments.venv)
+    fix = shlex.join([*(argument for argument in sys.argv if argument != "--install"), "--install"])
+    installation = Installation(ROOT, arguments.build, arguments.venv, fix)
     if arguments.install:
         installation.install(arguments.peers)
     installation.check()
@@ -164,17 +180,19 @@ def main():
     cells = sum(groups, [])
 
     arguments.out.mkdir(parents=True, exist_ok=True)
-    results = Results(arguments.out / "results.json", installation.fingerprint(), limits.hello, arguments.fresh)
+    results = Results(arguments.out / "results.json", installation.fingerprint(), limits.hello,
+                      arguments.fresh)
     progress = Progress(sum(max(0, arguments.rounds - results.complete_rounds(cell, arguments.peers))
                             for cell in cells))
     with open(arguments.out / "stderr.log", "w") as log:
         for number in range(arguments.rounds):
             for group_cells in groups:
                 run_round(arguments, installation, results, group_cells, number, progress, log)
-    text = peer_report.markdown(results, cells, missing)
-    (arguments.out / "results.md").write_text(text)
-    print(text)
+    write_report(arguments.out, peer_report.markdown(results, cells, missing), installation)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\ncompare_peers: interrupted: called again, without --fresh, it goes on from here")

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 
@@ -36,6 +37,7 @@ PEERS = {
     "openblas": Peer("openblas", apt="libopenblas-openmp-dev", avx2={"OPENBLAS_CORETYPE": "Haswell"}),
     # 3: haswell, in the order of the packaged build.
     "blis": Peer("blis", apt="libblis-openmp-dev", avx2={"BLIS_ARCH_TYPE": "3"}),
+    "libxsmm": Peer("libxsmm", apt="libxsmm-dev", avx2={"LIBXSMM_TARGET": "hsw"}),
     "torch": Peer("torch_peer.py", pip=TORCH, avx2=TORCH_AVX2),
     # Its cache would hand a kernel compiled for AVX-512 to a process kept to AVX2: wrong results.
     "torch_compile": Peer("torch_peer.py", variant="compile", pip=TORCH,
@@ -49,40 +51,47 @@ PEERS = {
 
 
 class Installation:
-    """Where the programs and packages are."""
+    """Where the programs and packages are. `fix`: the command that installs what is missing."""
 
-    def __init__(self, root, build, venv):
+    def __init__(self, root, build, venv, fix):
         self.root, self.build, self.venv = root, build.resolve(), venv.resolve()
+        self.python, self.fix = self.venv / "bin" / "python", fix
 
     def program(self, name):
         return self.build / "bench" / "peers" / f"peer_{name}"
 
     def install(self, names):
-        python = self.venv / "bin" / "python"
-        if not python.exists():
+        """Everything that these peers and the pictures need; only what is missing, where that can be told."""
+        packages = sorted({package for name in names for package in PEERS[name].pip} | {"matplotlib"})
+        if shutil.which("apt-get"):
+            self._call([self.root / "tools" / "install_deps.sh"])
+            root = [] if os.geteuid() == 0 else ["sudo"]
+            if debian := sorted({PEERS[name].apt for name in names} - {""}):
+                self._call([*root, "apt-get", "-qq", "install", "-y", "--no-install-recommends", *debian])
+        if not self.python.exists():
             self._call([sys.executable, "-m", "venv", self.venv])
-        packages = sorted({package for name in names for package in PEERS[name].pip})
-        self._call([python, "-m", "pip", "install", "--quiet", *packages])
-        self._call(["cmake", "-S", self.root, "-B", self.build, f"-DFUSEDFFN_PEERS_PREFIX={self.venv}"])
-        self._call(["cmake", "--build", self.build, "--target", "peers"])
+        self._call([self.python, "-m", "pip", "install", "--quiet", *packages])
+        is_new = not (self.build / "CMakeCache.txt").exists()
+        generator = ["-G", "Ninja"] if is_new and shutil.which("ninja") else []
+        self._call(["cmake", "-S", self.root, "-B", self.build, *generator,
+                    f"-DFUSEDFFN_PEERS_PREFIX={self.venv}"])
+        self._call(["cmake", "--build", self.build, "--parallel", "--target", "peers"])
 
     def check(self):
         for name in ("ours", "limits"):
             if not self.program(name).exists():
-                sys.exit(f"compare_peers: {self.program(name)} not found: "
-                         f"cmake --build {self.build} --target peers")
+                sys.exit(f"compare_peers: {self.program(name)} not found; to build it: {self.fix}")
 
     def why_missing(self, name):
         """One line; empty if the peer is there."""
         peer = PEERS[name]
         if peer.program.endswith(".py"):
-            if self._has_packages(peer.pip):
+            if self.has_packages(peer.pip):
                 return ""
-            return f"no {' '.join(peer.pip)} in {self.venv} (tools/compare_peers.py --install)"
+            return f"no {' '.join(peer.pip)} in the venv"
         if self.program(peer.program).exists():
             return ""
-        how = f"apt-get install {peer.apt}" if peer.apt else "tools/compare_peers.py --install"
-        return f"no {self.program(peer.program).name} in {self.build} ({how}, then configure and build)"
+        return f"no {self.program(peer.program).name} in the build"
 
     def start(self, name, target, capped, threads, log):
         """A process of peer `name`, or of this library for `target`. `capped`: keep a peer to that target."""
@@ -95,7 +104,7 @@ class Installation:
         environment = {key: value.format(venv=self.venv) for key, value in environment.items()}
         command = [self.program(peer.program)]
         if peer.program.endswith(".py"):
-            command = [self.venv / "bin" / "python", self.root / "bench" / "peers" / peer.program]
+            command = [self.python, self.root / "bench" / "peers" / peer.program]
         cpus = sorted(os.sched_getaffinity(0))[:threads] if peer.pinned else None
         command += [f"--threads={threads}", f"--variant={peer.variant}"]
         return PeerProcess(command, environment, cpus, log)
@@ -104,12 +113,13 @@ class Installation:
         """Results are of one build of this library."""
         return hashlib.sha256(self.program("ours").read_bytes()).hexdigest()[:16]
 
-    def _has_packages(self, requirements):
-        python = self.venv / "bin" / "python"
+    def has_packages(self, requirements):
         names = [requirement.split("==")[0] for requirement in requirements]
-        return python.exists() and subprocess.run([python, "-m", "pip", "show", "--quiet", *names],
-                                                  capture_output=True).returncode == 0
+        return self.python.exists() and subprocess.run(
+            [self.python, "-m", "pip", "show", "--quiet", *names], capture_output=True).returncode == 0
 
     def _call(self, command):
-        print("compare_peers: " + " ".join(map(str, command)), file=sys.stderr, flush=True)
-        subprocess.run(command, check=True, stdout=sys.stderr)
+        text = " ".join(map(str, command))
+        print("compare_peers: " + text, file=sys.stderr, flush=True)
+        if subprocess.run(command, stdout=sys.stderr).returncode != 0:
+            sys.exit(f"compare_peers: --install ends here, since this failed: {text}")

@@ -29,7 +29,8 @@ class PeerProcess:
             command = ["taskset", "-c", ",".join(map(str, cpus)), *command]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1,
-            env={**os.environ, **(env or {})}, preexec_fn=die_with_parent)
+            env={**os.environ, **(env or {})}, preexec_fn=die_with_parent,
+            start_new_session=True)  # Ctrl-C is for the driver: a peer that it ends would count as failed
         try:
             self.hello = self._read()
         except PeerError:

@@ -61,7 +61,9 @@ class Results:
             if old["fingerprint"] == fingerprint and old["machine"] == self.data["machine"]:
                 self.data = old
             else:
-                print(f"compare_peers: {path} is of another build or machine: starting afresh", file=sys.stderr)
+                kept = path.replace(path.with_name(f"results-{old['fingerprint']}.json"))
+                print(f"compare_peers: {path} was of another build or machine: it is {kept.name} now",
+                      file=sys.stderr)
 
     def rounds(self, cell):
         return self.data["cells"].setdefault("/".join(map(str, cell)), [])
@@ -101,12 +103,14 @@ def best_peer(peers):
 
 
 def markdown(results, cells, missing):
-    """The cells' summary: what ran and what did not, then one table for each target, thread count and mode."""
+    """What ran and what did not, then one table for each target, thread count and mode."""
     data = results.data
     machine, build = data["machine"], data["build"]
     lines = [f"fp32, dim {DIM}, hidden {HIDDEN}. {machine['cpu']}, {machine['cpus']} CPUs, "
-             f"Linux {machine['kernel']}; this library at commit {build['commit']}, built with {build['compiler']}.",
-             "Ratio: the peer's time / ours, in turns; median (range) of the rounds. ms: best of all rounds.", ""]
+             f"Linux {machine['kernel']}; this library at commit {build['commit']}, "
+             f"built with {build['compiler']}.",
+             "Ratio: the peer's time / ours, in turns; median (range) of the rounds. ms: best of all rounds.",
+             ""]
     lines += describe_peers(data["processes"], cells)
     lines += [f"- {name}: **not measured**: {why}" for name, why in missing.items()] + [""]
     for group in dict.fromkeys(cell[:3] for cell in cells):
@@ -151,5 +155,6 @@ def table_row(tokens, totals, names):
     return [str(tokens), f"{peers['ours']['best_ms']:.4g}", f"{1e-9 * flops(tokens) / seconds:.1f}",
             f"{100 * flops(tokens) / seconds / totals['flops']:.1f}",
             f"{100 * bytes_moved(tokens) / seconds / totals['bytes_per_s']:.1f}" if memory_bound else "",
-            best or "none", f"{ratio['ratio']:.3f} ({ratio['low']:.3f}..{ratio['high']:.3f})" if ratio else "",
+            best or "none",
+            f"{ratio['ratio']:.3f} ({ratio['low']:.3f}..{ratio['high']:.3f})" if ratio else "",
             *(f"{peers[name]['best_ms']:.4g}" if name in peers else "" for name in names)]

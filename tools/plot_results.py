@@ -43,12 +43,13 @@ def roofline(cells):
 
 def plot_speed(machine, group, cells, path):
     figure, axes = pyplot.subplots(figsize=(9, 6), layout="constrained")
-    axes.plot(list(cells), roofline(cells), "k--", label="roofline (probed)")
+    axes.plot(list(cells), roofline(cells), "--", color="grey", label="roofline (probed)")
     names = dict.fromkeys(name for cell in cells.values() for name in cell["peers"])
-    for name in sorted(names, key=lambda name: (name != "ours", name)):
+    for index, name in enumerate(sorted(names, key=lambda name: (name != "ours", name))):
         points = [(tokens, 1e-6 * peer_report.flops(tokens) / cell["peers"][name]["best_ms"])
                   for tokens, cell in cells.items() if name in cell["peers"]]
-        axes.plot(*zip(*points), marker="o", markersize=4, linewidth=3 if name == "ours" else 1.2, label=name)
+        style = {"color": "black", "linewidth": 3} if name == "ours" else {"color": pyplot.cm.tab20(index)}
+        axes.plot(*zip(*points), marker="o", markersize=4, label=name, **style)
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(cells), [str(tokens) for tokens in cells], rotation=60)
     axes.minorticks_off()
@@ -63,7 +64,7 @@ def plot_speed(machine, group, cells, path):
 
 def plot_ratios(machine, groups, path):
     columns = sorted({tokens for cells in groups.values() for tokens in cells})
-    size = (2.5 + 0.9 * len(columns), 1.5 + 0.7 * len(groups))
+    size = (5 + 0.9 * len(columns), 1.5 + 0.7 * len(groups))
     figure, axes = pyplot.subplots(figsize=size, layout="constrained")
     norm = colors.TwoSlopeNorm(vcenter=1.0, vmin=0.7, vmax=1.5)
     for row, cells in enumerate(groups.values()):
@@ -84,7 +85,8 @@ def plot_ratios(machine, groups, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="the folder given to compare_peers.py as --out")
     out = parser.parse_args().out
     if not (out / "results.json").exists():

@@ -8,6 +8,8 @@ void SetBlasThreads(int threads) { bli_thread_set_num_threads(threads); }
 
 std::string BlasVersion() { return bli_info_get_version_str(); }
 
-std::string BlasCodePath() { return bli_arch_string(bli_arch_query_id()); }
+std::string BlasConfig() {
+  return std::string("cblas_sgemm; OpenMP; for ") + bli_arch_string(bli_arch_query_id());
+}
 
 }  // namespace fusedffn

@@ -1,51 +1,30 @@
-// OpenBLAS or BLIS through their common interface, on their OpenMP builds: the same threads run the GEMMs
-// and the pass between them (bias of fc1 and activation).
+// OpenBLAS and BLIS, through their common interface, on the weights as they are stored.
 #include <cblas.h>
 
-#include <stdexcept>
-#include <vector>
-
-#include "bench/peers/activation_pass.h"
 #include "bench/peers/blas_library.h"
-#include "bench/peers/peer.h"
 
 namespace fusedffn {
 namespace {
 
-// y [tokens, out] = beta * y + x [tokens, in] * w^T, w [out, in]
-void Gemm(const float* x, size_t tokens, const Floats& w, size_t out, size_t in, float beta, float* y) {
-  const auto integer = [](size_t value) { return static_cast<int>(value); };
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, integer(tokens), integer(out), integer(in), 1.0f, x,
-              integer(in), w.data(), integer(in), beta, y, integer(out));
-}
-
-class Cblas : public Peer {
+class Cblas : public Gemm {
  public:
-  explicit Cblas(const PeerOptions& options) : threads_(options.threads) { SetBlasThreads(threads_); }
+  Cblas(const Floats& weights, size_t out, size_t in)
+      : weights_(weights.Copy()), out_(static_cast<int>(out)), in_(static_cast<int>(in)) {}
 
-  std::string Version() const override { return BlasVersion(); }
-  std::string Config() const override { return "cblas_sgemm; OpenMP; for " + BlasCodePath(); }
-  void AddLayer(const Block& block) override { layers_.push_back(&block); }
-
-  void Prepare(size_t tokens) override { hidden_ = Floats(tokens * layers_[0]->shape.hidden); }
-
-  void Run(size_t layer, const float* x, size_t tokens, float* y) override {
-    const Block& block = *layers_[layer];
-    const Shape& shape = block.shape;
-    Gemm(x, tokens, block.w1, shape.hidden, shape.dim, 0.0f, hidden_.data());
-    AddBiasQuickGelu(hidden_.data(), tokens, shape.hidden, block.b1.data(), threads_);
-    FillWithBias(y, tokens, shape.out, block.b2.data(), threads_);
-    Gemm(hidden_.data(), tokens, block.w2, shape.out, shape.hidden, 1.0f, y);
+  void Run(const float* x, size_t tokens, float beta, float* y) const override {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<int>(tokens), out_, in_, 1.0f, x, in_,
+                weights_.data(), in_, beta, y, out_);
   }
 
  private:
-  int threads_;
-  std::vector<const Block*> layers_;
-  Floats hidden_;
+  Floats weights_;
+  int out_, in_;
 };
 
 }  // namespace
 
-std::unique_ptr<Peer> MakePeer(const PeerOptions& options) { return std::make_unique<Cblas>(options); }
+std::unique_ptr<Gemm> MakeGemm(const Floats& weights, size_t out, size_t in) {
+  return std::make_unique<Cblas>(weights, out, in);
+}
 
 }  // namespace fusedffn

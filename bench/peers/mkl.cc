@@ -16,30 +16,37 @@ namespace {
 // y [tokens, out] = beta * y + x [tokens, in] * w^T, w [out, in]
 class Gemm {
  public:
-  Gemm(const Floats& w, size_t out, size_t in) : w_(w.data()), out_(Int(out)), in_(Int(in)) {}
+  // `packed`: Pack() comes before Run(), and `w` outlives this.
+  Gemm(const Floats& w, size_t out, size_t in, bool packed)
+      : stored_(w.data()),
+        out_(Int(out)),
+        in_(Int(in)),
+        packed_(packed),
+        own_(packed ? Floats() : w.Copy()) {}
 
   void Pack(size_t tokens) {
-    packed_ = Floats(cblas_sgemm_pack_get_size(CblasBMatrix, Int(tokens), out_, in_) / sizeof(float) + 1);
-    cblas_sgemm_pack(CblasRowMajor, CblasBMatrix, CblasTrans, Int(tokens), out_, in_, 1.0f, w_, in_,
-                     packed_.data());
+    own_ = Floats(cblas_sgemm_pack_get_size(CblasBMatrix, Int(tokens), out_, in_) / sizeof(float) + 1);
+    cblas_sgemm_pack(CblasRowMajor, CblasBMatrix, CblasTrans, Int(tokens), out_, in_, 1.0f, stored_, in_,
+                     own_.data());
   }
 
   void Run(const float* x, size_t tokens, float beta, float* y) const {
-    if (packed_.size() != 0) {
+    if (packed_) {
       cblas_sgemm_compute(CblasRowMajor, CblasNoTrans, CblasPacked, Int(tokens), out_, in_, x, in_,
-                          packed_.data(), in_, beta, y, out_);
+                          own_.data(), in_, beta, y, out_);
     } else {
-      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, Int(tokens), out_, in_, 1.0f, x, in_, w_, in_,
-                  beta, y, out_);
+      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, Int(tokens), out_, in_, 1.0f, x, in_, own_.data(),
+                  in_, beta, y, out_);
     }
   }
 
  private:
   static MKL_INT Int(size_t value) { return static_cast<MKL_INT>(value); }
 
-  const float* w_;
+  const float* stored_;
   MKL_INT out_, in_;
-  Floats packed_;
+  bool packed_;
+  Floats own_;
 };
 
 // MKL's kernels are a library that its first call loads, by CPU: libmkl_avx512.so.3 on Intel's; on others
@@ -80,8 +87,8 @@ class Mkl : public Peer {
   }
 
   void AddLayer(const Block& block) override {
-    layers_.push_back({&block, Gemm(block.w1, block.shape.hidden, block.shape.dim),
-                       Gemm(block.w2, block.shape.out, block.shape.hidden)});
+    layers_.push_back({&block, Gemm(block.w1, block.shape.hidden, block.shape.dim, packed_),
+                       Gemm(block.w2, block.shape.out, block.shape.hidden, packed_)});
     packed_tokens_ = 0;
   }
 

@@ -20,10 +20,12 @@ class Naive : public Peer {
  public:
   std::string Version() const override { return FUSEDFFN_COMPILER; }
   std::string Config() const override { return "plain loops"; }
-  void AddLayer(const Block& block) override { layers_.push_back(&block); }
+  void AddLayer(const Block& block) override {
+    layers_.push_back({block.shape, block.w1.Copy(), block.b1.Copy(), block.w2.Copy(), block.b2.Copy()});
+  }
 
   void Run(size_t layer, const float* x, size_t tokens, float* y) override {
-    const Block& block = *layers_[layer];
+    const Block& block = layers_[layer];
     const Shape& shape = block.shape;
     std::vector<float> hidden(shape.hidden);
     for (size_t t = 0; t < tokens; ++t) {
@@ -34,7 +36,7 @@ class Naive : public Peer {
   }
 
  private:
-  std::vector<const Block*> layers_;
+  std::vector<Block> layers_;
 };
 
 }  // namespace

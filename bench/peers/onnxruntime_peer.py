@@ -15,7 +15,7 @@ class OnnxRuntime:
         self.options = onnxruntime.SessionOptions()
         self.options.intra_op_num_threads = threads
         self.options.inter_op_num_threads = 1
-        self.layers = []
+        self.layers, self.model = [], None
 
     def version(self):
         return onnxruntime.__version__
@@ -24,7 +24,8 @@ class OnnxRuntime:
         return "MatMul, Add, Sigmoid, Mul; all graph optimisations"
 
     def add_layer(self, weights):
-        self.layers.append(onnxruntime.InferenceSession(graph.make(weights), self.options,
+        self.model = self.model or graph.make(weights)  # kept by every session
+        self.layers.append(onnxruntime.InferenceSession(self.model, self.options,
                                                         providers=["CPUExecutionProvider"]))
 
     def prepare(self, x):

@@ -13,6 +13,6 @@ std::string BlasVersion() {
   return config.substr(begin, config.find(' ', begin) - begin);
 }
 
-std::string BlasCodePath() { return openblas_get_corename(); }
+std::string BlasConfig() { return std::string("cblas_sgemm; OpenMP; for ") + openblas_get_corename(); }
 
 }  // namespace fusedffn

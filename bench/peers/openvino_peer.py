@@ -19,7 +19,8 @@ class OpenVino:
             properties.hint.performance_mode(): properties.hint.PerformanceMode.LATENCY,
             properties.inference_num_threads(): threads,
         }
-        self.models, self.requests, self.tokens = [], [], None
+        self.model, self.layers = None, 0
+        self.requests, self.tokens = [], None
 
     def version(self):
         return openvino.__version__.split("-")[0]
@@ -28,16 +29,17 @@ class OpenVino:
         return "MatMul, Add, Sigmoid, Mul; static shape, latency hint, precision hint f32"
 
     def add_layer(self, weights):
-        self.models.append(self.core.read_model(graph.make(weights)))
+        self.model = self.model or self.core.read_model(graph.make(weights))
+        self.layers += 1
         self.tokens = None
 
     # Compiled anew for each token count: a static shape is the faster one.
     def prepare(self, x):
         if self.tokens != len(x):
-            for model in self.models:
-                model.reshape({"x": list(x.shape)})
-            self.requests = [self.core.compile_model(model, "CPU", self.settings).create_infer_request()
-                             for model in self.models]
+            self.requests.clear()  # the packed weights of both would take twice the memory
+            self.model.reshape({"x": list(x.shape)})
+            self.requests = [self.core.compile_model(self.model, "CPU", self.settings).create_infer_request()
+                             for _ in range(self.layers)]
             self.tokens = len(x)
         return openvino.Tensor(x, shared_memory=True)
 

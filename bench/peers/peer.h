@@ -23,7 +23,9 @@ class Peer {
   virtual std::string Version() const = 0;
   virtual std::string Config() const = 0;  // how it is called, and on which code path where it says so
 
-  // Prepares one more layer, in whatever layout the library prefers. `block` outlives the peer.
+  // Prepares one more layer, in whatever layout the library prefers. `block` outlives the peer and is the
+  // same for every layer, to save memory: a library that reads its weights in place needs a copy for each, so
+  // that one layer leaves nothing of the next in a cache.
   virtual void AddLayer(const Block& block) = 0;
 
   // Untimed, before the runs of a token count, and again when a layer has been added: for libraries whose

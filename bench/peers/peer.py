@@ -1,7 +1,8 @@
 """The Python side of peer.h and peer_main.cc: same data, same lines, for peers that are called from Python.
 
-A peer is a class with version(), config(), add_layer(weights), prepare(x) and run(layer, x) -> y, where weights
-is (w1, b1, w2, b2) as nn.Linear stores them and prepare(), untimed, turns numpy's x into what run() takes.
+A peer is a class with version(), config(), add_layer(weights), prepare(x) and run(layer, x) -> y. weights is
+(w1, b1, w2, b2) as nn.Linear stores them, the same arrays for every layer (peer.h says why), and prepare(),
+untimed, turns numpy's x into what run() takes.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import time
 import numpy
 
 DIM, HIDDEN = 1024, 4096
-COLD_LAYERS = 8
+COLD_LAYERS = 24
 MAX_RELATIVE_ERROR = 2e-6
 FEWEST_RUNS = 3
 
@@ -42,7 +43,7 @@ class PeerProcess:
         self.add_layer()
 
     def add_layer(self):
-        self.peer.add_layer(tuple(array.copy() for array in self.weights))
+        self.peer.add_layer(self.weights)
         self.layers += 1
 
     def hello(self):

@@ -37,8 +37,8 @@ class Torch:
     def add_layer(self, weights):
         block = Block().eval()
         parameters = (block.fc1.weight, block.fc1.bias, block.fc2.weight, block.fc2.bias)
-        for parameter, values in zip(parameters, weights):
-            parameter.data = torch.from_numpy(values)
+        for parameter, values in zip(parameters, weights):  # read in place; numpy asks for huge pages
+            parameter.data = torch.from_numpy(values.copy())
         self.blocks.append(block)
         self.tokens = None
 
