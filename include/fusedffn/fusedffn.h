@@ -139,15 +139,17 @@ struct RunOptions {
   // starts no others. More than there are CPUs divides the work further, but starts no more threads.
   int threads = 0;
   // Scratch memory of at least WorkspaceBytes(ffn, tokens, threads), any alignment, used by this call
-  // only. Null: the library keeps its own, which it allocates when a call needs more than those before, so
-  // at the latest at the first call of a size, and shares between all handles.
+  // only, and apart from x and y (this is not checked). Null: the library keeps its own, which it allocates
+  // when a call needs more than those before, so at the latest at the first call of a size, and shares
+  // between all handles.
   void* workspace = nullptr;
   size_t workspace_bytes = 0;
 };
 
 // y[t] = fc2(activation(fc1(x[t]))) for t in [0, tokens).
 //   x: [tokens, dim], row stride ldx >= dim.   y: [tokens, out], row stride ldy >= out.
-//   y may be x itself with ldx == ldy; any other overlap is an error. tokens may be 0.
+//   y may be x itself with ldx == ldy; any other overlap is an error, also where the rows of one lie between
+//   those of the other. tokens may be 0.
 // Numerics: every output element is one chain of fused multiply-adds, bias first, then k in order. So the
 // bits of a row depend on that row and the weights only: not on `threads`, `tokens` or the row's place.
 // They are the same on all targets with FMA (AVX2, AVX3*, NEON), and differ on those without.
