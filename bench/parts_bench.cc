@@ -4,8 +4,7 @@
 //   gemm_block/<target>/<rows>    one panel and one chunk of k, all in cache; %peak is what the tiles lose
 //   quick_gelu/<target>           the activation on an array in cache
 //   fork_join/<threads>           overhead of handing work to all threads and meeting again, back to back
-//   idle/<threads>                CPU time of all threads in 20 ms without a call, from 2 ms after the last
-//   one
+//   idle/<threads>                CPU time of all threads in the 20 ms that begin 2 ms after a fork-join
 #include <benchmark/benchmark.h>
 
 #include <algorithm>

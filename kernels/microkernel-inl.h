@@ -37,7 +37,7 @@ inline constexpr size_t kUnroll = 4;
 
 // gcc lets an FMA's result take over the register of any operand that dies with it. Where that is not the
 // accumulator, accumulators wander from register to register in the unrolled loop, and are copied back or
-// spilled at its end: 19 of the 36 tiles of AVX2 and AVX-512 with gcc 12; a 5x16 tile that spills took 1.25
+// spilled at its end: 19 of the 36 tiles of AVX2 and AVX-512 with gcc 12; a 5x16 tile that spills took 1.23
 // times as long (Zen 4). So the other operands are kept alive until all that use them are through.
 HWY_INLINE void KeepAlive(const V& v) {
 #if HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86 && HWY_NATIVE_FMA

@@ -31,7 +31,7 @@ HWY_INLINE Panel PanelAt(const GemmBlock& g, size_t jr) {
 }
 
 // The row tiles of a panel share the work: each asks for 1 / share of a chunk, as many lines for every
-// kUnroll steps of k as that takes. One line each, whatever their number, left 16 tokens waiting: 3.12 ms,
+// kUnroll steps of k as that takes. One line each, whatever their number, left 16 tokens waiting: 3.14 ms,
 // now 2.50 on AVX2; 2.55, now 2.42 on AVX-512 (Zen 4, one thread).
 inline constexpr size_t kShares[] = {1, 2, 4, 12};
 inline constexpr size_t kShareCount = sizeof(kShares) / sizeof(kShares[0]);
@@ -49,7 +49,7 @@ constexpr size_t LinesOf(size_t vecs, size_t share) {
 
 // How far ahead of a single row tile. Where there are so few rows that memory is the limit, 1 KB: with 16 KB,
 // the median from memory is 1.2 to 1.4 times longer, since the hardware's own prefetching comes first there.
-// Where the arithmetic can be the limit, 16 KB: 8 rows on AVX-512 1.41 -> 1.21 ms, 6 rows on AVX2 1.86 ->
+// Where the arithmetic can be the limit, 16 KB: 8 rows on AVX-512 1.41 -> 1.21 ms, 6 rows on AVX2 1.75 ->
 // 0.99; 1 KB loses nearly all of that (Zen 4, one thread).
 inline constexpr size_t kNearFloats = 256;
 inline constexpr size_t kFarFloats = 4096;

@@ -143,7 +143,7 @@ void ForEachPiece(const Call& call, const PackedLayer& layer, size_t part, const
   }
 }
 
-// Copies of less than that are not worth another meeting of the threads.
+// Floats a thread copies, at least: about 18 us on Zen 4, where another meeting of the threads takes 2.
 constexpr size_t kCopyFloats = size_t{1} << 16;
 
 void RunColumns(const Call& call, int threads) {

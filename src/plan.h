@@ -11,7 +11,7 @@
 //            into equal stretches of its panels, one after the other: a part has a few whole panels and some
 //            rows of those at its ends. So most panels are read by one thread only, and any number of threads
 //            gets equal shares: at 257 tokens at least 97 % of the best on up to 128 threads, where a grid of
-//            rows and panels leaves a third of the threads idle (22 panels of 48 columns in 1024).
+//            rows and panels leaves a third idle on 64 (22 panels of 48 columns in 1024).
 #ifndef FUSEDFFN_SRC_PLAN_H_
 #define FUSEDFFN_SRC_PLAN_H_
 
