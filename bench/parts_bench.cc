@@ -46,13 +46,14 @@ void OneGemmBlock(const Kernels& kernels, size_t rows, benchmark::State& state) 
   block.k = kKc;
   block.a = a.data();
   block.b = b.data();
+  block.a_chunk = rows * kAStride;
   block.b_k = kKc;
   block.bias = bias.data();
   block.c = c.data();
   block.ldc = kernels.nr;
   const double peak = ProbeFmaPeak(TargetName(kernels), 1);
   for (auto _ : state) {
-    kernels.gemm_identity(block);
+    kernels.gemm(block);
     benchmark::ClobberMemory();
   }
   const double flops = 2.0 * static_cast<double>(rows * kernels.nr * kKc * state.iterations());
@@ -64,7 +65,7 @@ void QuickGeluArray(const Kernels& kernels, benchmark::State& state) {
   const Floats in = RandomFloats(2048, 1.0f, 1);
   Floats out(in.size());
   for (auto _ : state) {
-    kernels.quick_gelu(in.data(), in.size(), out.data());
+    kernels.activations[static_cast<size_t>(Activation::kQuickGelu)].map(in.data(), in.size(), out.data());
     benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * in.size()));

@@ -13,13 +13,6 @@ namespace fusedffn {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-struct Identity {
-  template <class D>
-  HWY_INLINE hn::Vec<D> operator()(D, hn::Vec<D> x) const {
-    return x;
-  }
-};
-
 // n - c x for c = 1.702 * log2(e), -70 <= x <= 16 and n within 1 of c x, accurate to the last bit or two.
 inline constexpr float kScale = 2.4554669857025146f;     // c to the nearest float, ...
 inline constexpr float kScaleRest = -2.6109498563e-08f;  // ... and the rest

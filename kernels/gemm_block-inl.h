@@ -1,4 +1,4 @@
-// Compiled once per target. The loops over one block of C: panels, then row tiles.
+// Compiled once per target. The loops over one block of C: panels, chunks of k, row tiles.
 #if defined(FUSEDFFN_KERNELS_GEMM_BLOCK_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FUSEDFFN_KERNELS_GEMM_BLOCK_INL_H_
 #undef FUSEDFFN_KERNELS_GEMM_BLOCK_INL_H_
@@ -7,11 +7,10 @@
 #endif
 
 #include <cstddef>
-#include <type_traits>
 #include <utility>
 
 #include "hwy/highway.h"
-#include "kernels/activation-inl.h"
+#include "kernels/arithmetic-inl.h"
 #include "kernels/kernels.h"
 #include "kernels/microkernel-inl.h"
 #include "kernels/prefetch-inl.h"
@@ -21,14 +20,14 @@ namespace fusedffn {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using TileFn = void (*)(const float* a, const float* b, size_t k, const float* bias, float* c, size_t ldc,
-                        const float* next);
-
 // The tile functions of every height 1..kTileRows and width 1..kTileVecs, for each of kShares.
+template <class Math>
 struct Tiles {
-  TileFn fn[kShareCount * kTileVecs * kTileRows];
+  using Fn = void (*)(const typename Math::A* a, const typename Math::B* b, size_t k,
+                      const typename Math::C* bias, typename Math::C* c, size_t ldc, const char* next);
+  Fn fn[kShareCount * kTileVecs * kTileRows];
 
-  TileFn Get(size_t rows, size_t vecs, size_t share_index) const {
+  Fn Get(size_t rows, size_t vecs, size_t share_index) const {
     return fn[(share_index * kTileVecs + vecs - 1) * kTileRows + rows - 1];
   }
 
@@ -39,47 +38,75 @@ struct Tiles {
   }
 
   template <size_t kRows, size_t kVecs, size_t kShare>
-  static constexpr TileFn TileOf() {
-    return Tile<kRows, kVecs, LinesOf(kVecs, kShare)>;
+  static constexpr Fn TileOf() {
+    return Tile<Math, kRows, kVecs, LinesOf(kVecs, sizeof(typename Math::B), kShare)>;
   }
 };
 
-inline constexpr Tiles kTiles = Tiles::Make(std::make_index_sequence<kShareCount * kTileRows * kTileVecs>());
+template <class Math>
+inline constexpr Tiles<Math> kTiles =
+    Tiles<Math>::Make(std::make_index_sequence<kShareCount * kTileRows * kTileVecs>());
 
-// c = act(c) on a tile that is still in the L1 cache. Not in the tile's own registers: there gcc spills, and
-// the larger code of one more set of tiles for each activation brings nothing. 257 tokens, AVX2 on Zen 4:
-// the same with clang 16, 1.01 times as fast with gcc 12.
-template <class Act>
-HWY_INLINE void ActivateTile(size_t rows, size_t vecs, float* HWY_RESTRICT c, size_t ldc) {
-  const D d;
-  const size_t lanes = hn::Lanes(d);
-  for (size_t r = 0; r < rows; ++r, c += ldc) {
-    for (size_t v = 0; v < vecs; ++v) hn::Store(Act()(d, hn::Load(d, c + v * lanes)), d, c + v * lanes);
+// m rows split evenly over tiles: 129 rows are 10 tiles of 8 and 7 of 7, not 16 of 8 and one of a single row.
+struct RowTiles {
+  size_t count, low, high_count;  // the first `high_count` have a row more than `low`
+
+  explicit RowTiles(size_t m)
+      : count((m + kTileRows - 1) / kTileRows), low(m / count), high_count(m % count) {}
+  size_t rows(size_t ir) const { return low + (ir < high_count); }
+};
+
+// Steps [k0, k0 + k) of one panel, which is `vecs` vectors wide.
+template <class Math>
+struct Chunk {
+  size_t k0, k, vecs;
+  const typename Math::B* b;
+};
+
+// The chunk that starts at column jr and step k0 of the block.
+template <class Math>
+HWY_INLINE Chunk<Math> ChunkAt(const GemmBlock& g, size_t jr, size_t k0, size_t k) {
+  const size_t lanes = hn::Lanes(D());
+  const size_t vecs = HWY_MIN(kTileVecs, (g.n - jr + lanes - 1) / lanes);
+  const auto* b = static_cast<const typename Math::B*>(g.b);
+  return {k0, k, vecs, b + jr * g.b_k + (g.b_k0 + k0) * vecs * lanes};
+}
+
+// All rows of one panel and chunk of k.
+template <class Math>
+HWY_INLINE void MultiplyChunk(const GemmBlock& g, const Chunk<Math>& chunk, const RowTiles& tiles,
+                              const float* bias, float* c, const void* next) {
+  const size_t share_index = ShareIndex(tiles.count);
+  const Prefetch prefetch =
+      PrefetchOfChunk<Math>(g, chunk.k, chunk.vecs, chunk.b, next, tiles.count, share_index);
+  const bool activate = g.activate != nullptr && chunk.k0 + chunk.k == g.k;
+  const auto* a = static_cast<const typename Math::A*>(g.a) + chunk.k0 / kKc * g.a_chunk;
+  for (size_t ir = 0; ir < tiles.count; ++ir) {
+    const size_t rows = tiles.rows(ir);
+    const auto tile = kTiles<Math>.Get(rows, chunk.vecs, share_index);
+    tile(a, chunk.b, chunk.k, bias, c, g.ldc, prefetch.OfTile(ir));
+    if (activate) g.activate(rows, chunk.vecs * hn::Lanes(D()), c, g.ldc);
+    a += rows * kAStride;
+    c += rows * g.ldc;
   }
 }
 
-template <class Act>
+// k outside of the panels: a chunk of A stays in the L2 cache for all of them.
+template <class Math>
 HWY_INLINE void Gemm(const GemmBlock& g) {
+  const RowTiles tiles(g.m);
   const size_t nr = kTileVecs * hn::Lanes(D());
-  // Rows split evenly: 129 rows are 10 tiles of 8 and 7 of 7, not 16 of 8 and one of a single row.
-  const size_t row_tiles = (g.m + kTileRows - 1) / kTileRows;
-  const size_t rows_low = g.m / row_tiles;
-  const size_t tiles_high = g.m % row_tiles;  // the first tiles have one row more
-  const size_t share_index = ShareIndex(row_tiles);
-
-  for (size_t jr = 0; jr < g.n; jr += nr) {
-    const Panel panel = PanelAt(g, jr);
-    const Prefetch prefetch = PrefetchOfPanel(g, jr, row_tiles, share_index);
-    const float* bias = g.bias ? g.bias + jr : nullptr;
-    const float* a = g.a;
-    float* c = g.c + jr;
-    for (size_t ir = 0; ir < row_tiles; ++ir) {
-      const size_t rows = rows_low + (ir < tiles_high);
-      const TileFn tile = kTiles.Get(rows, panel.vecs, share_index);
-      tile(a, panel.chunk, g.k, bias, c, g.ldc, prefetch.OfTile(ir));
-      if constexpr (!std::is_same_v<Act, Identity>) ActivateTile<Act>(rows, panel.vecs, c, g.ldc);
-      a += rows * kAStride;
-      c += rows * g.ldc;
+  for (size_t k0 = 0; k0 < g.k; k0 += kKc) {
+    const size_t k = HWY_MIN(kKc, g.k - k0);
+    for (size_t jr = 0; jr < g.n; jr += nr) {
+      const void* next = g.b_next;
+      if (jr + nr < g.n) {
+        next = ChunkAt<Math>(g, jr + nr, k0, k).b;
+      } else if (k0 + k < g.k) {
+        next = ChunkAt<Math>(g, 0, k0 + k, 0).b;
+      }
+      const float* bias = g.bias && k0 == 0 ? g.bias + jr : nullptr;
+      MultiplyChunk<Math>(g, ChunkAt<Math>(g, jr, k0, k), tiles, bias, g.c + jr, next);
     }
   }
 }

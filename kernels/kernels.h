@@ -19,39 +19,51 @@ inline constexpr size_t kKc = 528;
 // 64 bytes more than a multiple of 512, so that rows start in different sets of the L1 cache.
 inline constexpr size_t kAStride = kKc + 16;
 
-inline constexpr size_t kLineFloats = 16;  // a cache line
+inline constexpr size_t kLineBytes = 64;  // of a cache line
 
-// One block of C (m x n) times one chunk of k:  C = act(C0 + A * B), where C0 is the bias or C itself.
+// c = act(c) on a tile: rows of `columns` floats (whole vectors), stride ldc.
+using ActivateFn = void (*)(size_t rows, size_t columns, float* c, size_t ldc);
+
+// One block of C (m x n) times some of its steps of k:  C = act(C0 + A * B), where C0 is the bias or C
+// itself.
 //
 //   | this library | m      | n      | k      |
 //   | fc1          | tokens | hidden | dim    |
 //   | fc2          | tokens | out    | hidden |
 //
-// A: m rows of k floats, stride kAStride.
-// B: packed panels of nr columns, see pack.h. `b` is the first panel that the block needs, at its k = 0.
+// A: chunks of kKc steps, one after the other; in each, m rows of stride kAStride.
+// B: packed panels of nr columns, see pack.h. `b` is the first panel that the block needs, at its step 0.
 // C: m rows of n floats, stride ldc, of which whole vectors are written: ldc >= n rounded up to lanes.
 struct GemmBlock {
-  size_t m, n, k;  // k <= kKc
-  const float* a;
-  const float* b;
-  size_t b_k;         // k of the whole packed matrix: its panels are b_k * nr floats apart
-  size_t b_k0;        // where this chunk starts in it
+  size_t m, n, k;
+  const void* a;
+  size_t a_chunk;  // elements from one chunk of A to the next
+  const void* b;
+  size_t b_k;         // steps of the whole packed matrix: its panels are b_k * nr elements apart
+  size_t b_k0;        // the step of B that meets the first one of A
   const float* bias;  // n floats rounded up to lanes: C0; null to go on from C
   float* c;
   size_t ldc;
-  const float* b_next;  // panel chunk that will be read after this block, to be prefetched; or null
+  ActivateFn activate;  // or null
+  const void* b_next;   // what will be read of B after this block, to be prefetched; or null
 };
 
 using GemmBlockFn = void (*)(const GemmBlock& block);
 using MapFn = void (*)(const float* in, size_t count, float* out);
 
+// By fusedffn::Activation.
+struct ActivationFns {
+  ActivateFn tile;
+  MapFn map;  // the same on an array, for the tests
+};
+inline constexpr size_t kActivationCount = 1;
+
 struct Kernels {
-  int64_t target;               // Highway's bit
-  size_t mr, nr, lanes;         // tile rows, tile columns, floats per vector
-  bool fma;                     // MulAdd rounds once: same bits as on every other such target
-  GemmBlockFn gemm_identity;    // act(v) = v
-  GemmBlockFn gemm_quick_gelu;  // act(v) = v * sigmoid(1.702 v)
-  MapFn quick_gelu;             // the same on an array, for the tests
+  int64_t target;        // Highway's bit
+  size_t mr, nr, lanes;  // tile rows, tile columns, floats per vector
+  bool fma;              // MulAdd rounds once: same bits as on every other such target
+  GemmBlockFn gemm;
+  ActivationFns activations[kActivationCount];
 };
 
 inline constexpr size_t kMaxTargets = 63;

@@ -16,15 +16,13 @@
 
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
+#include "kernels/arithmetic-inl.h"
 #include "kernels/kernels.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using D = hn::CappedTag<float, 16>;
-using V = hn::Vec<D>;
 
 #if HWY_TARGET <= HWY_AVX3 || (HWY_ARCH_ARM && HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR)
 inline constexpr size_t kTileRows = HWY_ARCH_ARM ? 6 : 8;
@@ -39,7 +37,8 @@ inline constexpr size_t kUnroll = 4;
 // accumulator, accumulators wander from register to register in the unrolled loop, and are copied back or
 // spilled at its end: 19 of the 36 tiles of AVX2 and AVX-512 with gcc 12; a 5x16 tile that spills took 1.23
 // times as long (Zen 4). So the other operands are kept alive until all that use them are through.
-HWY_INLINE void KeepAlive(const V& v) {
+template <class Vector>
+HWY_INLINE void KeepAlive(const Vector& v) {
 #if HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86 && HWY_NATIVE_FMA
   asm volatile("" : : "v"(v.raw));
 #else
@@ -48,25 +47,23 @@ HWY_INLINE void KeepAlive(const V& v) {
 }
 
 // kSteps steps of k: acc[r][v] += a[r][k] * b[k][v]. On the way asks for kLines lines of `next`.
-template <size_t kSteps, size_t kLines, size_t kRows, size_t kVecs>
-HWY_INLINE void Steps(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, V (&acc)[kRows][kVecs],
-                      const float* next) {
-  const D d;
-  const size_t lanes = hn::Lanes(d);
+template <class Math, size_t kSteps, size_t kLines, size_t kRows, size_t kVecs>
+HWY_INLINE void Steps(const typename Math::A* HWY_RESTRICT a, const typename Math::B* HWY_RESTRICT b,
+                      VecC<Math> (&acc)[kRows][kVecs], const char* next) {
   HWY_UNROLL(8)
   for (size_t step = 0; step < kSteps; ++step) {
-    V bv[kVecs];
+    VecB<Math> bv[kVecs];
     HWY_UNROLL(8)
-    for (size_t v = 0; v < kVecs; ++v) bv[v] = hn::Load(d, b + (step * kVecs + v) * lanes);
+    for (size_t v = 0; v < kVecs; ++v) bv[v] = Math::LoadB(b, step, v, kVecs);
     HWY_UNROLL(8)
     for (size_t line = step * kLines / kSteps; line < (step + 1) * kLines / kSteps; ++line) {
-      __builtin_prefetch(next + line * kLineFloats, 0, 2);
+      __builtin_prefetch(next + line * kLineBytes, 0, 2);
     }
     HWY_UNROLL(16)
     for (size_t r = 0; r < kRows; ++r) {
-      const V ar = hn::Set(d, a[r * kAStride + step]);
+      const auto ar = Math::LoadA(a + r * kAStride + step);
       HWY_UNROLL(8)
-      for (size_t v = 0; v < kVecs; ++v) acc[r][v] = hn::MulAdd(ar, bv[v], acc[r][v]);
+      for (size_t v = 0; v < kVecs; ++v) acc[r][v] = Math::MulAdd(ar, bv[v], acc[r][v]);
       KeepAlive(ar);
     }
     HWY_UNROLL(8)
@@ -76,13 +73,15 @@ HWY_INLINE void Steps(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, 
 
 // C[kRows][kVecs * lanes] = C0 + A * B over k steps; C0 is `bias` in every row, or C if bias is null.
 // Prefetches kLines lines of `next` into L2 for each kUnroll steps, never with a branch in the loop.
-template <size_t kRows, size_t kVecs, size_t kLines>
-HWY_NOINLINE void Tile(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, size_t k,
-                       const float* HWY_RESTRICT bias, float* HWY_RESTRICT c, size_t ldc, const float* next) {
-  const D d;
+template <class Math, size_t kRows, size_t kVecs, size_t kLines>
+HWY_NOINLINE void Tile(const typename Math::A* HWY_RESTRICT a, const typename Math::B* HWY_RESTRICT b,
+                       size_t k, const typename Math::C* HWY_RESTRICT bias, typename Math::C* HWY_RESTRICT c,
+                       size_t ldc, const char* next) {
+  const hn::DFromV<VecC<Math>> d;
   const size_t lanes = hn::Lanes(d);
-  V acc[kRows][kVecs];
-  const float* c0 = bias ? bias : c;
+  const size_t b_step = kVecs * lanes;
+  VecC<Math> acc[kRows][kVecs];
+  const auto* c0 = bias ? bias : c;
   const size_t ldc0 = bias ? 0 : ldc;
   HWY_UNROLL(16)
   for (size_t r = 0; r < kRows; ++r) {
@@ -90,18 +89,19 @@ HWY_NOINLINE void Tile(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b,
     for (size_t v = 0; v < kVecs; ++v) acc[r][v] = hn::Load(d, c0 + r * ldc0 + v * lanes);
   }
 
-  const float* const b_unrolled = b + (k / kUnroll) * kUnroll * kVecs * lanes;
+  const auto* const b_unrolled = b + k / kUnroll * kUnroll * b_step;
   while (b != b_unrolled) {
-    Steps<kUnroll, kLines>(a, b, acc, next);
+    Steps<Math, kUnroll, kLines>(a, b, acc, next);
     a += kUnroll;
-    b += kUnroll * kVecs * lanes;
-    next += kLines * kLineFloats;
+    b += kUnroll * b_step;
+    next += kLines * kLineBytes;
   }
-  for (size_t tail = k % kUnroll; tail != 0; --tail) {
-    Steps<1, 0>(a, b, acc, next);
-    a += 1;
-    b += kVecs * lanes;
+  if (k & 2) {
+    Steps<Math, 2, 0>(a, b, acc, next);
+    a += 2;
+    b += 2 * b_step;
   }
+  if (k & 1) Steps<Math, 1, 0>(a, b, acc, next);
 
   HWY_UNROLL(16)
   for (size_t r = 0; r < kRows; ++r) {

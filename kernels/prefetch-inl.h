@@ -18,18 +18,6 @@ namespace fusedffn {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The panel that starts at column jr of the block: how wide it is, and its chunk of k.
-struct Panel {
-  size_t vecs;
-  const float* chunk;
-};
-
-HWY_INLINE Panel PanelAt(const GemmBlock& g, size_t jr) {
-  const size_t lanes = hn::Lanes(D());
-  const size_t vecs = HWY_MIN(kTileVecs, (g.n - jr + lanes - 1) / lanes);
-  return {vecs, g.b + jr * g.b_k + g.b_k0 * vecs * lanes};
-}
-
 // The row tiles of a panel share the work: each asks for 1 / share of a chunk, as many lines for every
 // kUnroll steps of k as that takes. One line each, whatever their number, left 16 tokens waiting: 3.14 ms,
 // now 2.50 on AVX2; 2.55, now 2.42 on AVX-512 (Zen 4, one thread).
@@ -43,40 +31,41 @@ HWY_INLINE size_t ShareIndex(size_t row_tiles) {
 }
 
 // Lines that kUnroll steps of k read from a panel of `vecs` vectors, divided by `share`.
-constexpr size_t LinesOf(size_t vecs, size_t share) {
-  return HWY_MAX(1, kUnroll * vecs * hn::MaxLanes(D()) / kLineFloats / share);
+constexpr size_t LinesOf(size_t vecs, size_t element_bytes, size_t share) {
+  return HWY_MAX(1, kUnroll * vecs * hn::MaxLanes(D()) * element_bytes / kLineBytes / share);
 }
 
 // How far ahead of a single row tile. Where there are so few rows that memory is the limit, 1 KB: with 16 KB,
 // the median from memory is 1.2 to 1.4 times longer, since the hardware's own prefetching comes first there.
 // Where the arithmetic can be the limit, 16 KB: 8 rows on AVX-512 1.41 -> 1.21 ms, 6 rows on AVX2 1.75 ->
 // 0.99; 1 KB loses nearly all of that (Zen 4, one thread).
-inline constexpr size_t kNearFloats = 256;
-inline constexpr size_t kFarFloats = 4096;
+inline constexpr size_t kNearBytes = 1024;
+inline constexpr size_t kFarBytes = 16384;
 
 struct Prefetch {
-  const float* first;      // what the first row tile asks for, ...
-  size_t floats_per_tile;  // ... what lies between one tile's and the next one's, ...
-  size_t tiles;            // ... and how many tiles ask at all;
-  const float* harmless;   // the others ask for this, which is there already
+  const char* first;      // what the first row tile asks for, ...
+  size_t bytes_per_tile;  // ... what lies between one tile's and the next one's, ...
+  size_t tiles;           // ... and how many tiles ask at all;
+  const char* harmless;   // the others ask for this, which is there already
 
-  const float* OfTile(size_t ir) const { return ir < tiles ? first + ir * floats_per_tile : harmless; }
+  const char* OfTile(size_t ir) const { return ir < tiles ? first + ir * bytes_per_tile : harmless; }
 };
 
-// While the panel at column jr is computed.
-HWY_INLINE Prefetch PrefetchOfPanel(const GemmBlock& g, size_t jr, size_t row_tiles, size_t share_index) {
-  const Panel panel = PanelAt(g, jr);
-  const size_t nr = kTileVecs * hn::Lanes(D());
-  const size_t lines = LinesOf(panel.vecs, kShares[share_index]);
-  Prefetch prefetch = {g.b_next, g.k / kUnroll * lines * kLineFloats, row_tiles, panel.chunk};
-  if (g.n <= nr) {
+// While one chunk of a panel is computed; `next` is the chunk after it, or null. If `on`, what lies behind
+// `next` is wanted, too.
+template <class Math>
+HWY_INLINE Prefetch PrefetchOfChunk(const GemmBlock& g, size_t k, size_t vecs, const void* chunk,
+                                    const void* next, size_t row_tiles, size_t share_index) {
+  const size_t lines = LinesOf(vecs, sizeof(typename Math::B), kShares[share_index]);
+  const char* const here = static_cast<const char*>(chunk);
+  Prefetch prefetch = {static_cast<const char*>(next), k / kUnroll * lines * kLineBytes, row_tiles, here};
+  if (g.n <= kTileVecs * hn::Lanes(D())) {
     // A block of one panel comes from a caller that goes through the weights in memory order. So what lies
-    // behind b_next is wanted, too: to go on without a pause is worth 1.08 (AVX2, 16 tokens).
-    if (row_tiles == 1) prefetch.first = panel.chunk + (g.m > kTileRows / 2 ? kFarFloats : kNearFloats);
+    // behind `next` is wanted, too: to go on without a pause is worth 1.08 (AVX2, 16 tokens).
+    if (row_tiles == 1) prefetch.first = here + (g.m > kTileRows / 2 ? kFarBytes : kNearBytes);
   } else {
     // Here it is not, and asking for it costs 1.05 (AVX2, 1028 tokens).
-    if (jr + nr < g.n) prefetch.first = PanelAt(g, jr + nr).chunk;
-    prefetch.tiles = LinesOf(panel.vecs, 1) / lines;
+    prefetch.tiles = LinesOf(vecs, sizeof(typename Math::B), 1) / lines;
   }
   if (prefetch.first == nullptr) prefetch.tiles = 0;
   return prefetch;

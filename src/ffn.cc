@@ -38,48 +38,28 @@ struct Chunked {
   float* at(size_t row, size_t k) const { return data + (k / kKc * rows + row) * kAStride + k % kKc; }
 };
 
-// C columns [n0, n0 + n) of one layer, one chunk of k: c[m][n] = act(c0 + a * W^T).
-struct Step {
-  size_t m;
-  const float* a;
-  size_t k0, k;
-  size_t n0, n;
-  float* c;
-  size_t ldc;
-};
-
 Tiling TilingOf(const Kernels& kernels) { return {kernels.mr, kernels.nr, kernels.lanes}; }
 
 const float* PanelChunk(const PackedLayer& layer, size_t n0, size_t k0) {
   return layer.weight + layer.layout.offset(n0, k0);
 }
 
-void Gemm(const PackedLayer& layer, GemmBlockFn last, GemmBlockFn other, const Step& s, const float* b_next) {
-  GemmBlock block;
-  block.m = s.m;
-  block.n = s.n;
-  block.k = s.k;
-  block.a = s.a;
-  block.b = layer.weight + s.n0 * layer.layout.k;
+// What both ways to divide the work set in a block: steps [k0, k0 + k) of one layer's columns [n0, n0 + n),
+// for m rows that begin at `row` of `a`. `next` is what will be read of the weights after it, or null.
+GemmBlock BlockOf(const PackedLayer& layer, size_t n0, size_t n, size_t k0, size_t k, const Chunked& a,
+                  size_t row, size_t m, const float* next) {
+  GemmBlock block = {};
+  block.m = m;
+  block.n = n;
+  block.k = k;
+  block.a = a.at(row, 0);
+  block.a_chunk = a.rows * kAStride;
+  block.b = layer.weight + n0 * layer.layout.k;
   block.b_k = layer.layout.k;
-  block.b_k0 = s.k0;
-  block.bias = s.k0 == 0 ? layer.bias + s.n0 : nullptr;
-  block.c = s.c;
-  block.ldc = s.ldc;
-  block.b_next = b_next;
-  (s.k0 + s.k == layer.layout.k ? last : other)(block);
-}
-
-// One layer's columns [n0, n0 + n), all of k. `after` is what will be read next, or null.
-void LayerColumns(const PackedLayer& layer, const Kernels& kernels, GemmBlockFn activation, size_t m,
-                  const Chunked& a, size_t row, size_t n0, size_t n, float* c, size_t ldc,
-                  const float* after) {
-  const size_t k = layer.layout.k;
-  for (size_t k0 = 0; k0 < k; k0 += kKc) {
-    const Step step = {m, a.at(row, k0), k0, std::min(kKc, k - k0), n0, n, c, ldc};
-    const float* next = k0 + kKc < k ? PanelChunk(layer, n0, k0 + kKc) : after;
-    Gemm(layer, activation, kernels.gemm_identity, step, next);
-  }
+  block.b_k0 = k0;
+  block.bias = k0 == 0 ? layer.bias + n0 : nullptr;
+  block.b_next = next;
+  return block;
 }
 
 void CopyIn(const Call& call, Range rows, const Chunked& x, size_t x_row) {
@@ -98,17 +78,23 @@ void CopyOut(const Call& call, Range rows, Range columns, const float* y) {
 }
 
 // Both layers for one block of rows.
-void FusedBlock(const Call& call, Range rows, const Chunked& x, float* hidden, float* y) {
+void FusedBlock(const Call& call, Range rows, const Chunked& x, const Chunked& hidden, float* y) {
   const auto& [fc1, fc2] = call.ffn.layers;
   const Kernels& kernels = *call.ffn.kernels;
+  const size_t m = rows.size();
   CopyIn(call, rows, x, 0);
   for (size_t h0 = 0; h0 < fc1.layout.n; h0 += kKc) {
     const size_t h = std::min(kKc, fc1.layout.n - h0);
-    LayerColumns(fc1, kernels, call.ffn.gemm_activation, rows.size(), x, 0, h0, h, hidden, kAStride,
-                 PanelChunk(fc2, 0, h0));
-    const Step step = {rows.size(), hidden, h0, h, 0, fc2.layout.n, y, call.plan.ldy};
+    GemmBlock first = BlockOf(fc1, h0, h, 0, fc1.layout.k, x, 0, m, PanelChunk(fc2, 0, h0));
+    first.c = hidden.data;
+    first.ldc = kAStride;
+    first.activate = call.ffn.activate;
+    kernels.gemm(first);
     const size_t h_next = h0 + kKc < fc1.layout.n ? h0 + kKc : 0;
-    Gemm(fc2, kernels.gemm_identity, kernels.gemm_identity, step, PanelChunk(fc1, h_next, 0));
+    GemmBlock second = BlockOf(fc2, 0, fc2.layout.n, h0, h, hidden, 0, m, PanelChunk(fc1, h_next, 0));
+    second.c = y;
+    second.ldc = call.plan.ldy;
+    kernels.gemm(second);
   }
   CopyOut(call, rows, {0, fc2.layout.n}, y);
 }
@@ -122,12 +108,13 @@ void FusedPart(const Call& call, size_t part) {
   const size_t blocks = (rows.size() + plan.mc - 1) / plan.mc;
   for (size_t i = 0; i < blocks; ++i) {
     const Range block = EvenRange(rows.size(), blocks, i);
-    FusedBlock(call, {rows.begin + block.begin, rows.begin + block.end}, {scratch, plan.mc}, hidden, y);
+    FusedBlock(call, {rows.begin + block.begin, rows.begin + block.end}, {scratch, plan.mc},
+               {hidden, plan.mc}, y);
   }
 }
 
-// piece(rows, n0, n, after) for every panel of one layer that `part` has a share in: some of the rows, all k.
-// In memory order: few rows read each weight once. `after` is the panel that follows, or null.
+// piece(rows, n0, n, next) for every panel of one layer that `part` has a share in: some of the rows, all k.
+// In memory order: few rows read each weight once. `next` is the panel that follows, or null.
 template <class F>
 void ForEachPiece(const Call& call, const PackedLayer& layer, size_t part, const F& piece) {
   const Kernels& kernels = *call.ffn.kernels;
@@ -161,16 +148,21 @@ void RunColumns(const Call& call, int threads) {
     CopyIn(call, rows, x, rows.begin);
   });
   ParallelFor(threads, plan.parts, [&](size_t part) {
-    ForEachPiece(call, fc1, part, [&](Range rows, size_t n0, size_t n, const float* after) {
-      LayerColumns(fc1, kernels, call.ffn.gemm_activation, rows.size(), x, rows.begin, n0, n,
-                   hidden.at(rows.begin, n0), kAStride, after);
+    ForEachPiece(call, fc1, part, [&](Range rows, size_t n0, size_t n, const float* next) {
+      GemmBlock block = BlockOf(fc1, n0, n, 0, fc1.layout.k, x, rows.begin, rows.size(), next);
+      block.c = hidden.at(rows.begin, n0);
+      block.ldc = kAStride;
+      block.activate = call.ffn.activate;
+      kernels.gemm(block);
     });
   });
   ParallelFor(threads, plan.parts, [&](size_t part) {
-    ForEachPiece(call, fc2, part, [&](Range rows, size_t n0, size_t n, const float* after) {
+    ForEachPiece(call, fc2, part, [&](Range rows, size_t n0, size_t n, const float* next) {
+      GemmBlock block = BlockOf(fc2, n0, n, 0, fc2.layout.k, hidden, rows.begin, rows.size(), next);
       float* const y0 = y + rows.begin * plan.ldy;
-      LayerColumns(fc2, kernels, kernels.gemm_identity, rows.size(), hidden, rows.begin, n0, n, y0 + n0,
-                   plan.ldy, after);
+      block.c = y0 + n0;
+      block.ldc = plan.ldy;
+      kernels.gemm(block);
       CopyOut(call, rows, {n0, n0 + n}, y0);
     });
   });

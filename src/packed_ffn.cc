@@ -136,7 +136,7 @@ Status PackedFfn::Create(const Shape& shape, Activation activation, const PackOp
     std::unique_ptr<Impl, Deleter> impl(new Impl());
     impl->kernels = kernels;
     impl->shape = shape;
-    impl->gemm_activation = kernels->gemm_quick_gelu;
+    impl->activate = kernels->activations[static_cast<size_t>(activation)].tile;
     impl->layers[0] = MakeLayer(shape.hidden, shape.dim, *kernels);
     impl->layers[1] = MakeLayer(shape.out, shape.hidden, *kernels);
     size_t floats = 0;

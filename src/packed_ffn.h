@@ -23,9 +23,9 @@ struct PackedLayer {
 struct PackedFfn::Impl {
   const Kernels* kernels;  // those that the weights are packed for, and the only ones that may read them
   Shape shape;
-  GemmBlockFn gemm_activation;  // fc1's last chunk of k
-  PackedLayer layers[2];        // by Layer
-  AlignedFloats memory;         // of both
+  ActivateFn activate;
+  PackedLayer layers[2];  // by Layer
+  AlignedFloats memory;   // of both
 };
 
 // The supported target of that name in any case, or the best one for null.

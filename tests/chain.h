@@ -33,7 +33,8 @@ inline std::vector<float> ChainFfn(const Kernels& kernels, const Weights& weight
   std::vector<float> y;
   for (size_t t = 0; t < tokens; ++t) {
     std::vector<float> hidden = ChainLinear(kernels.fma, weights.fc1, shape.hidden, shape.dim, x + t * ldx);
-    kernels.quick_gelu(hidden.data(), hidden.size(), hidden.data());
+    kernels.activations[static_cast<size_t>(weights.activation)].map(hidden.data(), hidden.size(),
+                                                                     hidden.data());
     const std::vector<float> row =
         ChainLinear(kernels.fma, weights.fc2, shape.out, shape.hidden, hidden.data());
     y.insert(y.end(), row.begin(), row.end());

@@ -43,32 +43,31 @@ class GemmProblem {
       identity_.insert(identity_.end(), row.begin(), row.end());
     }
     quick_gelu_.resize(identity_.size());
-    kernels.quick_gelu(identity_.data(), identity_.size(), quick_gelu_.data());
+    kernels.activations[0].map(identity_.data(), identity_.size(), quick_gelu_.data());
   }
 
-  // Columns [n0, n) of the first m rows; k in chunks of at most kc.
-  testing::AssertionResult Run(size_t m, size_t n0, size_t kc, bool activation, Flush flush) {
+  // Columns [n0, n) of the first m rows; in calls of at most `steps` of k each.
+  testing::AssertionResult Run(size_t m, size_t n0, size_t steps, bool activation, Flush flush) {
     const size_t n = layout_.n, k = layout_.k;
     const size_t ldc = layout_.padded_n() - n0 + 2 * layout_.lanes;
     GuardedBuffer<float> c((m - 1) * ldc + layout_.padded_n() - n0, flush);
-    for (size_t k0 = 0; k0 < k; k0 += kc) {
+    for (size_t k0 = 0; k0 < k; k0 += steps) {
       GemmBlock block = {};
       block.m = m;
       block.n = n - n0;
-      block.k = std::min(kc, k - k0);
-      GuardedBuffer<float> a((m - 1) * kAStride + block.k, flush);
-      for (size_t row = 0; row < m; ++row) {
-        std::copy_n(&a_[row * k + k0], block.k, a.data() + row * kAStride);
-      }
+      block.k = std::min(steps, k - k0);
+      GuardedBuffer<float> a(ChunkedFloatsOf(m, block.k), flush);
+      FillChunks(m, k0, block.k, a.data());
       block.a = a.data();
+      block.a_chunk = m * kAStride;
       block.b = packed_.data() + n0 * k;
       block.b_k = k;
       block.b_k0 = k0;
       block.bias = k0 == 0 ? bias_.data() + n0 : nullptr;
       block.c = c.data();
       block.ldc = ldc;
-      const bool last = k0 + block.k == k;
-      (activation && last ? kernels_.gemm_quick_gelu : kernels_.gemm_identity)(block);
+      if (activation && k0 + block.k == k) block.activate = kernels_.activations[0].tile;
+      kernels_.gemm(block);
     }
     for (size_t row = 0; row + 1 < m; ++row) {
       for (size_t col = layout_.padded_n() - n0; col < ldc; ++col) {
@@ -82,6 +81,21 @@ class GemmProblem {
   }
 
  private:
+  // Steps [k0, k0 + k) of the first m rows of A, in chunks.
+  void FillChunks(size_t m, size_t k0, size_t k, float* chunks) const {
+    for (size_t row = 0; row < m; ++row) {
+      for (size_t i = 0; i < k; ++i) {
+        chunks[(i / kKc * m + row) * kAStride + i % kKc] = a_[row * layout_.k + k0 + i];
+      }
+    }
+  }
+
+  // Up to the last step of the last row.
+  static size_t ChunkedFloatsOf(size_t m, size_t k) {
+    const size_t last = (k - 1) / kKc * kKc;
+    return (last / kKc * m + m - 1) * kAStride + k - last;
+  }
+
   const Kernels& kernels_;
   PackedLayout layout_;
   GuardedBuffer<float> packed_, bias_;
@@ -112,7 +126,7 @@ TEST_P(GemmBlockTest, EveryHeightWidthAndDepth) {
       for (size_t m = 1; m <= max_m; ++m) {
         for (const bool activation : {false, true}) {
           const Flush flush = (m + activation) % 2 == 0 ? Flush::kLeft : Flush::kRight;
-          ASSERT_TRUE(problem.Run(m, 0, kKc, activation, flush))
+          ASSERT_TRUE(problem.Run(m, 0, k, activation, flush))
               << "m " << m << ", n " << n << ", k " << k << ", activation " << activation << ", seed "
               << seed;
         }
@@ -121,11 +135,11 @@ TEST_P(GemmBlockTest, EveryHeightWidthAndDepth) {
   }
 }
 
-TEST_P(GemmBlockTest, EverySplitOfK) {
+TEST_P(GemmBlockTest, EverySplitOfKIntoCalls) {
   const size_t m = kernels().mr + 1, n = kernels().nr + kernels().lanes + 1, k = 97;
   GemmProblem problem(kernels(), m, n, k, 1);
-  for (size_t kc = 1; kc <= k; ++kc) {
-    ASSERT_TRUE(problem.Run(m, 0, kc, true, Flush::kRight)) << "chunks of " << kc << " of k " << k;
+  for (size_t steps = 1; steps <= k; ++steps) {
+    ASSERT_TRUE(problem.Run(m, 0, steps, true, Flush::kRight)) << "calls of " << steps << " of k " << k;
   }
 }
 
@@ -133,7 +147,7 @@ TEST_P(GemmBlockTest, StartsAtAnyPanel) {
   const size_t m = kernels().mr, nr = kernels().nr, n = 4 * nr + 1;
   GemmProblem problem(kernels(), m, n, kKc + 1, 1);
   for (size_t n0 = 0; n0 < n; n0 += nr) {
-    ASSERT_TRUE(problem.Run(m, n0, kKc, true, Flush::kRight)) << "columns from " << n0 << " of " << n;
+    ASSERT_TRUE(problem.Run(m, n0, kKc + 1, true, Flush::kRight)) << "columns from " << n0 << " of " << n;
   }
 }
 
