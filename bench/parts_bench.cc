@@ -53,7 +53,7 @@ void OneGemmBlock(const Kernels& kernels, size_t rows, benchmark::State& state) 
   block.ldc = kernels.nr;
   const double peak = ProbeFmaPeak(TargetName(kernels), 1);
   for (auto _ : state) {
-    kernels.gemm(block);
+    kernels.gemm[static_cast<size_t>(Precision::kF32)](block);
     benchmark::ClobberMemory();
   }
   const double flops = 2.0 * static_cast<double>(rows * kernels.nr * kKc * state.iterations());

@@ -37,23 +37,65 @@ struct F32 {
 };
 
 // A and sums as above; B in bf16, two steps of k side by side in 32 bits (see pack.h), widened when loaded:
-// bf16 is the upper half of an fp32, so the first step wants a shift and the second a mask. Steps begin at an
-// even k.
+// bf16 is the upper half of an fp32. Steps begin at an even k.
 struct BF16Widened {
   using A = float;
   using B = uint16_t;
   using C = float;
 
-  static HWY_INLINE V LoadB(const uint16_t* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
+  // The upper one of each pair of bits. A mask needs a register, which AVX2 does not have.
+  static HWY_INLINE V Upper(hn::Vec<hn::RebindToUnsigned<D>> bits) {
+    const D d;
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM
+    return hn::BitCast(d, hn::And(bits, hn::Set(hn::RebindToUnsigned<D>(), 0xFFFF0000u)));
+#else
+    return hn::BitCast(d, hn::ShiftLeft<16>(hn::ShiftRight<16>(bits)));
+#endif
+  }
+
+  static HWY_INLINE V LoadB(const uint16_t* b, size_t step, size_t v, size_t vecs) {
     const D d;
     const hn::RebindToUnsigned<D> du;
+    // Each of the two steps loads for itself: compilers would keep the first one's vectors, and spill.
+    if (step % 2 != 0) asm("" : "+r"(b));
     const uint16_t* const pairs = b + 2 * (step / 2 * vecs + v) * hn::Lanes(d);
     const auto bits = hn::Load(du, reinterpret_cast<const uint32_t*>(pairs));
-    return hn::BitCast(d, step % 2 == 0 ? hn::ShiftLeft<16>(bits) : hn::And(bits, hn::Set(du, 0xFFFF0000u)));
+    V wide = step % 2 == 0 ? hn::BitCast(d, hn::ShiftLeft<16>(bits)) : Upper(bits);
+#if HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86 && HWY_NATIVE_FMA
+    asm("" : "+v"(wide.raw));  // gcc 12 takes this for integers otherwise, and copies it for the FMA
+#endif
+    return wide;
   }
   static HWY_INLINE V LoadA(const float* HWY_RESTRICT a) { return F32::LoadA(a); }
   static HWY_INLINE V MulAdd(V a, V b, V c) { return hn::MulAdd(a, b, c); }
 };
+
+#if HWY_NATIVE_DOT_BF16
+// A and B in bf16. A step is two of k, for one instruction; sums in fp32.
+struct BF16Dot {
+  using A = uint32_t;  // two of one row
+  using B = uint32_t;  // two of one column, see pack.h
+  using C = float;
+  using DBF16 = hn::Repartition<hwy::bfloat16_t, D>;
+
+  static HWY_INLINE hn::Vec<DBF16> LoadB(const uint32_t* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
+    const hn::RebindToUnsigned<D> du;
+    return hn::BitCast(DBF16(), hn::Load(du, b + (step * vecs + v) * hn::Lanes(du)));
+  }
+  static HWY_INLINE hn::Vec<DBF16> LoadA(const uint32_t* HWY_RESTRICT a) {
+    auto pair = hn::Set(hn::RebindToUnsigned<D>(), *a);
+#if HWY_COMPILER_CLANG
+    // clang 16 recurses without end when it finds a broadcast that becomes bf16.
+    asm("" : "+v"(pair.raw));
+#endif
+    return hn::BitCast(DBF16(), pair);
+  }
+  static HWY_INLINE V MulAdd(hn::Vec<DBF16> a, hn::Vec<DBF16> b, V c) {
+    V unused = hn::Zero(D());  // with the instruction, all of the sum is in the first
+    return hn::ReorderWidenMulAccumulate(D(), a, b, c, unused);
+  }
+};
+#endif
 
 template <class Math>
 using VecB = decltype(Math::LoadB(nullptr, 0, 0, 0));

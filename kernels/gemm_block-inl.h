@@ -56,10 +56,10 @@ struct RowTiles {
   size_t rows(size_t ir) const { return low + (ir < high_count); }
 };
 
-// Steps [k0, k0 + k) of one panel, which is `vecs` vectors wide.
+// Steps [k0, k0 + k) of the panel that starts at column jr of the block and is `vecs` vectors wide.
 template <class Math>
 struct Chunk {
-  size_t k0, k, vecs;
+  size_t jr, k0, k, vecs;
   const typename Math::B* b;
 };
 
@@ -69,26 +69,74 @@ HWY_INLINE Chunk<Math> ChunkAt(const GemmBlock& g, size_t jr, size_t k0, size_t 
   const size_t lanes = hn::Lanes(D());
   const size_t vecs = HWY_MIN(kTileVecs, (g.n - jr + lanes - 1) / lanes);
   const auto* b = static_cast<const typename Math::B*>(g.b);
-  return {k0, k, vecs, b + jr * g.b_k + (g.b_k0 + k0) * vecs * lanes};
+  return {jr, k0, k, vecs, b + jr * g.b_k + (g.b_k0 + k0) * vecs * lanes};
 }
 
-// All rows of one panel and chunk of k.
+// What is left to do on a tile of C that has seen all of k, while it is in the L1 cache. `c` is its place,
+// and `row` its first row in the block.
+template <class Math>
+HWY_INLINE void Finish(const GemmBlock& g, size_t jr, size_t vecs, size_t row, size_t rows, float* c) {
+  const D d;
+  const size_t columns = vecs * hn::Lanes(d);
+  if (g.activate != nullptr) g.activate(rows, columns, c, g.ldc);
+  if (g.rounded == nullptr) return;
+  const hn::Rebind<hwy::bfloat16_t, D> dbf16;
+  for (size_t r = 0; r < rows; ++r) {
+    auto* to = static_cast<hwy::bfloat16_t*>(g.rounded) + (row + r) * kAStride * 2 + jr;
+    for (size_t n = 0; n < columns; n += hn::Lanes(d)) {
+      hn::Store(hn::DemoteTo(dbf16, hn::Load(d, c + r * g.ldc + n)), dbf16, to + n);
+    }
+  }
+}
+
+// All rows of one panel and chunk of k, whose weights lie at b in the form that Math reads.
+template <class Math, class Stored>
+HWY_INLINE void MultiplyChunk(const GemmBlock& g, const Chunk<Stored>& chunk, const typename Math::B* b,
+                              const RowTiles& tiles, const float* bias, float* c, const void* next) {
+  const auto prefetch = PrefetchOfChunk<Math, Stored>(g, chunk.k, chunk.vecs, chunk.b, next, tiles.count);
+  const bool last = chunk.k0 + chunk.k == g.k;
+  const auto* a = static_cast<const typename Math::A*>(g.a) + chunk.k0 / kKc * g.a_chunk;
+  for (size_t ir = 0, row = 0; ir < tiles.count; ++ir) {
+    const size_t rows = tiles.rows(ir);
+    const auto tile = kTiles<Math>.Get(rows, chunk.vecs, prefetch.share_index);
+    tile(a + row * kAStride, b, chunk.k, bias, c + row * g.ldc, g.ldc, prefetch.OfTile(ir));
+    if (last) Finish<Math>(g, chunk.jr, chunk.vecs, row, rows, c + row * g.ldc);
+    row += rows;
+  }
+}
+
 template <class Math>
 HWY_INLINE void MultiplyChunk(const GemmBlock& g, const Chunk<Math>& chunk, const RowTiles& tiles,
                               const float* bias, float* c, const void* next) {
-  const size_t share_index = ShareIndex(tiles.count);
-  const Prefetch prefetch =
-      PrefetchOfChunk<Math>(g, chunk.k, chunk.vecs, chunk.b, next, tiles.count, share_index);
-  const bool activate = g.activate != nullptr && chunk.k0 + chunk.k == g.k;
-  const auto* a = static_cast<const typename Math::A*>(g.a) + chunk.k0 / kKc * g.a_chunk;
-  for (size_t ir = 0; ir < tiles.count; ++ir) {
-    const size_t rows = tiles.rows(ir);
-    const auto tile = kTiles<Math>.Get(rows, chunk.vecs, share_index);
-    tile(a, chunk.b, chunk.k, bias, c, g.ldc, prefetch.OfTile(ir));
-    if (activate) g.activate(rows, chunk.vecs * hn::Lanes(D()), c, g.ldc);
-    a += rows * kAStride;
-    c += rows * g.ldc;
+  MultiplyChunk<Math, Math>(g, chunk, chunk.b, tiles, bias, c, next);
+}
+
+// From so many row tiles on, a chunk is widened once if there is room for it: two passes over it in the cache
+// for what costs a tile 1 instruction for every 8 multiply-adds, where the two share ports.
+inline constexpr size_t kWidenOnce = 4;
+
+HWY_INLINE void Widen(const Chunk<BF16Widened>& chunk, float* HWY_RESTRICT wide) {
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t k = 0; k < chunk.k; k += 2) {
+    const uint16_t* HWY_RESTRICT pairs = chunk.b + k * chunk.vecs * lanes;
+    float* HWY_RESTRICT to = wide + k * chunk.vecs * lanes;
+    for (size_t v = 0; v < chunk.vecs; ++v) {
+      hn::Store(BF16Widened::LoadB(pairs, 0, v, chunk.vecs), d, to + v * lanes);
+      hn::Store(BF16Widened::LoadB(pairs, 1, v, chunk.vecs), d, to + (chunk.vecs + v) * lanes);
+    }
   }
+}
+
+template <>
+HWY_INLINE void MultiplyChunk<BF16Widened>(const GemmBlock& g, const Chunk<BF16Widened>& chunk,
+                                           const RowTiles& tiles, const float* bias, float* c,
+                                           const void* next) {
+  if (g.wide == nullptr || tiles.count < kWidenOnce) {
+    return MultiplyChunk<BF16Widened, BF16Widened>(g, chunk, chunk.b, tiles, bias, c, next);
+  }
+  Widen(chunk, g.wide);
+  MultiplyChunk<F32, BF16Widened>(g, chunk, g.wide, tiles, bias, c, next);
 }
 
 // k outside of the panels: a chunk of A stays in the L2 cache for all of them.
@@ -106,7 +154,7 @@ HWY_INLINE void Gemm(const GemmBlock& g) {
         next = ChunkAt<Math>(g, 0, k0 + k, 0).b;
       }
       const float* bias = g.bias && k0 == 0 ? g.bias + jr : nullptr;
-      MultiplyChunk<Math>(g, ChunkAt<Math>(g, jr, k0, k), tiles, bias, g.c + jr, next);
+      MultiplyChunk<Math>(g, ChunkAt<Math>(g, jr, k0, k), tiles, bias, g.c + (g.rounded ? 0 : jr), next);
     }
   }
 }

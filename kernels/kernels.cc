@@ -8,13 +8,23 @@
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "kernels/activation-inl.h"
+#include "kernels/convert-inl.h"
 #include "kernels/gemm_block-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
 namespace HWY_NAMESPACE {
 
-void GemmF32(const GemmBlock& block) { Gemm<F32>(block); }
+template <class Math>
+void GemmOf(const GemmBlock& block) {
+  Gemm<Math>(block);
+}
+
+#if HWY_NATIVE_DOT_BF16
+constexpr GemmBlockFn kGemmBF16Dot = GemmOf<BF16Dot>;
+#else
+constexpr GemmBlockFn kGemmBF16Dot = nullptr;
+#endif
 
 // On a tile that is still in the L1 cache. Not in the tile's own registers: there gcc spills, and the larger
 // code of one more set of tiles for each activation brings nothing. 257 tokens, AVX2 on Zen 4: the same with
@@ -43,8 +53,15 @@ constexpr ActivationFns Fns() {
 }
 
 constexpr size_t kLanes = hn::MaxLanes(D());
-constexpr Kernels kKernels = {HWY_TARGET,          kTileRows, kTileVecs* kLanes, kLanes,
-                              HWY_NATIVE_FMA != 0, GemmF32,   {Fns<QuickGelu>()}};
+constexpr Kernels kKernels = {HWY_TARGET,
+                              kTileRows,
+                              kTileVecs* kLanes,
+                              kLanes,
+                              HWY_NATIVE_FMA != 0,
+                              {GemmOf<F32>, GemmOf<BF16Widened>, kGemmBF16Dot},
+                              {nullptr, WidenArray<hwy::bfloat16_t>, WidenArray<hwy::float16_t>},
+                              {nullptr, RoundArray<hwy::bfloat16_t>, RoundArray<hwy::float16_t>},
+                              {Fns<QuickGelu>()}};
 
 }  // namespace HWY_NAMESPACE
 

@@ -45,11 +45,16 @@ struct GemmBlock {
   float* c;
   size_t ldc;
   ActivateFn activate;  // or null
-  const void* b_next;   // what will be read of B after this block, to be prefetched; or null
+  float* wide;          // bf16 widened: room for a panel chunk in fp32, kKc * nr floats, to widen it once for
+                        // many row tiles; or null: each of them widens what it loads
+  void* rounded;       // bf16 dot: where act(C) goes, rounded, as one chunk of an A. `c` is then room for one
+                       // panel's m x nr, and either n <= nr or k <= kKc. Null: C stays in `c`
+  const void* b_next;  // what will be read of B after this block, to be prefetched; or null
 };
 
 using GemmBlockFn = void (*)(const GemmBlock& block);
 using MapFn = void (*)(const float* in, size_t count, float* out);
+using ConvertFn = void (*)(const void* in, size_t count, void* out);
 
 // By fusedffn::Activation.
 struct ActivationFns {
@@ -57,12 +62,16 @@ struct ActivationFns {
   MapFn map;  // the same on an array, for the tests
 };
 inline constexpr size_t kActivationCount = 1;
+inline constexpr size_t kPrecisionCount = 3;  // of fusedffn::Precision
+inline constexpr size_t kDTypeCount = 3;      // of fusedffn::DType
 
 struct Kernels {
-  int64_t target;        // Highway's bit
-  size_t mr, nr, lanes;  // tile rows, tile columns, floats per vector
-  bool fma;              // MulAdd rounds once: same bits as on every other such target
-  GemmBlockFn gemm;
+  int64_t target;                     // Highway's bit
+  size_t mr, nr, lanes;               // tile rows, tile columns, floats per vector
+  bool fma;                           // MulAdd rounds once: same bits as on every other such target
+  GemmBlockFn gemm[kPrecisionCount];  // null where the CPU lacks the instruction
+  ConvertFn to_f32[kDTypeCount];      // by DType; null for fp32 itself
+  ConvertFn from_f32[kDTypeCount];
   ActivationFns activations[kActivationCount];
 };
 

@@ -43,6 +43,7 @@ inline constexpr size_t kNearBytes = 1024;
 inline constexpr size_t kFarBytes = 16384;
 
 struct Prefetch {
+  size_t share_index;     // says how many lines a tile asks for
   const char* first;      // what the first row tile asks for, ...
   size_t bytes_per_tile;  // ... what lies between one tile's and the next one's, ...
   size_t tiles;           // ... and how many tiles ask at all;
@@ -51,21 +52,24 @@ struct Prefetch {
   const char* OfTile(size_t ir) const { return ir < tiles ? first + ir * bytes_per_tile : harmless; }
 };
 
-// While one chunk of a panel is computed; `next` is the chunk after it, or null. If `on`, what lies behind
-// `next` is wanted, too.
-template <class Math>
+// While one chunk of a panel is computed; `next` is the chunk after it, or null. Math is what the tiles read,
+// Stored what lies in memory.
+template <class Math, class Stored>
 HWY_INLINE Prefetch PrefetchOfChunk(const GemmBlock& g, size_t k, size_t vecs, const void* chunk,
-                                    const void* next, size_t row_tiles, size_t share_index) {
-  const size_t lines = LinesOf(vecs, sizeof(typename Math::B), kShares[share_index]);
+                                    const void* next, size_t row_tiles) {
+  constexpr size_t kBytes = sizeof(typename Math::B), kStoredBytes = sizeof(typename Stored::B);
+  const size_t share_index = ShareIndex(row_tiles * kBytes / kStoredBytes);
+  const size_t lines = LinesOf(vecs, kBytes, kShares[share_index]);
   const char* const here = static_cast<const char*>(chunk);
-  Prefetch prefetch = {static_cast<const char*>(next), k / kUnroll * lines * kLineBytes, row_tiles, here};
+  Prefetch prefetch = {share_index, static_cast<const char*>(next), k / kUnroll * lines * kLineBytes,
+                       row_tiles, here};
   if (g.n <= kTileVecs * hn::Lanes(D())) {
     // A block of one panel comes from a caller that goes through the weights in memory order. So what lies
     // behind `next` is wanted, too: to go on without a pause is worth 1.08 (AVX2, 16 tokens).
     if (row_tiles == 1) prefetch.first = here + (g.m > kTileRows / 2 ? kFarBytes : kNearBytes);
   } else {
     // Here it is not, and asking for it costs 1.05 (AVX2, 1028 tokens).
-    prefetch.tiles = LinesOf(vecs, sizeof(typename Math::B), 1) / lines;
+    prefetch.tiles = LinesOf(vecs, kStoredBytes, 1) / lines;
   }
   if (prefetch.first == nullptr) prefetch.tiles = 0;
   return prefetch;

@@ -8,6 +8,8 @@
 #include <new>
 #include <utility>
 
+#include "src/cpu_budget.h"
+
 namespace fusedffn {
 namespace {
 
@@ -19,15 +21,17 @@ const char* const kLayerNames[] = {"fc1", "fc2"};
 
 Status Invalid(const char* what) { return Status(StatusCode::kInvalidArgument, "%s", what); }
 
-Status CheckDType(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-    case DType::kBF16:
-    case DType::kF16:
-      return Status();
+Status CheckPrecision(Precision precision, const Kernels& kernels) {
+  if (static_cast<size_t>(precision) >= kPrecisionCount) {
+    return Status(StatusCode::kInvalidArgument, "precision %d is none of kF32, kBF16, kBF16Dot",
+                  static_cast<int>(precision));
   }
-  return Status(StatusCode::kInvalidArgument, "dtype %d is none of kF32, kBF16, kF16",
-                static_cast<int>(dtype));
+  if (kernels.gemm[static_cast<size_t>(precision)] == nullptr) {
+    return Status(StatusCode::kUnsupportedTarget,
+                  "target %s has no bf16 dot-product instruction; kBF16 runs on every target",
+                  TargetName(kernels));
+  }
+  return Status();
 }
 
 Status CheckShape(const Shape& shape) {
@@ -46,9 +50,9 @@ Status CheckShape(const Shape& shape) {
   return Status();
 }
 
-PackedLayer MakeLayer(size_t n, size_t k, const Kernels& kernels) {
+PackedLayer MakeLayer(size_t n, size_t k, const Kernels& kernels, Precision precision) {
   PackedLayer layer = {};
-  layer.layout = {n, k, kernels.nr, kernels.lanes};
+  layer.layout = {n, k, kernels.nr, kernels.lanes, OperandsOf(precision).b_bytes};
   layer.row_packed.resize(n);
   layer.rows_left = n;
   return layer;
@@ -98,6 +102,17 @@ struct SupportedNames {
 
 }  // namespace
 
+Status CheckDType(DType dtype) noexcept {
+  switch (dtype) {
+    case DType::kF32:
+    case DType::kBF16:
+    case DType::kF16:
+      return Status();
+  }
+  return Status(StatusCode::kInvalidArgument, "dtype %d is none of kF32, kBF16, kF16",
+                static_cast<int>(dtype));
+}
+
 Status FindKernels(const char* name, const Kernels** kernels) noexcept {
   const char* reason = "unknown, or not compiled in";
   for (size_t i = 0; i < AllKernels().count; ++i) {
@@ -130,17 +145,20 @@ Status PackedFfn::Create(const Shape& shape, Activation activation, const PackOp
   }
   const Kernels* kernels = nullptr;
   status = FindKernels(options.target, &kernels);
+  if (status.ok()) status = CheckPrecision(options.precision, *kernels);
   if (!status.ok()) return status;
 
   try {
     std::unique_ptr<Impl, Deleter> impl(new Impl());
     impl->kernels = kernels;
     impl->shape = shape;
+    impl->precision = options.precision;
+    impl->gemm = kernels->gemm[static_cast<size_t>(options.precision)];
     impl->activate = kernels->activations[static_cast<size_t>(activation)].tile;
-    impl->layers[0] = MakeLayer(shape.hidden, shape.dim, *kernels);
-    impl->layers[1] = MakeLayer(shape.out, shape.hidden, *kernels);
+    impl->layers[0] = MakeLayer(shape.hidden, shape.dim, *kernels, options.precision);
+    impl->layers[1] = MakeLayer(shape.out, shape.hidden, *kernels, options.precision);
     size_t floats = 0;
-    for (const PackedLayer& layer : impl->layers) floats += layer.layout.floats() + layer.layout.padded_n();
+    for (const PackedLayer& layer : impl->layers) floats += layer.floats();
     impl->memory = AlignedFloats::Allocate(floats);
     if (impl->memory.data() == nullptr) {
       return Status(StatusCode::kOutOfMemory, "no memory for %zu bytes of packed weights",
@@ -148,13 +166,11 @@ Status PackedFfn::Create(const Shape& shape, Activation activation, const PackOp
     }
     float* next = impl->memory.data();
     for (PackedLayer& layer : impl->layers) {
-      layer.weight = next;
-      layer.bias = next + layer.layout.floats();
-      next = layer.bias + layer.layout.padded_n();
-      // Columns that pad the last panel are computed like the others and must be numbers.
-      const size_t last_panel = (layer.layout.n - 1) / kernels->nr * kernels->nr;
-      std::fill(layer.weight + layer.layout.offset(last_panel, 0), layer.bias, 0.0f);
-      std::fill(layer.bias, next, 0.0f);
+      layer.bias = next;
+      layer.weight = reinterpret_cast<unsigned char*>(next + layer.layout.padded_n());
+      std::fill_n(layer.bias, layer.layout.padded_n(), 0.0f);
+      ZeroPadding(layer.layout, layer.weight);
+      next += layer.floats();
     }
     ffn->impl_ = std::move(impl);
   } catch (const std::bad_alloc&) {
@@ -203,6 +219,8 @@ Status PackedFfn::PackBias(Layer which, const void* bias, DType dtype) noexcept 
   return Status();
 }
 
+Precision PackedFfn::precision() const noexcept { return impl_ ? impl_->precision : Precision::kF32; }
+
 Shape PackedFfn::shape() const noexcept { return impl_ ? impl_->shape : Shape(); }
 
 const char* PackedFfn::target() const noexcept { return impl_ ? TargetName(*impl_->kernels) : ""; }
@@ -225,6 +243,12 @@ Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) 
   if (status.ok()) status = PackLinear(Layer::kFc2, weights.fc2, shape.out, shape.hidden, &packed);
   if (status.ok()) *ffn = std::move(packed);
   return status;
+}
+
+bool BF16DotIsFaster(const char* target) noexcept {
+  const Kernels* kernels = nullptr;
+  return FindKernels(target, &kernels).ok() &&
+         kernels->gemm[static_cast<size_t>(Precision::kBF16Dot)] != nullptr && IsAmdCpu();
 }
 
 const Target* Targets(size_t* count) noexcept {

@@ -14,19 +14,25 @@ namespace fusedffn {
 
 struct PackedLayer {
   PackedLayout layout;
-  float* weight;  // layout.floats()
-  float* bias;    // layout.padded_n()
+  unsigned char* weight;  // layout.bytes()
+  float* bias;            // layout.padded_n()
   std::vector<bool> row_packed;
   size_t rows_left;
+
+  size_t floats() const { return layout.padded_n() + layout.bytes() / sizeof(float); }
 };
 
 struct PackedFfn::Impl {
   const Kernels* kernels;  // those that the weights are packed for, and the only ones that may read them
   Shape shape;
+  Precision precision;
+  GemmBlockFn gemm;
   ActivateFn activate;
   PackedLayer layers[2];  // by Layer
   AlignedFloats memory;   // of both
 };
+
+Status CheckDType(DType dtype) noexcept;
 
 // The supported target of that name in any case, or the best one for null.
 Status FindKernels(const char* name, const Kernels** kernels) noexcept;

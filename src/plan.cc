@@ -22,8 +22,8 @@ size_t RoundUp(size_t a, size_t b) { return DivideUp(a, b) * b; }
 // Rows of a block: as many as let x and y of the block fill L2, and a quarter more. For CLIP-L on Zen 4 that
 // is 128; 1028 tokens, one thread: 44 rows take 1.04 times as long, 64 1.025, 88 1.015, 264 1.017. On Ice
 // Lake a prototype was fastest at about 130.
-size_t BlockRows(const Shape& shape, const Tiling& tiling, size_t l2_bytes) {
-  const size_t row_bytes = (shape.dim + shape.out + kAStride) * sizeof(float);
+size_t BlockRows(const Shape& shape, const Tiling& tiling, size_t l2_bytes, const Operands& operands) {
+  const size_t row_bytes = shape.dim * operands.a_bytes + (shape.out + kAStride) * sizeof(float);
   const size_t rows = l2_bytes * 5 / 4 / row_bytes;
   return std::clamp(rows / tiling.mr * tiling.mr, 2 * tiling.mr, 32 * tiling.mr);
 }
@@ -57,25 +57,31 @@ Cut CutAt(size_t n, const Tiling& tiling, size_t tokens, size_t parts, size_t in
   return {panel, (begin - panel * panel_vecs * tokens) / width};
 }
 
-size_t ChunkedFloats(size_t rows, size_t k) { return DivideUp(k, kKc) * rows * kAStride; }
+size_t ChunkedFloats(size_t rows, size_t steps) { return DivideUp(steps, kKc) * rows * kAStride; }
 
-Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2_bytes, size_t threads) {
+Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2_bytes, size_t threads,
+              const Operands& operands) {
+  const size_t step = operands.step();
   Plan plan = {};
   plan.ldy = RoundUp(shape.out, tiling.lanes) + 16;  // not a multiple of the L1 cache's way
   plan.fused = tokens >= threads * kFusedRows;
   if (plan.fused) {
     plan.parts = std::max<size_t>(1, std::min(threads, tokens));
     const size_t part_rows = DivideUp(tokens, plan.parts);
-    const size_t blocks = std::max<size_t>(1, DivideUp(part_rows, BlockRows(shape, tiling, l2_bytes)));
+    const size_t blocks =
+        std::max<size_t>(1, DivideUp(part_rows, BlockRows(shape, tiling, l2_bytes, operands)));
     plan.mc = DivideUp(part_rows, blocks);
   } else {
     plan.parts = std::min(threads, MostColumnParts(shape, tokens, tiling));
     plan.mc = tokens;
   }
-  plan.x_floats = ChunkedFloats(plan.mc, shape.dim);
-  plan.hidden_floats = ChunkedFloats(plan.mc, plan.fused ? std::min(kKc, shape.hidden) : shape.hidden);
+  const size_t hidden_steps = DivideUp(shape.hidden, step);
+  plan.x_floats = ChunkedFloats(plan.mc, DivideUp(shape.dim, step));
+  plan.hidden_floats = ChunkedFloats(plan.mc, plan.fused ? std::min(kKc, hidden_steps) : hidden_steps);
   plan.y_floats = plan.mc * plan.ldy;
-  plan.scratch_floats = (plan.fused ? plan.parts : 1) * (plan.x_floats + plan.hidden_floats + plan.y_floats);
+  if (operands.widen_once) plan.wide_floats = kKc * tiling.nr;
+  if (operands.a_bytes < sizeof(float)) plan.panel_floats = plan.mc * tiling.nr;
+  plan.scratch_floats = plan.parts * plan.part_floats() + (plan.fused ? 0 : plan.block_floats());
   return plan;
 }
 

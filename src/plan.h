@@ -18,6 +18,7 @@
 #include <cstddef>
 
 #include "fusedffn/fusedffn.h"
+#include "src/pack.h"
 
 namespace fusedffn {
 
@@ -37,11 +38,16 @@ struct Plan {
 
   // Scratch, in floats: one array each of x in A chunks, hidden in A chunks, and y with padded rows.
   size_t x_floats, hidden_floats, y_floats;  // fused: of one part
+  size_t wide_floats, panel_floats;          // of one part: a panel chunk widened, and one panel of C
   size_t ldy;                                // row stride of the y array
   size_t scratch_floats;                     // of the whole call
+
+  size_t block_floats() const { return x_floats + hidden_floats + y_floats; }
+  size_t part_floats() const { return wide_floats + panel_floats + (fused ? block_floats() : 0); }
 };
 
-Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2_bytes, size_t threads);
+Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2_bytes, size_t threads,
+              const Operands& operands = {});
 
 // Item `index` of `total` split into `parts` ranges whose sizes differ by at most one.
 Range EvenRange(size_t total, size_t parts, size_t index);
@@ -55,8 +61,8 @@ struct Cut {
 // index `parts`. Few rows are never cut: their time is that of reading the panel.
 Cut CutAt(size_t n, const Tiling& tiling, size_t tokens, size_t parts, size_t index);
 
-// Floats of `rows` rows and `k` columns in A chunks (see kernels.h): [ceil(k / kKc)][rows][kAStride].
-size_t ChunkedFloats(size_t rows, size_t k);
+// Floats of `rows` rows and `steps` of k in A chunks (see kernels.h): [ceil(steps / kKc)][rows][kAStride].
+size_t ChunkedFloats(size_t rows, size_t steps);
 
 }  // namespace fusedffn
 

@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 TOOL = Path(__file__).resolve().parent.parent / "tools" / "check_spills.py"
-TILE_1X1 = "_ZN8fusedffn6N_AVX24TileILm1ELm1ELm2EEEvv"  # fusedffn::N_AVX2::Tile<1, 1, 2>()
+TILE_1X1 = "_ZN8fusedffn6N_AVX24TileINS0_3F32ELm1ELm1ELm2EEEvv"  # fusedffn::N_AVX2::Tile<F32, 1, 1, 2>()
 STEPS = ["vmovaps (%rsi), %ymm1", "vbroadcastss (%rdi), %ymm2", "prefetcht1 (%rcx)",
          *4 * ["vfmadd231ps %ymm1, %ymm2, %ymm0"]]
 ADVANCE = ["add $16, %rdi", "add $128, %rsi", "lea 64(%rcx), %rcx", "cmp %rax, %rsi"]
@@ -47,13 +47,13 @@ class CheckSpills(unittest.TestCase):
                       "mov 64(%rsp), %r8", "vmovaps %ymm3, (%rdi)", "push %r8", "call other"):
             with self.subTest(spill):
                 self.assert_fails(function(loop([spill, *STEPS, *ADVANCE])),
-                                  "AVX2 1x1, 2ul: 1 stack accesses and 0 copies")
+                                  "AVX2 F32 1x1, 2ul: 1 stack accesses and 0 copies")
 
     def test_copies(self):
         for copy in ("vmovaps %ymm3, %ymm4", "vmovdqa %ymm3, %ymm4", "vmovq %r8, %xmm4"):
             with self.subTest(copy):
                 self.assert_fails(function(loop([copy, *STEPS, *ADVANCE])),
-                                  "AVX2 1x1, 2ul: 0 stack accesses and 1 copies")
+                                  "AVX2 F32 1x1, 2ul: 0 stack accesses and 1 copies")
 
     def test_accepted_copies(self):
         two_copies = function(loop(["vmovaps %ymm3, %ymm4", *STEPS, "vmovaps %ymm4, %ymm3", *ADVANCE]))

@@ -113,7 +113,7 @@ void ExpectLoadsAsStored(const Shape& shape, const StoredAs& stored_as) {
   const std::string path = folder / "file.safetensors";
   const TestBlock block = WriteCheckpoint(path, "a.mlp", shape, stored_as);
   const SafetensorsFile file(path);
-  const PackedFfn loaded = LoadBlock(file, FindBlock(file, "a.mlp"), Activation::kQuickGelu, nullptr);
+  const PackedFfn loaded = LoadBlock(file, FindBlock(file, "a.mlp"), Activation::kQuickGelu, {});
   PackedFfn packed;
   ASSERT_TRUE(Pack(block.weights(), {}, &packed).ok());
   Random random(2);
@@ -148,7 +148,7 @@ TEST(CheckpointBlocksTest, LoadRefusesAnUnknownTarget) {
   WriteCheckpoint(path, "m", {2, 3, 2}, {});
   const SafetensorsFile file(path);
   const Block block = FindBlock(file, "m");
-  EXPECT_TRUE(Contains(ErrorOf(path, [&] { LoadBlock(file, block, Activation::kQuickGelu, "AVX9"); }),
+  EXPECT_TRUE(Contains(ErrorOf(path, [&] { LoadBlock(file, block, Activation::kQuickGelu, {"AVX9"}); }),
                        "block 'm': target 'AVX9'"));
 }
 
@@ -159,7 +159,7 @@ TEST(CheckpointBlocksTest, LoadSeesThatTheFileHasShrunk) {
   const SafetensorsFile file(path);
   const Block block = FindBlock(file, "m");
   std::filesystem::resize_file(path, 20'000);
-  EXPECT_TRUE(Contains(ErrorOf(path, [&] { LoadBlock(file, block, Activation::kQuickGelu, nullptr); }),
+  EXPECT_TRUE(Contains(ErrorOf(path, [&] { LoadBlock(file, block, Activation::kQuickGelu, {}); }),
                        "ends at byte 20000"));
 }
 

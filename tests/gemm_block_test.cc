@@ -14,23 +14,34 @@
 #include "tests/guarded_buffer.h"
 #include "tests/random.h"
 #include "tests/targets.h"
+#include "tests/widen.h"
 
 namespace fusedffn {
 namespace {
 
-// One layer with data for up to `max_m` rows, and what it should give.
+enum class Kind { kF32, kBF16, kBF16WidenedOnce, kBF16Dot };
+
+Precision PrecisionOf(Kind kind) {
+  if (kind == Kind::kF32) return Precision::kF32;
+  return kind == Kind::kBF16Dot ? Precision::kBF16Dot : Precision::kBF16;
+}
+
+// One layer with data for up to `max_m` rows, and what it should give. Weights are exact in the kind's type;
+// for kBF16Dot all data are small integers, so that every order of adding gives the same sum.
 class GemmProblem {
  public:
-  GemmProblem(const Kernels& kernels, size_t max_m, size_t n, size_t k, uint64_t seed)
+  GemmProblem(const Kernels& kernels, Kind kind, size_t max_m, size_t n, size_t k, uint64_t seed)
       : kernels_(kernels),
-        layout_{n, k, kernels.nr, kernels.lanes},
-        packed_(layout_.floats(), Flush::kRight),
+        kind_(kind),
+        operands_(OperandsOf(PrecisionOf(kind))),
+        layout_{n, k, kernels.nr, kernels.lanes, operands_.b_bytes},
+        packed_(layout_.bytes(), Flush::kRight),
         bias_(layout_.padded_n(), Flush::kRight) {
     Random random(seed);
-    a_ = random.SymmetricVector(max_m * k, 1.0f);
-    const std::vector<float> weight = random.SymmetricVector(n * k, 1.0f);
-    const std::vector<float> bias = random.SymmetricVector(n, 1.0f);
-    std::fill_n(packed_.data(), packed_.size(), 0.0f);
+    a_ = Values(max_m * k, false, &random);
+    const std::vector<float> weight = Values(n * k, kind != Kind::kF32, &random);
+    const std::vector<float> bias = Values(n, false, &random);
+    ZeroPadding(layout_, packed_.data());
     std::fill_n(bias_.data(), bias_.size(), 0.0f);
     std::copy(bias.begin(), bias.end(), bias_.data());
     PackRows(layout_, 0, n, weight.data(), DType::kF32, k, packed_.data());
@@ -51,23 +62,26 @@ class GemmProblem {
     const size_t n = layout_.n, k = layout_.k;
     const size_t ldc = layout_.padded_n() - n0 + 2 * layout_.lanes;
     GuardedBuffer<float> c((m - 1) * ldc + layout_.padded_n() - n0, flush);
-    for (size_t k0 = 0; k0 < k; k0 += steps) {
+    GuardedBuffer<float> wide(kKc * kernels_.nr, flush);
+    const size_t step = operands_.step(), all_steps = (k + step - 1) / step;
+    for (size_t k0 = 0; k0 < all_steps; k0 += steps) {
       GemmBlock block = {};
       block.m = m;
       block.n = n - n0;
-      block.k = std::min(steps, k - k0);
+      block.k = std::min(steps, all_steps - k0);
       GuardedBuffer<float> a(ChunkedFloatsOf(m, block.k), flush);
       FillChunks(m, k0, block.k, a.data());
       block.a = a.data();
       block.a_chunk = m * kAStride;
-      block.b = packed_.data() + n0 * k;
-      block.b_k = k;
+      block.b = packed_.data() + layout_.offset(n0, 0);
+      block.b_k = layout_.padded_k() / step;
       block.b_k0 = k0;
+      if (kind_ == Kind::kBF16WidenedOnce) block.wide = wide.data();
       block.bias = k0 == 0 ? bias_.data() + n0 : nullptr;
       block.c = c.data();
       block.ldc = ldc;
-      if (activation && k0 + block.k == k) block.activate = kernels_.activations[0].tile;
-      kernels_.gemm(block);
+      if (activation && k0 + block.k == all_steps) block.activate = kernels_.activations[0].tile;
+      kernels_.gemm[static_cast<size_t>(PrecisionOf(kind_))](block);
     }
     for (size_t row = 0; row + 1 < m; ++row) {
       for (size_t col = layout_.padded_n() - n0; col < ldc; ++col) {
@@ -81,11 +95,27 @@ class GemmProblem {
   }
 
  private:
-  // Steps [k0, k0 + k) of the first m rows of A, in chunks.
-  void FillChunks(size_t m, size_t k0, size_t k, float* chunks) const {
+  std::vector<float> Values(size_t count, bool bf16, Random* random) const {
+    return random->Fill(count, [=](Random& r) {
+      if (kind_ == Kind::kBF16Dot) return static_cast<float>(r.Integer(-4, 4));
+      return bf16 ? RoundToBf16(r.Symmetric()) : r.Symmetric();
+    });
+  }
+
+  // Steps [k0, k0 + steps) of the first m rows of A, in chunks.
+  void FillChunks(size_t m, size_t k0, size_t steps, float* chunks) const {
+    const size_t step = operands_.step();
     for (size_t row = 0; row < m; ++row) {
-      for (size_t i = 0; i < k; ++i) {
-        chunks[(i / kKc * m + row) * kAStride + i % kKc] = a_[row * layout_.k + k0 + i];
+      for (size_t i = 0; i < steps; ++i) {
+        float* const to = chunks + (i / kKc * m + row) * kAStride + i % kKc;
+        const size_t k = (k0 + i) * step;
+        const float* const from = &a_[row * layout_.k + k];
+        if (step == 1) {
+          *to = *from;
+        } else {
+          const uint32_t second = k + 1 < layout_.k ? BitsOf(from[1]) & 0xFFFF0000u : 0;
+          *to = FloatOf(BitsOf(*from) >> 16 | second);
+        }
       }
     }
   }
@@ -97,14 +127,23 @@ class GemmProblem {
   }
 
   const Kernels& kernels_;
+  Kind kind_;
+  Operands operands_;
   PackedLayout layout_;
-  GuardedBuffer<float> packed_, bias_;
+  GuardedBuffer<unsigned char> packed_;
+  GuardedBuffer<float> bias_;
   std::vector<float> a_, identity_, quick_gelu_;
 };
 
 class GemmBlockTest : public TargetTest {
  protected:
   const Kernels& kernels() const { return KernelsNamed(GetParam()); }
+
+  std::vector<Kind> Kinds() const {
+    std::vector<Kind> kinds = {Kind::kF32, Kind::kBF16, Kind::kBF16WidenedOnce};
+    if (kernels().gemm[static_cast<size_t>(Precision::kBF16Dot)]) kinds.push_back(Kind::kBF16Dot);
+    return kinds;
+  }
 
   // Around a vector, a panel, and several of them.
   std::set<size_t> ColumnCounts() const {
@@ -120,34 +159,54 @@ constexpr size_t kDepths[] = {1, 2, 3, 4, 5, 7, 8, 9, 31, kKc - 1, kKc, kKc + 1,
 TEST_P(GemmBlockTest, EveryHeightWidthAndDepth) {
   const size_t max_m = 2 * kernels().mr + 1;
   uint64_t seed = 0;
-  for (const size_t n : ColumnCounts()) {
-    for (const size_t k : kDepths) {
-      GemmProblem problem(kernels(), max_m, n, k, ++seed);
-      for (size_t m = 1; m <= max_m; ++m) {
-        for (const bool activation : {false, true}) {
-          const Flush flush = (m + activation) % 2 == 0 ? Flush::kLeft : Flush::kRight;
-          ASSERT_TRUE(problem.Run(m, 0, k, activation, flush))
-              << "m " << m << ", n " << n << ", k " << k << ", activation " << activation << ", seed "
-              << seed;
+  for (const Kind kind : Kinds()) {
+    for (const size_t n : ColumnCounts()) {
+      for (const size_t k : kDepths) {
+        GemmProblem problem(kernels(), kind, max_m, n, k, ++seed);
+        for (size_t m = 1; m <= max_m; ++m) {
+          for (const bool activation : {false, true}) {
+            const Flush flush = (m + activation) % 2 == 0 ? Flush::kLeft : Flush::kRight;
+            ASSERT_TRUE(problem.Run(m, 0, k, activation, flush))
+                << "kind " << static_cast<int>(kind) << ", m " << m << ", n " << n << ", k " << k
+                << ", activation " << activation << ", seed " << seed;
+          }
         }
       }
     }
   }
 }
 
+// From four row tiles on a panel may be widened before it is multiplied.
+TEST_P(GemmBlockTest, ManyRows) {
+  const size_t m = 5 * kernels().mr + 1;
+  for (const Kind kind : Kinds()) {
+    for (const size_t k : {1u, 2u, 35u, 1200u}) {
+      GemmProblem problem(kernels(), kind, m, 2 * kernels().nr + 1, k, k);
+      ASSERT_TRUE(problem.Run(m, 0, k, true, Flush::kRight))
+          << "kind " << static_cast<int>(kind) << ", k " << k;
+    }
+  }
+}
+
 TEST_P(GemmBlockTest, EverySplitOfKIntoCalls) {
   const size_t m = kernels().mr + 1, n = kernels().nr + kernels().lanes + 1, k = 97;
-  GemmProblem problem(kernels(), m, n, k, 1);
-  for (size_t steps = 1; steps <= k; ++steps) {
-    ASSERT_TRUE(problem.Run(m, 0, steps, true, Flush::kRight)) << "calls of " << steps << " of k " << k;
+  for (const Kind kind : Kinds()) {
+    GemmProblem problem(kernels(), kind, m, n, k, 1);
+    for (size_t steps = 2; steps <= k; steps += 2) {  // bf16 starts at an even k
+      ASSERT_TRUE(problem.Run(m, 0, steps, true, Flush::kRight))
+          << "kind " << static_cast<int>(kind) << ", calls of " << steps << " of k " << k;
+    }
   }
 }
 
 TEST_P(GemmBlockTest, StartsAtAnyPanel) {
   const size_t m = kernels().mr, nr = kernels().nr, n = 4 * nr + 1;
-  GemmProblem problem(kernels(), m, n, kKc + 1, 1);
-  for (size_t n0 = 0; n0 < n; n0 += nr) {
-    ASSERT_TRUE(problem.Run(m, n0, kKc + 1, true, Flush::kRight)) << "columns from " << n0 << " of " << n;
+  for (const Kind kind : Kinds()) {
+    GemmProblem problem(kernels(), kind, m, n, kKc + 1, 1);
+    for (size_t n0 = 0; n0 < n; n0 += nr) {
+      ASSERT_TRUE(problem.Run(m, n0, kKc + 2, true, Flush::kRight))
+          << "kind " << static_cast<int>(kind) << ", columns from " << n0 << " of " << n;
+    }
   }
 }
 

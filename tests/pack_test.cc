@@ -12,6 +12,7 @@
 
 #include "tests/compare.h"
 #include "tests/guarded_buffer.h"
+#include "tests/random.h"
 #include "tests/widen.h"
 
 namespace fusedffn {
@@ -57,34 +58,80 @@ size_t PackedIndex(const PackedLayout& layout, size_t n, size_t k) {
   const size_t panel = n / layout.nr;
   const size_t padded_n = (layout.n + layout.lanes - 1) / layout.lanes * layout.lanes;
   const size_t width = std::min(layout.nr, padded_n - panel * layout.nr);
-  return panel * layout.nr * layout.k + k * width + n % layout.nr;
+  const size_t group = 4 / layout.element_bytes, padded_k = (layout.k + group - 1) / group * group;
+  return panel * layout.nr * padded_k + (k / group * width + n % layout.nr) * group + k % group;
 }
 
 class PackedOrderTest : public testing::TestWithParam<size_t> {};
 
 // Every N around the panel width, packed in pieces, last piece first, out of a padded W[n][k] = (n, k) as one
-// number. Each element must be found where the formula says, and everything else stay as it was.
-TEST_P(PackedOrderTest, FollowsTheFormula) {
+// number. Each element must be found where the formula says, and zeros everywhere else.
+template <class Element>
+void ExpectFormula(size_t n, size_t k, float (*widen)(Element)) {
   constexpr size_t kLanes = 4, kNr = 12;
-  const size_t n = GetParam(), k = 7, stride = k + 3;
-  const PackedLayout layout = {n, k, kNr, kLanes};
+  const size_t stride = k + 3;
+  const PackedLayout layout = {n, k, kNr, kLanes, sizeof(Element)};
+  const size_t count = layout.bytes() / sizeof(Element);
+  const auto value = [](size_t i) { return static_cast<float>(i % 255 + 1); };
   GuardedBuffer<float> weight((n - 1) * stride + k, Flush::kRight);
-  for (size_t i = 0; i < n * k; ++i) weight[i / k * stride + i % k] = static_cast<float>(i);
+  for (size_t i = 0; i < n * k; ++i) weight[i / k * stride + i % k] = value(i);
+  std::vector<float> want(count);
+  for (size_t i = 0; i < n * k; ++i) want[PackedIndex(layout, i / k, i % k)] = value(i);
   for (size_t piece = 1; piece <= n; ++piece) {
-    GuardedBuffer<float> packed(layout.floats(), Flush::kRight);
-    std::fill_n(packed.data(), packed.size(), -1.0f);
+    GuardedBuffer<Element> packed(count, Flush::kRight);
+    ZeroPadding(layout, packed.data());
     for (size_t begin = (n - 1) / piece * piece; begin < n; begin -= piece) {
       PackRows(layout, begin, std::min(piece, n - begin), weight.data() + begin * stride, DType::kF32, stride,
                packed.data());
     }
-    std::vector<float> want(layout.floats(), -1.0f);
-    for (size_t i = 0; i < n * k; ++i) want[PackedIndex(layout, i / k, i % k)] = static_cast<float>(i);
-    ASSERT_TRUE(SameBits(packed.data(), want.size(), want.data(), want.size(), 1, want.size()))
+    std::vector<float> got(count);
+    std::transform(packed.data(), packed.data() + count, got.begin(), widen);
+    ASSERT_TRUE(SameBits(got.data(), count, want.data(), count, 1, count))
         << "n " << n << ", pieces of " << piece;
   }
 }
 
+TEST_P(PackedOrderTest, F32FollowsTheFormula) {
+  ExpectFormula<float>(GetParam(), 7, [](float value) { return value; });
+}
+
+TEST_P(PackedOrderTest, BF16FollowsTheFormula) {
+  for (const size_t k : {1u, 7u, 20u}) ExpectFormula<uint16_t>(GetParam(), k, WidenBf16);
+}
+
 INSTANTIATE_TEST_SUITE_P(Rows, PackedOrderTest, testing::Range(size_t{1}, size_t{40}));
+
+// One weight through a bf16 layout.
+uint16_t ToBf16(float value) {
+  uint16_t packed[8] = {};
+  PackRows({1, 1, 4, 4, 2}, 0, 1, &value, DType::kF32, 1, packed);
+  return packed[0];
+}
+
+TEST(PackTest, RoundsToBf16) {
+  Random random(1);
+  for (int i = 0; i < 100000; ++i) {
+    const float value = random.WideRange(100);
+    ASSERT_EQ(BitsOf(WidenBf16(ToBf16(value))), BitsOf(RoundToBf16(value))) << std::hexfloat << value;
+  }
+  EXPECT_EQ(ToBf16(FloatOf(0x3F808000)), 0x3F80);  // halfway: to even
+  EXPECT_EQ(ToBf16(FloatOf(0x3F818000)), 0x3F82);
+  EXPECT_EQ(ToBf16(FloatOf(0x7F7FFFFF)), 0x7F80);  // FLT_MAX is nearer to 2^128 than to the largest bf16
+  EXPECT_EQ(ToBf16(FloatOf(0x00008001)), 0x0001);  // denormals as well
+}
+
+// All 2^16: what is bf16 already is kept, NaNs and denormals among them; fp16's values that fit are exact.
+TEST(PackTest, Bf16KeepsItsBits) {
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const auto stored = static_cast<uint16_t>(bits);
+    uint16_t packed[8] = {};
+    PackRows({1, 1, 4, 4, 2}, 0, 1, &stored, DType::kBF16, 1, packed);
+    ASSERT_EQ(packed[0], stored);
+  }
+  for (const uint32_t nan : {0x7F800001u, 0xFF80FFFFu, 0x7FC00000u}) {
+    EXPECT_TRUE(std::isnan(WidenBf16(ToBf16(FloatOf(nan))))) << nan;  // not infinity
+  }
+}
 
 }  // namespace
 }  // namespace fusedffn

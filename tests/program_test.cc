@@ -168,6 +168,10 @@ TEST_F(BadRunTest, Options) {
           {"target and a space", {{"--isa", "avx2 "}}, "'avx2 ' is not an instruction set of this build"},
           {"two targets", {{"--isa", "avx2,avx3"}}, "is not an instruction set of this build"},
           {"control characters", {{"--isa", "\x1b[2J\n"}}, "'\\x1b[2J\\x0a' is not"},
+          {"other dtype", {{"--dtype", "int4"}}, "--dtype: must be f32 or bf16 or bf16-dot, not 'int4'"},
+          {"dot where there is none",
+           {{"--dtype", "bf16-dot"}, {"--isa", "sse2"}},
+           "SSE2 has no bf16 dot-product instruction"},
           {"other activation", {{"--activation", "gelu"}}, "--activation: must be quick_gelu, not 'gelu'"},
           {"activation in capitals",
            {{"--activation", "QUICK_GELU"}},
@@ -388,6 +392,12 @@ TEST_F(ProgramTest, RunsEveryDTypeWithAndWithoutBias) {
   }
 }
 
+TEST_F(ProgramTest, RunsInBF16) {
+  const Outcome outcome = Run({{"--dtype", "bf16"}, {"--threads", "1"}});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(Contains(outcome.out, ", bf16, 1 thread, "));
+}
+
 TEST_F(ProgramTest, RunsOnEveryTarget) {
   for (std::string target : SupportedTargets()) {
     SCOPED_TRACE(target);
@@ -398,7 +408,7 @@ TEST_F(ProgramTest, RunsOnEveryTarget) {
     EXPECT_EQ(outcome.err, "");
     const std::regex summary(
         "\\[4, 5\\] -> 7 -> 3, " + upper +
-        ", 1 thread, best [0-9.]+ ms, median [0-9.]+ ms, [0-9.]+ GFLOP/s, [0-9.]+ % of peak\n");
+        ", f32, 1 thread, best [0-9.]+ ms, median [0-9.]+ ms, [0-9.]+ GFLOP/s, [0-9.]+ % of peak\n");
     EXPECT_TRUE(std::regex_match(outcome.out, summary)) << outcome.out;
     ExpectResult("new.npy", block_, x_);
   }

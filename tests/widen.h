@@ -12,6 +12,13 @@ namespace fusedffn {
 
 inline float WidenBf16(uint16_t stored) { return FloatOf(uint32_t{stored} << 16); }
 
+// The nearest value with 8 bits of significand, ties to even, of a finite value far from overflow.
+inline float RoundToBf16(float value) {
+  int exponent;
+  const float mantissa = std::frexp(value, &exponent);
+  return std::ldexp(std::nearbyint(std::ldexp(mantissa, 8)), exponent - 8);
+}
+
 inline float WidenF16(uint16_t stored) {
   const int exponent = stored >> 10 & 31, fraction = stored & 1023;
   float magnitude;

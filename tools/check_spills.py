@@ -23,7 +23,7 @@ from typing import NamedTuple
 UNROLL = 4  # kUnroll of kernels/microkernel-inl.h
 
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.*)>:$")
-TILE = re.compile(r"\bN_(AVX\w+)::Tile<(\d+)\w*, (\d+)\w*(.*)>\(.*\)$")
+TILE = re.compile(r"\bN_(AVX\w+)::Tile<[\w:]*::(\w+), (\d+)\w*, (\d+)\w*(.*)>\(.*\)$")
 INSTRUCTION = re.compile(r"^ *([0-9a-f]+):\t(?:(?:cs|data16) )*(\S+) *([^#<]*)")
 MEMORY = re.compile(r"\((%\w+)?(?:,(%\w+))?(?:,\d)?\)")
 VECTOR = re.compile(r"%[xyz]mm\d+")
@@ -36,7 +36,7 @@ class Instruction(NamedTuple):
     operands: str
 
     def is_multiply_add(self):
-        return self.name.startswith("vfmadd")
+        return self.name.startswith(("vfmadd", "vdpbf16ps", "vpdpbusd"))
 
     def is_broadcast(self):
         return "broadcast" in self.name or "{1to" in self.operands
@@ -65,12 +65,13 @@ class Instruction(NamedTuple):
 
 class Tile(NamedTuple):
     target: str
+    arithmetic: str  # of kernels/arithmetic-inl.h
     rows: int
     vecs: int
     rest: str  # of the template's arguments, which change nothing in what is accepted
 
     def __str__(self):
-        return f"{self.target} {self.rows}x{self.vecs}{self.rest}"
+        return f"{self.target} {self.arithmetic} {self.rows}x{self.vecs}{self.rest}"
 
 
 class Counts(NamedTuple):
@@ -88,7 +89,7 @@ def parse(listing):
     for line in listing.splitlines():
         if header := FUNCTION.match(line):
             match = TILE.search(header[1])
-            tile = match and Tile(match[1], int(match[2]), int(match[3]), match[4])
+            tile = match and Tile(match[1], match[2], int(match[3]), int(match[4]), match[5])
             current = tiles.setdefault(tile, []) if tile else None
         elif current is not None and (match := INSTRUCTION.match(line)):
             current.append(Instruction(int(match[1], 16), match[2], match[3].strip()))
@@ -134,7 +135,7 @@ def examine(tile, instructions, most_copies):
 def check(tiles, most_copies, show_all):
     """Prints what was found; returns what is wrong."""
     problems, are_good = [], {}
-    row = "{:<24}" + "{:>14}" * len(Counts._fields)
+    row = "{:<36}" + "{:>14}" * len(Counts._fields)
     if show_all:
         print(row.format("tile", *Counts._fields))
     for tile, instructions in sorted(tiles.items()):

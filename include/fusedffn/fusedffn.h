@@ -52,9 +52,18 @@ class [[nodiscard]] FUSEDFFN_API Status {
   char message_[252] = "";
 };
 
-// Element types of weights and biases in memory. bf16 and fp16 are widened exactly to fp32 when packed, so
-// they give the same bits as fp32 weights of the same values.
+// Element types of weights, biases, x and y in memory. bf16 and fp16 are widened exactly to fp32 when read,
+// and rounded to nearest, ties to even, when written.
 enum class DType { kF32, kBF16, kF16 };
+
+// How packed weights are kept and multiplied. Sums, biases and the activation are fp32 in all of them.
+enum class Precision {
+  kF32,      // weights as fp32: 4 bytes a parameter
+  kBF16,     // weights as bf16: 2 bytes a parameter; they are widened exactly while they are multiplied. With
+             // weights that are bf16 already, the same bits as kF32; others are rounded to bf16 when packed
+  kBF16Dot,  // as kBF16, and x and the hidden values are rounded to bf16 as well: two products a lane for the
+             // CPU's bf16 dot-product instruction, on targets that have it. Denormals count as zero
+};
 
 enum class Activation {
   kQuickGelu,  // x * sigmoid(1.702 x), with 1.702 in double precision; at most 4 ULP from it
@@ -85,13 +94,19 @@ struct Weights {
 struct PackOptions {
   // Instruction set to pack and run for, by its name in Targets(), in any case; null: the best one here.
   const char* target = nullptr;
+  Precision precision = Precision::kF32;
 };
+
+// Whether kBF16Dot runs on a target (null: the best one here), and is faster there than kBF16 for many
+// tokens: twice on AMD from Zen 4 on. Intel's CPUs have the instruction, but at half the rate of its fp32 one
+// or less.
+FUSEDFFN_API bool BF16DotIsFaster(const char* target) noexcept;
 
 // The two layers of a block.
 enum class Layer { kFc1, kFc2 };
 
-// Weights in the order in which the kernels of one instruction set read them, as fp32: 4 bytes a
-// parameter, plus the padding of each layer's output features to a vector (under 1 % from 1024 up).
+// Weights in the order in which the kernels of one instruction set read them: 4 or 2 bytes a parameter (see
+// Precision), plus the padding of each layer's output features to a vector (under 1 % from 1024 up).
 // Movable, not copyable. Any number of threads may Run() on one PackedFfn at the same time.
 class FUSEDFFN_API PackedFfn {
  public:
@@ -114,6 +129,7 @@ class FUSEDFFN_API PackedFfn {
   Status PackBias(Layer layer, const void* bias, DType dtype) noexcept;
 
   Shape shape() const noexcept;          // {0, 0, 0} if empty
+  Precision precision() const noexcept;  // kF32 if empty
   const char* target() const noexcept;   // "AVX3", "NEON", ...; "" if empty
   size_t packed_bytes() const noexcept;  // memory held by this object
 
@@ -156,6 +172,10 @@ struct RunOptions {
 // Reference: double-precision loops in tests/reference.h; README, "Accuracy" has the bounds.
 FUSEDFFN_API Status Run(const PackedFfn& ffn, const float* x, size_t ldx, size_t tokens, float* y, size_t ldy,
                         const RunOptions& options = {}) noexcept;
+
+// The same for x and y of other element types. In place they need the same one.
+FUSEDFFN_API Status Run(const PackedFfn& ffn, const void* x, DType x_dtype, size_t ldx, size_t tokens,
+                        void* y, DType y_dtype, size_t ldy, const RunOptions& options = {}) noexcept;
 
 // Bytes of scratch that Run() uses for this call; 0 for an empty handle or an invalid thread count.
 FUSEDFFN_API size_t WorkspaceBytes(const PackedFfn& ffn, size_t tokens, int threads) noexcept;

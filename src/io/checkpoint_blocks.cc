@@ -178,9 +178,7 @@ Block FindBlock(const SafetensorsFile& file, const std::string& prefix) {
 }
 
 PackedFfn LoadBlock(const SafetensorsFile& file, const Block& block, Activation activation,
-                    const char* target) {
-  PackOptions options;
-  options.target = target;
+                    const PackOptions& options) {
   PackedFfn ffn;
   Check(PackedFfn::Create(block.shape, activation, options, &ffn), file, block);
   for (size_t i = 0; i < 2; ++i) LoadLayer(file, block, i, &ffn);

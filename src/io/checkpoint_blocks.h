@@ -40,9 +40,9 @@ std::vector<BlockListing> ListBlocks(const SafetensorsFile& file);
 Block FindBlock(const SafetensorsFile& file, const std::string& prefix);
 
 // Reads a block's tensors a few rows at a time into packed weights, so that memory never holds them twice.
-// `target`: see PackOptions. Throws Error.
+// Throws Error.
 PackedFfn LoadBlock(const SafetensorsFile& file, const Block& block, Activation activation,
-                    const char* target);
+                    const PackOptions& options);
 
 }  // namespace fusedffn::io
 

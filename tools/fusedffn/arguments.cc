@@ -49,6 +49,25 @@ std::string CheckTarget(const std::string& name) {
   return fmt::format("{} {}; these run here: {}", io::Quoted(name), reason, SupportedTargets());
 }
 
+const char* PrecisionName(Precision precision) {
+  switch (precision) {
+    case Precision::kF32:
+      return "f32";
+    case Precision::kBF16:
+      return "bf16";
+    case Precision::kBF16Dot:
+      return "bf16-dot";
+  }
+  return "";
+}
+
+Precision PrecisionNamed(const std::string& name) {
+  for (const Precision precision : {Precision::kBF16, Precision::kBF16Dot}) {
+    if (name == PrecisionName(precision)) return precision;
+  }
+  return Precision::kF32;
+}
+
 std::string SupportedTargets() {
   std::string names;
   size_t count = 0;

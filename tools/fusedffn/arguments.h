@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "fusedffn/fusedffn.h"
+
 namespace fusedffn::program {
 
 // Found wrong after parsing, but the user's doing all the same.
@@ -22,6 +24,10 @@ Check WholeNumber(uint64_t most);  // from 1
 Check OneOf(std::initializer_list<const char*> names);
 std::string CheckArrayName(const std::string& path);
 std::string CheckTarget(const std::string& name);
+
+// "f32", "bf16", "bf16-dot".
+const char* PrecisionName(Precision precision);
+Precision PrecisionNamed(const std::string& name);
 
 // "AVX3 AVX2 SSE4 ...", best first: the targets that run on this machine.
 std::string SupportedTargets();

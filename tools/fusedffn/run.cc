@@ -25,6 +25,7 @@ struct Arguments {
   std::string weights, layer, input, output;
   std::string activation = "quick_gelu";
   std::string isa;  // "": the best
+  std::string dtype = "f32";
   int threads = DefaultThreads();
   size_t repeat = 1;
 };
@@ -87,12 +88,25 @@ void PrintSummary(const PackedFfn& ffn, const io::Array& x, size_t tokens, int t
                       static_cast<double>(shape.dim + shape.out);
   const double flops = tokens == 0 ? 0 : flop / best * 1e3;
   fmt::print(
-      "{} -> {} -> {}, {}, {} thread{}, best {:.3f} ms, median {:.3f} ms, {:.1f} GFLOP/s, {:.1f} % of peak\n",
-      io::DimsText(x.shape), shape.hidden, shape.out, ffn.target(), threads, threads == 1 ? "" : "s", best,
-      median, flops / 1e9, 100 * flops / peak);
+      "{} -> {} -> {}, {}, {}, {} thread{}, best {:.3f} ms, median {:.3f} ms, {:.1f} GFLOP/s, {:.1f} % of "
+      "peak\n",
+      io::DimsText(x.shape), shape.hidden, shape.out, ffn.target(), PrecisionName(ffn.precision()), threads,
+      threads == 1 ? "" : "s", best, median, flops / 1e9, 100 * flops / peak);
+}
+
+// Refuses a dtype that the instruction set has not got, before any file is touched.
+PackOptions OptionsOf(const Arguments& arguments) {
+  PackOptions options;
+  options.target = arguments.isa.empty() ? nullptr : arguments.isa.c_str();
+  options.precision = PrecisionNamed(arguments.dtype);
+  PackedFfn smallest;
+  const Status status = PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &smallest);
+  if (!status.ok()) throw UsageError(fmt::format("--dtype {}: {}", arguments.dtype, status.message()));
+  return options;
 }
 
 void Run(const Arguments& arguments) {
+  const PackOptions options = OptionsOf(arguments);
   RequireOtherFile(arguments.output, "--input", arguments.input);
   RequireOtherFile(arguments.output, "--weights", arguments.weights);
   io::CheckWritable(arguments.output);
@@ -101,8 +115,7 @@ void Run(const Arguments& arguments) {
   const io::Block block = io::FindBlock(weights, arguments.layer);
   const io::Array x = io::ReadArray(arguments.input);
   const size_t tokens = Tokens(arguments.input, x, block.shape.dim);
-  const PackedFfn ffn = io::LoadBlock(weights, block, Activation::kQuickGelu,
-                                      arguments.isa.empty() ? nullptr : arguments.isa.c_str());
+  const PackedFfn ffn = io::LoadBlock(weights, block, Activation::kQuickGelu, options);
   io::Array y = MakeOutput(arguments.output, x, tokens, block.shape.out);
   const std::vector<double> times = TimeRuns(ffn, x, tokens, arguments, &y);
   // More threads than CPUs have no higher peak.
@@ -121,9 +134,9 @@ void AddRun(CLI::App* app) {
       "(one F32 tensor; Y's is named y). Weights and biases are F32, BF16 or F16; a\n"
       "missing bias is zero. The bits of Y do not depend on the number of threads.\n"
       "\n"
-      "Prints one line: shape, instruction set, threads, milliseconds of the best\n"
-      "call and of the median one, GFLOP/s of the best, and how much that is of the\n"
-      "peak of the cores, which is measured right afterwards.\n"
+      "Prints one line: shape, instruction set, dtype, threads, milliseconds of the\n"
+      "best call and of the median one, GFLOP/s of the best, and how much that is of\n"
+      "the cores' peak in fp32, which is measured right afterwards.\n"
       "\n"
       "Examples:\n"
       "  fusedffn run --weights clip_l.safetensors \\\n"
@@ -163,6 +176,13 @@ void AddRun(CLI::App* app) {
           fmt::format("Instruction set, in any case; default the best.\nHere: {}", SupportedTargets()))
       ->type_name("NAME")
       ->check(CheckTarget);
+  command
+      ->add_option("--dtype", arguments->dtype,
+                   "How weights are kept: f32 (default), bf16 (half the memory; the same\n"
+                   "bits as f32 if the checkpoint is bf16) or bf16-dot (x and hidden values\n"
+                   "rounded to bf16 as well; needs a CPU with bf16 instructions)")
+      ->type_name("NAME")
+      ->check(OneOf({"f32", "bf16", "bf16-dot"}));
   command
       ->add_option("--repeat", arguments->repeat,
                    "Timed calls, default 1. With 2 or more, an untimed one comes first")

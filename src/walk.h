@@ -1,0 +1,33 @@
+// Compiled once. The walk through one call, as plan.h divides it.
+#ifndef FUSEDFFN_SRC_WALK_H_
+#define FUSEDFFN_SRC_WALK_H_
+
+#include <cstddef>
+
+#include "fusedffn/fusedffn.h"
+#include "src/packed_ffn.h"
+#include "src/plan.h"
+
+namespace fusedffn {
+
+struct Call {
+  const PackedFfn::Impl& ffn;
+  const void* x;
+  DType x_dtype;
+  size_t ldx;
+  void* y;
+  DType y_dtype;
+  size_t ldy;
+  size_t tokens;
+  Plan plan;
+  float* scratch;  // plan.scratch_floats
+};
+
+inline Tiling TilingOf(const Kernels& kernels) { return {kernels.mr, kernels.nr, kernels.lanes}; }
+
+// `threads` as in ParallelFor().
+void RunPlan(const Call& call, int threads);
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_SRC_WALK_H_

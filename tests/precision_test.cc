@@ -1,0 +1,265 @@
+// Whole blocks in bf16, and x and y of every element type.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "tests/compare.h"
+#include "tests/reference.h"
+#include "tests/targets.h"
+#include "tests/test_block.h"
+#include "tests/widen.h"
+
+namespace fusedffn {
+namespace {
+
+// Tails of k, n and rows; one and several chunks of k in either layer; more than one block of rows.
+constexpr Shape kShapes[] = {{1, 1, 1}, {7, 33, 5}, {530, 70, 97}, {1061, 1200, 49}, {64, 2200, 130}};
+constexpr size_t kTokens[] = {1, 5, 9, 40, 130, 300};
+constexpr size_t kMostTokens = 300;
+
+std::vector<float> Rounded(std::vector<float> values) {
+  std::transform(values.begin(), values.end(), values.begin(), RoundToBf16);
+  return values;
+}
+
+TestBlock RoundedBlock(const Shape& shape, Random* random) {
+  TestBlock block = RandomBlock(shape, random);
+  block.w1 = Rounded(block.w1);
+  block.w2 = Rounded(block.w2);
+  return block;
+}
+
+class PrecisionTest : public TargetTest {
+ protected:
+  PackedFfn PackAs(Precision precision, const Weights& weights) const {
+    PackOptions options;
+    options.target = GetParam().c_str();
+    options.precision = precision;
+    PackedFfn ffn;
+    const Status status = Pack(weights, options, &ffn);
+    EXPECT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(GetParam(), ffn.target());
+    EXPECT_EQ(precision, ffn.precision());
+    return ffn;
+  }
+
+  bool HasDot() const {
+    return KernelsNamed(GetParam()).gemm[static_cast<size_t>(Precision::kBF16Dot)] != nullptr;
+  }
+};
+
+testing::AssertionResult Same(const std::vector<float>& got, const std::vector<float>& want) {
+  return SameBits(got.data(), got.size(), want.data(), want.size(), 1, got.size());
+}
+
+TEST_P(PrecisionTest, BF16GivesTheBitsOfF32) {
+  Random random(1);
+  for (const Shape& shape : kShapes) {
+    const TestBlock block = RoundedBlock(shape, &random);
+    const std::vector<float> x = RandomTokens(shape, kMostTokens, &random);
+    const PackedFfn f32 = PackAs(Precision::kF32, block.weights());
+    const PackedFfn bf16 = PackAs(Precision::kBF16, block.weights());
+    for (const size_t tokens : kTokens) {
+      const std::vector<float> want = RunDense(f32, x.data(), tokens);
+      for (const int threads : {1, 3}) {
+        ASSERT_TRUE(Same(RunDense(bf16, x.data(), tokens, {threads}), want))
+            << "shape " << shape << ", " << tokens << " tokens, " << threads << " threads";
+      }
+    }
+  }
+}
+
+TEST_P(PrecisionTest, OtherWeightsAreRoundedToBF16) {
+  Random random(1);
+  const Shape shape = {70, 90, 50};
+  const TestBlock block = RandomBlock(shape, &random);
+  TestBlock rounded = block;
+  rounded.w1 = Rounded(block.w1);
+  rounded.w2 = Rounded(block.w2);
+  const std::vector<float> x = RandomTokens(shape, 20, &random);
+  EXPECT_TRUE(Same(RunDense(PackAs(Precision::kBF16, block.weights()), x.data(), 20),
+                   RunDense(PackAs(Precision::kF32, rounded.weights()), x.data(), 20)));
+}
+
+TEST_P(PrecisionTest, BF16TakesHalfTheBytes) {
+  Random random(1);
+  const PackedFfn ffn = PackAs(Precision::kBF16, RandomBlock(kClipL, &random).weights());
+  const double file_bytes = 2.0 * (2 * 1024 * 4096 + 4096 + 1024);
+  EXPECT_LE(static_cast<double>(ffn.packed_bytes()), 1.02 * file_bytes);
+}
+
+TEST_P(PrecisionTest, BadWeightsStayBad) {
+  Random random(1);
+  const Shape shape = {9, 20, 30};
+  const std::vector<float> x = RandomTokens(shape, 3, &random);
+  for (const float bad : {NAN, HUGE_VALF, -HUGE_VALF}) {
+    TestBlock block = RoundedBlock(shape, &random);
+    block.w2[17 * shape.hidden + 5] = bad;
+    const std::vector<float> y = RunDense(PackAs(Precision::kBF16, block.weights()), x.data(), 3);
+    for (size_t i = 0; i < y.size(); ++i)
+      ASSERT_EQ(std::isfinite(y[i]), i % shape.out != 17) << bad << ", " << i;
+  }
+}
+
+// Integers small enough for every sum to be exact, and activations that are x itself: any error shows.
+TEST_P(PrecisionTest, DotIsExactOnIntegers) {
+  if (!HasDot()) GTEST_SKIP() << "no bf16 dot product";
+  Random random(1);
+  for (const Shape& shape : {Shape{7, 33, 5}, Shape{120, 530, 97}, Shape{1061, 1200, 49}}) {
+    const auto sparse = [&](size_t count, size_t cols) {
+      const int64_t range = static_cast<int64_t>(cols / 100 + 1);  // about 100 in a row are not zero
+      return random.Fill(count, [=](Random& r) {
+        return r.Integer(1, range) == 1 ? static_cast<float>(r.Integer(0, 1) * 2 - 1) : 0.0f;
+      });
+    };
+    TestBlock block = {shape, sparse(shape.hidden * shape.dim, shape.dim), {}, {}, {}};
+    block.b1.assign(shape.hidden, 136.0f);
+    block.w2 = sparse(shape.out * shape.hidden, shape.hidden);
+    block.b2 = random.Fill(shape.out, [](Random& r) { return static_cast<float>(r.Integer(-99, 99)); });
+    const std::vector<float> x =
+        random.Fill(kMostTokens * shape.dim, [](Random& r) { return r.Integer(0, 2) == 0 ? 1.0f : 0.0f; });
+    const PackedFfn ffn = PackAs(Precision::kBF16Dot, block.weights());
+    const std::vector<double> exact = ReferenceFfn(block.weights(), x.data(), shape.dim, kMostTokens);
+    for (const size_t tokens : kTokens) {
+      const std::vector<float> y = RunDense(ffn, x.data(), tokens, {2});
+      for (size_t i = 0; i < y.size(); ++i) {
+        ASSERT_EQ(y[i], std::round(exact[i]))
+            << "shape " << shape << ", " << tokens << " tokens, element " << i;
+      }
+    }
+  }
+}
+
+TEST_P(PrecisionTest, DotGivesTheSameBitsForAnyThreadsAndBatch) {
+  if (!HasDot()) GTEST_SKIP() << "no bf16 dot product";
+  Random random(1);
+  for (const Shape& shape : kShapes) {
+    const PackedFfn ffn = PackAs(Precision::kBF16Dot, RandomBlock(shape, &random).weights());
+    const std::vector<float> x = RandomTokens(shape, kMostTokens, &random);
+    const std::vector<float> all = RunDense(ffn, x.data(), kMostTokens);
+    for (const size_t tokens : kTokens) {
+      const std::vector<float> want(all.begin(), all.begin() + static_cast<ptrdiff_t>(tokens * shape.out));
+      for (const int threads : {1, 2, 7}) {
+        ASSERT_TRUE(Same(RunDense(ffn, x.data(), tokens, {threads}), want))
+            << "shape " << shape << ", " << tokens << " tokens, " << threads << " threads";
+      }
+    }
+  }
+}
+
+// x, weights and hidden values are off by 2^-9 of themselves at most, with errors like independent ones:
+// those of fc2's terms are 2^-9 / sqrt(3) each for w2 and the hidden value, and that of the hidden value for
+// x and w1 passes through a slope of about 1. So y is off by 2^-9 sqrt(4 / 3) of its norm, twice as much
+// allowed.
+TEST_P(PrecisionTest, DotIsWithinItsRoundings) {
+  if (!HasDot()) GTEST_SKIP() << "no bf16 dot product";
+  Random random(1);
+  TestBlock block = RandomBlock({500, 1300, 200}, &random);
+  block.b2.assign(block.b2.size(), 0.0f);
+  const std::vector<float> x = RandomTokens(block.shape, 30, &random);
+  const std::vector<double> want = ReferenceFfn(block.weights(), x.data(), block.shape.dim, 30);
+  const std::vector<float> y = RunDense(PackAs(Precision::kBF16Dot, block.weights()), x.data(), 30);
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < y.size(); ++i) {
+    error += (y[i] - want[i]) * (y[i] - want[i]);
+    norm += want[i] * want[i];
+  }
+  const double relative = std::sqrt(error / norm);
+  std::printf("%s: relative error %.2e\n", GetParam().c_str(), relative);
+  EXPECT_LE(relative, 2 * 0x1p-9 * std::sqrt(4.0 / 3));
+  EXPECT_GE(relative, 0x1p-12);  // else it was not bf16 that ran
+}
+
+TEST_P(PrecisionTest, DotNeedsATargetThatHasIt) {
+  if (HasDot()) GTEST_SKIP() << "it has";
+  PackOptions options;
+  options.target = GetParam().c_str();
+  options.precision = Precision::kBF16Dot;
+  Random random(1);
+  PackedFfn ffn;
+  const Status status = Pack(RandomBlock({5, 6, 7}, &random).weights(), options, &ffn);
+  EXPECT_EQ(status.code(), StatusCode::kUnsupportedTarget);
+  EXPECT_NE(std::string(status.message()).find("kBF16 runs"), std::string::npos) << status.message();
+  EXPECT_FALSE(BF16DotIsFaster(GetParam().c_str()));
+}
+
+// --- Element types of x and y ------------------------------------------------------------------------------
+
+struct Type16 {
+  DType dtype;
+  float (*widen)(uint16_t);
+  uint16_t largest;  // bits of 1.0
+};
+
+constexpr Type16 kTypes[] = {{DType::kBF16, WidenBf16, 0x3F80}, {DType::kF16, WidenF16, 0x3C00}};
+
+// From denormals to 1, of either sign.
+std::vector<uint16_t> Draw16(const Type16& type, size_t count, Random* random) {
+  return random->Fill(count, [&](Random& r) {
+    return static_cast<uint16_t>(r.Integer(0, type.largest) | (r.Bits() & 0x8000));
+  });
+}
+
+TEST_P(PrecisionTest, XOfSixteenBitsIsWidened) {
+  Random random(1);
+  const Shape shape = {601, 90, 50};
+  const PackedFfn ffn = PackAs(Precision::kF32, RandomBlock(shape, &random).weights());
+  for (const Type16& type : kTypes) {
+    for (const size_t tokens : {1u, 70u, 130u}) {
+      const std::vector<uint16_t> x = Draw16(type, tokens * shape.dim, &random);
+      std::vector<float> wide(x.size()), y(tokens * shape.out);
+      std::transform(x.begin(), x.end(), wide.begin(), type.widen);
+      ASSERT_TRUE(
+          fusedffn::Run(ffn, x.data(), type.dtype, shape.dim, tokens, y.data(), DType::kF32, shape.out, {2})
+              .ok());
+      ASSERT_TRUE(Same(y, RunDense(ffn, wide.data(), tokens))) << static_cast<int>(type.dtype);
+    }
+  }
+}
+
+// The nearest of all values of the type, found without knowing its bits.
+TEST_P(PrecisionTest, YOfSixteenBitsIsRounded) {
+  Random random(1);
+  const Shape shape = {20, 90, 601};
+  const size_t tokens = 3;
+  const PackedFfn ffn = PackAs(Precision::kF32, RandomBlock(shape, &random).weights());
+  const std::vector<float> x = RandomTokens(shape, tokens, &random);
+  const std::vector<float> want = RunDense(ffn, x.data(), tokens);
+  for (const Type16& type : kTypes) {
+    std::vector<uint16_t> y(want.size());
+    ASSERT_TRUE(
+        fusedffn::Run(ffn, x.data(), DType::kF32, shape.dim, tokens, y.data(), type.dtype, shape.out, {1})
+            .ok());
+    for (size_t i = 0; i < y.size(); ++i) {
+      const float error = std::fabs(type.widen(y[i]) - want[i]);
+      const float below = std::fabs(type.widen(static_cast<uint16_t>(y[i] - 1)) - want[i]);
+      const float above = std::fabs(type.widen(static_cast<uint16_t>(y[i] + 1)) - want[i]);
+      ASSERT_LE(error, std::min(below, above)) << want[i];
+    }
+  }
+}
+
+TEST_P(PrecisionTest, InPlaceInBF16) {
+  Random random(1);
+  const Shape shape = {66, 90, 66};
+  const size_t tokens = 60;
+  const PackedFfn ffn = PackAs(Precision::kBF16, RandomBlock(shape, &random).weights());
+  const std::vector<uint16_t> x = Draw16(kTypes[0], tokens * shape.dim, &random);
+  std::vector<uint16_t> want(x.size()), both = x;
+  const DType bf16 = DType::kBF16;
+  ASSERT_TRUE(fusedffn::Run(ffn, x.data(), bf16, shape.dim, tokens, want.data(), bf16, shape.out, {1}).ok());
+  ASSERT_TRUE(
+      fusedffn::Run(ffn, both.data(), bf16, shape.dim, tokens, both.data(), bf16, shape.out, {2}).ok());
+  EXPECT_EQ(both, want);
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, PrecisionTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
+
+}  // namespace
+}  // namespace fusedffn
