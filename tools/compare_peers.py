@@ -9,7 +9,8 @@ Every peer runs in a process of its own, checks its result against a double-prec
 turns with the others in slices of --seconds; the ones that wait are stopped. Each round starts new processes
 and gives one ratio, the peer's best time / ours (above 1: ours is faster); the table has their median and
 range. Results are kept in OUT/results.json after every turn of them all: called again, it goes on where it
-stopped, as long as this library's build has not changed. The table is in OUT/results.md, pictures beside it.
+stopped, as long as this library's build has not changed. OUT/results.md has the tables of all that is in
+results.json, pictures are beside it.
 """
 
 import argparse
@@ -177,18 +178,17 @@ def main():
     targets = resolve_targets(arguments.isa, limits.hello["targets"])
     groups = [[Cell(target, threads, mode, tokens) for mode in arguments.mode for tokens in arguments.tokens]
               for target in targets for threads in arguments.threads]
-    cells = sum(groups, [])
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = Results(arguments.out / "results.json", installation.fingerprint(), limits.hello,
                       arguments.fresh)
     progress = Progress(sum(max(0, arguments.rounds - results.complete_rounds(cell, arguments.peers))
-                            for cell in cells))
+                            for group_cells in groups for cell in group_cells))
     with open(arguments.out / "stderr.log", "w") as log:
         for number in range(arguments.rounds):
             for group_cells in groups:
                 run_round(arguments, installation, results, group_cells, number, progress, log)
-    write_report(arguments.out, peer_report.markdown(results, cells, missing), installation)
+    write_report(arguments.out, peer_report.markdown(results, missing), installation)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,11 @@ class Cell(NamedTuple):
         return f"{show_group(self[:3])}, {self.tokens} tokens"
 
 
+def parse_cell(key):
+    target, threads, mode, tokens = key.split("/")
+    return Cell(target, int(threads), mode, int(tokens))
+
+
 def show_group(group):
     target, threads, mode = group
     return f"{target}, {show_threads(threads)}, {mode}"
@@ -68,6 +73,13 @@ class Results:
     def rounds(self, cell):
         return self.data["cells"].setdefault("/".join(map(str, cell)), [])
 
+    def cells(self):
+        """All that have been measured, in the order in which they are shown."""
+        targets = self.data["build"]["targets"]
+        cells = [parse_cell(key) for key, rounds in self.data["cells"].items() if rounds]
+        return sorted(cells, key=lambda cell: (targets.index(cell.target), cell.threads, cell.mode != "warm",
+                                               cell.tokens))
+
     def complete_rounds(self, cell, peers):
         return sum(set(peers) <= set(round_["ms"]) | set(round_["problems"]) for round_ in self.rounds(cell))
 
@@ -102,9 +114,9 @@ def best_peer(peers):
     return min(others, key=lambda name: peers[name]["ratio"], default=None)
 
 
-def markdown(results, cells, missing):
-    """What ran and what did not, then one table for each target, thread count and mode."""
-    data = results.data
+def markdown(results, missing):
+    """What ran and what did not, then one table for each target, thread count and mode, of all results."""
+    data, cells = results.data, results.cells()
     machine, build = data["machine"], data["build"]
     lines = [f"fp32, dim {DIM}, hidden {HIDDEN}. {machine['cpu']}, {machine['cpus']} CPUs, "
              f"Linux {machine['kernel']}; this library at commit {build['commit']}, "

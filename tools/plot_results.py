@@ -28,9 +28,9 @@ def load(path):
     data = json.loads(path.read_text())
     groups = {}
     for key, rounds in data["cells"].items():
-        target, threads, mode, tokens = key.split("/")
+        cell = peer_report.parse_cell(key)
         if any("ours" in round_["ms"] for round_ in rounds):
-            groups.setdefault((target, int(threads), mode), {})[int(tokens)] = peer_report.summary(rounds)
+            groups.setdefault(cell[:3], {})[cell.tokens] = peer_report.summary(rounds)
     return data["machine"], {group: dict(sorted(cells.items())) for group, cells in groups.items()}
 
 
