@@ -9,8 +9,8 @@ Every peer runs in a process of its own, checks its result against a double-prec
 turns with the others in slices of --seconds; the ones that wait are stopped. Each round starts new processes
 and gives one ratio, the peer's best time / ours (above 1: ours is faster); the table has their median and
 range. Results are kept in OUT/results.json after every turn of them all: called again, it goes on where it
-stopped, as long as this library's build has not changed. OUT/results.md has the tables of all that is in
-results.json, pictures are beside it.
+stopped, as long as this library's build has not changed, and tries again what failed. OUT/results.md has the
+tables of all that is in results.json, pictures are beside it.
 """
 
 import argparse
@@ -81,31 +81,31 @@ def resolve_targets(names, supported):
 class Group:
     """The processes of one target and thread count, for one round: ours, the limits and the peers."""
 
-    def __init__(self, installation, target, threads, peers, log):
+    def __init__(self, installation, target, threads, names, log):
         self.target, self.threads = target, threads
         self.problems, self.processes = {}, {}
         self.limits = PeerProcess([installation.program("limits")], log=log)
         best = self.limits.hello["targets"][0]
         capped = target != best and not (target.startswith("AVX3") and best.startswith("AVX3"))
-        for name in ["ours", *peers]:
+        for name in names:
             try:
                 self.processes[name] = installation.start(name, target, capped, threads, log)
             except PeerError as error:
                 self.problems[name] = str(error)
-        if "ours" not in self.processes:
-            sys.exit(f"compare_peers: {self.problems['ours']}")
+        for name, why in self.problems.items():
+            print(f"compare_peers: {target}, {peer_report.show_threads(threads)}: without {name}: {why}",
+                  file=sys.stderr)
 
-    def measure(self, tokens, mode, seconds, backwards):
-        """One turn of everything: {"limits": {...}, "ms": {name: best}, "problems": {name: why not}}."""
-        cell = {"limits": self.limits.ask(f"probe {self.target} {self.threads} {min(seconds, 0.2)}"),
-                "ms": {}, "problems": dict(self.problems)}
-        names = list(self.processes)
+    def measure(self, cell, names, seconds, backwards):
+        """One turn of those: the round for Results, and {name: why not}."""
+        limits = self.limits.ask(f"probe {self.target} {self.threads} {min(seconds, 0.2)}")
+        round_, problems = {"limits": limits, "ms": {}}, {}
         for name in reversed(names) if backwards else names:
             try:
-                cell["ms"][name] = self.processes[name].run(tokens, mode, seconds)["best_ms"]
+                round_["ms"][name] = self.processes[name].run(cell.tokens, cell.mode, seconds)["best_ms"]
             except PeerError as error:
-                cell["problems"][name] = str(error)
-        return cell
+                problems[name] = str(error)
+        return round_, problems
 
     def close(self):
         for process in [self.limits, *self.processes.values()]:
@@ -113,34 +113,38 @@ class Group:
 
 
 def run_round(arguments, installation, results, group_cells, number, progress, log):
-    """One round of those cells, all of one target and thread count, that do not have it yet."""
-    wanted = [cell for cell in group_cells if results.complete_rounds(cell, arguments.peers) <= number]
-    if not wanted:
+    """One round of those cells, all of one target and thread count, with those that do not have it yet."""
+    def missing(cell):
+        return results.to_measure(cell, ["ours", *arguments.peers], number + 1)
+    names = list(dict.fromkeys(name for cell in group_cells for name in missing(cell)))
+    if not names:
         return
-    group = Group(installation, wanted[0].target, wanted[0].threads, arguments.peers, log)
-    results.note_processes(group)
-    for cell in wanted:
-        round_ = group.measure(cell.tokens, cell.mode, arguments.seconds, backwards=number % 2 == 1)
-        results.rounds(cell).append(round_)
-        results.save()
-        progress.report(f"round {number + 1}: {cell}", round_)
+    group = Group(installation, group_cells[0].target, group_cells[0].threads, names, log)
+    results.add_processes(group, group_cells)
+    for cell in group_cells:
+        if names := missing(cell):
+            round_, problems = group.measure(cell, names, arguments.seconds, backwards=number % 2 == 1)
+            results.add_round(cell, round_, problems)
+            results.save()
+            progress.report(f"round {number + 1}: {cell}", round_)
     group.close()
 
 
 class Progress:
-    def __init__(self, total):
-        self.total, self.done, self.start = total, 0, time.monotonic()
+    def __init__(self, rounds_left):
+        self.rounds_left, self.done, self.start = rounds_left, 0, time.monotonic()
 
     def report(self, what, round_):
         self.done += 1
-        left = (time.monotonic() - self.start) / self.done * (self.total - self.done)
+        left = self.rounds_left()
+        minutes = (time.monotonic() - self.start) / self.done * left / 60
         ours = round_["ms"].get("ours")
         others = {name: ms for name, ms in round_["ms"].items() if name != "ours"}
         text = f"ours {ours:.3f} ms" if ours else "ours failed"
         if ours and others:
             best = min(others, key=others.get)
             text += f", {best} {others[best]:.3f} ms, ratio {others[best] / ours:.3f}"
-        print(f"[{self.done}/{self.total}, {left / 60:.1f} min left] {what}: {text}", file=sys.stderr,
+        print(f"[{self.done}/{self.done + left}, {minutes:.1f} min left] {what}: {text}", file=sys.stderr,
               flush=True)
 
 
@@ -182,8 +186,9 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = Results(arguments.out / "results.json", installation.fingerprint(), limits.hello,
                       arguments.fresh)
-    progress = Progress(sum(max(0, arguments.rounds - results.complete_rounds(cell, arguments.peers))
-                            for group_cells in groups for cell in group_cells))
+    progress = Progress(lambda: sum(
+        results.rounds_left(cell, ["ours", *arguments.peers], arguments.rounds)
+        for group_cells in groups for cell in group_cells))
     with open(arguments.out / "stderr.log", "w") as log:
         for number in range(arguments.rounds):
             for group_cells in groups:

@@ -20,6 +20,9 @@ class Cell(NamedTuple):
     def __str__(self):
         return f"{show_group(self[:3])}, {self.tokens} tokens"
 
+    def key(self):
+        return "/".join(map(str, self))
+
 
 def parse_cell(key):
     target, threads, mode, tokens = key.split("/")
@@ -54,15 +57,26 @@ def bytes_moved(tokens):
     return 4.0 * (2 * DIM * HIDDEN + HIDDEN + DIM + 2 * tokens * DIM)
 
 
+def upgrade(data):
+    """Results of earlier versions, which kept what failed in each round."""
+    failures = data.setdefault("failures", {})
+    for key, rounds in data["cells"].items():
+        for round_ in rounds:
+            for name, why in round_.pop("problems", {}).items():
+                failures.setdefault(key, {})[name] = why
+    return data
+
+
 class Results:
-    """For each cell a list of rounds, {"ms": {name: best}, "problems": {name: why}, "limits": {...}}."""
+    """For each cell a list of rounds, {"ms": {name: best}, "limits": {...}}, and what failed in it last."""
 
     def __init__(self, path, fingerprint, build, fresh=False):
         self.path = path
+        self.failed_now = set()  # (cell, name) in this call: tried again in the next one
         self.data = {"machine": {"cpu": cpu_name(), "cpus": usable_cpus(), "kernel": platform.release()},
-                     "fingerprint": fingerprint, "build": build, "processes": {}, "cells": {}}
+                     "fingerprint": fingerprint, "build": build, "processes": {}, "cells": {}, "failures": {}}
         if path.exists() and not fresh:
-            old = json.loads(path.read_text())
+            old = upgrade(json.loads(path.read_text()))
             if old["fingerprint"] == fingerprint and old["machine"] == self.data["machine"]:
                 self.data = old
             else:
@@ -71,7 +85,10 @@ class Results:
                       file=sys.stderr)
 
     def rounds(self, cell):
-        return self.data["cells"].setdefault("/".join(map(str, cell)), [])
+        return self.data["cells"].get(cell.key(), [])
+
+    def failures(self, cell):
+        return self.data["failures"].get(cell.key(), {})
 
     def cells(self):
         """All that have been measured, in the order in which they are shown."""
@@ -80,14 +97,33 @@ class Results:
         return sorted(cells, key=lambda cell: (targets.index(cell.target), cell.threads, cell.mode != "warm",
                                                cell.tokens))
 
-    def complete_rounds(self, cell, peers):
-        return sum(set(peers) <= set(round_["ms"]) | set(round_["problems"]) for round_ in self.rounds(cell))
+    def rounds_left(self, cell, names, rounds):
+        """How many are needed for each of `names` to have `rounds`, but for those that failed in this call."""
+        done = [sum(name in round_["ms"] for round_ in self.rounds(cell)) for name in names
+                if (cell, name) not in self.failed_now]
+        return max(0, rounds - min(done, default=rounds))
 
-    def note_processes(self, group):
-        """How every peer that has run so far describes itself."""
+    def to_measure(self, cell, names, rounds):
+        """Those of `names` that do not have `rounds` yet, and ours beside them; none if all have."""
+        lacking = {name for name in names if self.rounds_left(cell, [name], rounds)}
+        return [name for name in names
+                if name in lacking or (lacking and name == "ours" and (cell, name) not in self.failed_now)]
+
+    def add_round(self, cell, round_, problems):
+        """What has been measured, and {name: why not}, of the same turn."""
+        self.data["cells"].setdefault(cell.key(), []).append(round_)
+        failures = {name: why for name, why in self.failures(cell).items() if name not in round_["ms"]}
+        self.data["failures"][cell.key()] = {**failures, **problems}
+        self.failed_now |= {(cell, name) for name in problems}
+
+    def add_processes(self, group, cells):
+        """How every peer of a group describes itself, or why it does not start; `cells`: all of that group."""
         noted = self.data["processes"].setdefault(f"{group.target}/{group.threads}", {})
+        started_before = {name: hello for name, hello in noted.items() if "error" not in hello}
         noted.update({name: {"error": why} for name, why in group.problems.items()})
+        noted.update(started_before)  # and has results
         noted.update({name: process.hello for name, process in group.processes.items()})
+        self.failed_now |= {(cell, name) for cell in cells for name in group.problems}
 
     def save(self):
         temporary = self.path.with_suffix(".tmp")
@@ -147,9 +183,8 @@ def group_table(results, group, cells):
     rows, problems = [], []
     for cell in cells:
         rounds = results.rounds(cell)
-        failed = {name: why for round_ in rounds for name, why in round_["problems"].items()
-                  if name == "ours" or name in peers}
-        problems += [f"- {cell.tokens} tokens, {name}: **failed**: {why}" for name, why in failed.items()]
+        problems += [f"- {cell.tokens} tokens, {name}: **failed**: {why}"
+                     for name, why in results.failures(cell).items() if name == "ours" or name in peers]
         totals = summary(rounds) if rounds else {"peers": {}}
         if "ours" in totals["peers"]:
             rows.append(table_row(cell.tokens, totals, peers))
