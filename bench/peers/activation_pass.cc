@@ -1,8 +1,12 @@
 #include "bench/peers/activation_pass.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <cstring>
+
+#include "bench/peers/bf16.h"
+
+// These functions once for each of these levels of x86-64; the loader picks.
+#define FUSEDFFN_CLONES [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]]
 
 namespace fusedffn {
 namespace {
@@ -27,26 +31,80 @@ inline float Exp2(float t) {
   return p * scale;
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void AddBiasQuickGeluSpan(
-    float* h, const float* bias, size_t count) {
+inline float QuickGelu(float v) {
+  const float t = std::min(std::max(v * -2.4554669f, -126.0f), 126.0f);  // -1.702 log2(e)
+  return v / (1.0f + Exp2(t));
+}
+
+FUSEDFFN_CLONES void SpanToF32(const float* sums, const float* bias, size_t count, float* hidden) {
+#pragma omp simd
+  for (size_t i = 0; i < count; ++i) hidden[i] = QuickGelu(sums[i] + bias[i]);
+}
+
+FUSEDFFN_CLONES void SpanToBf16(const float* sums, const float* bias, size_t count, uint16_t* hidden) {
+#pragma omp simd
+  for (size_t i = 0; i < count; ++i) hidden[i] = ToBf16(QuickGelu(sums[i] + bias[i]));
+}
+
+FUSEDFFN_CLONES void SpanToU8(const int32_t* sums, const float* scale, const float* offset, size_t count,
+                              float inverse, float zero, uint8_t* hidden) {
 #pragma omp simd
   for (size_t i = 0; i < count; ++i) {
-    const float v = h[i] + bias[i];
-    const float t = std::min(std::max(v * -2.4554669f, -126.0f), 126.0f);  // -1.702 log2(e)
-    h[i] = v / (1.0f + Exp2(t));
+    const float v = QuickGelu(scale[i] * static_cast<float>(sums[i]) + offset[i]);
+    const float stored = std::min(std::max(v * inverse + zero + 0.5f, 0.0f), 255.0f);
+    hidden[i] = static_cast<uint8_t>(static_cast<int32_t>(stored));
+  }
+}
+
+FUSEDFFN_CLONES void DequantiseSpan(const int32_t* sums, const float* scale, const float* offset,
+                                    size_t count, float* y) {
+#pragma omp simd
+  for (size_t i = 0; i < count; ++i) y[i] = scale[i] * static_cast<float>(sums[i]) + offset[i];
+}
+
+// span(first element, first column, count), for all spans of an array.
+template <class Span>
+void ForSpans(size_t tokens, size_t columns, int threads, const Span& span) {
+  constexpr size_t kSpan = 1024;  // so that one token's row is shared out as well
+  const size_t spans = (columns + kSpan - 1) / kSpan;
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (size_t i = 0; i < tokens * spans; ++i) {
+    const size_t row = i / spans, column = i % spans * kSpan;
+    span(row * columns + column, column, std::min(kSpan, columns - column));
   }
 }
 
 }  // namespace
 
-void AddBiasQuickGelu(float* h, size_t tokens, size_t hidden, const float* bias, int threads) {
-  constexpr size_t kSpan = 1024;  // so that one token's row is shared out as well
-  const size_t spans = (hidden + kSpan - 1) / kSpan;
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (size_t i = 0; i < tokens * spans; ++i) {
-    const size_t row = i / spans, column = i % spans * kSpan;
-    AddBiasQuickGeluSpan(h + row * hidden + column, bias + column, std::min(kSpan, hidden - column));
-  }
+void AddBiasQuickGelu(const float* sums, size_t tokens, size_t columns, const float* bias, int threads,
+                      float* hidden) {
+  ForSpans(tokens, columns, threads, [&](size_t first, size_t column, size_t count) {
+    SpanToF32(sums + first, bias + column, count, hidden + first);
+  });
+}
+
+void AddBiasQuickGelu(const float* sums, size_t tokens, size_t columns, const float* bias, int threads,
+                      uint16_t* hidden) {
+  ForSpans(tokens, columns, threads, [&](size_t first, size_t column, size_t count) {
+    SpanToBf16(sums + first, bias + column, count, hidden + first);
+  });
+}
+
+void DequantiseQuickGelu(const int32_t* sums, size_t tokens, size_t columns, const Dequantiser& dequantiser,
+                         const U8Format& format, int threads, uint8_t* hidden) {
+  const float inverse = 1.0f / format.scale, zero = static_cast<float>(format.zero);
+  ForSpans(tokens, columns, threads, [&](size_t first, size_t column, size_t count) {
+    SpanToU8(sums + first, dequantiser.scale.data() + column, dequantiser.offset.data() + column, count,
+             inverse, zero, hidden + first);
+  });
+}
+
+void Dequantise(const int32_t* sums, size_t tokens, size_t columns, const Dequantiser& dequantiser,
+                int threads, float* y) {
+  ForSpans(tokens, columns, threads, [&](size_t first, size_t column, size_t count) {
+    DequantiseSpan(sums + first, dequantiser.scale.data() + column, dequantiser.offset.data() + column, count,
+                   y + first);
+  });
 }
 
 void FillWithBias(float* y, size_t tokens, size_t out, const float* bias, int threads) {

@@ -1,19 +1,26 @@
-// OpenBLAS and BLIS, through their common interface, on the weights as they are stored.
+// OpenBLAS and BLIS, through their common interface, on the weights as they are stored. Neither of these
+// builds has a product of bf16 or int8 (OpenBLAS's cblas_sbgemm is left out of Debian's).
 #include <cblas.h>
 
-#include "bench/peers/blas_library.h"
+#include "bench/peers/cblas_library.h"
+#include "bench/peers/gemm_peer.h"
 
 namespace fusedffn {
 namespace {
 
-class Cblas : public Gemm {
+template <class Precision>
+class CblasGemm {
  public:
-  Cblas(const Floats& weights, size_t out, size_t in)
-      : weights_(weights.Copy()), out_(static_cast<int>(out)), in_(static_cast<int>(in)) {}
+  CblasGemm(const float* weights, size_t out, size_t in, const PeerOptions&)
+      : weights_(out * in), out_(static_cast<int>(out)), in_(static_cast<int>(in)) {
+    std::copy_n(weights, out * in, weights_.data());
+  }
 
-  void Run(const float* x, size_t tokens, float beta, float* y) const override {
+  void Prepare(size_t) {}
+
+  void Run(const float* x, size_t tokens, int beta, float* y) const {
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<int>(tokens), out_, in_, 1.0f, x, in_,
-                weights_.data(), in_, beta, y, out_);
+                weights_.data(), in_, static_cast<float>(beta), y, out_);
   }
 
  private:
@@ -23,8 +30,10 @@ class Cblas : public Gemm {
 
 }  // namespace
 
-std::unique_ptr<Gemm> MakeGemm(const Floats& weights, size_t out, size_t in) {
-  return std::make_unique<Cblas>(weights, out, in);
+std::unique_ptr<Peer> MakePeer(const PeerOptions& options) {
+  SetCblasThreads(options.threads);
+  return MakeGemmPeer<CblasGemm, F32>(options,
+                                      {CblasVersion(), "cblas_sgemm; OpenMP; for " + CblasKernels()});
 }
 
 }  // namespace fusedffn

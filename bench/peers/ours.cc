@@ -12,6 +12,9 @@ void ThrowIfError(const Status& status) {
   if (!status.ok()) throw std::runtime_error(status.message());
 }
 
+// Of a dtype's name, for PackOptions.
+void SetPrecision(const PeerOptions& options, PackOptions* /*pack*/) { RequireDtype(options, {"f32"}); }
+
 class Ours : public Peer {
  public:
   explicit Ours(const PeerOptions& options) : options_(options) {}
@@ -24,6 +27,7 @@ class Ours : public Peer {
 
   void AddLayer(const Block& block) override {
     PackOptions pack;
+    SetPrecision(options_, &pack);
     if (!options_.variant.empty()) pack.target = options_.variant.c_str();
     PackedFfn ffn;
     ThrowIfError(Pack(WeightsOf(block), pack, &ffn));

@@ -3,8 +3,11 @@
 #ifndef FUSEDFFN_BENCH_PEERS_PEER_H_
 #define FUSEDFFN_BENCH_PEERS_PEER_H_
 
+#include <algorithm>
 #include <cstddef>
+#include <initializer_list>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include "bench/workload.h"
@@ -13,8 +16,17 @@ namespace fusedffn {
 
 struct PeerOptions {
   int threads = 1;
+  std::string dtype = "f32";  // or "bf16", "int8", and for this library "bf16-dot"
   std::string variant;  // the peer's own word: "packed" for MKL, a target's name for this library; or empty
 };
+
+// Throws one line unless options.dtype is one of `dtypes`.
+inline void RequireDtype(const PeerOptions& options, std::initializer_list<const char*> dtypes) {
+  if (std::find(dtypes.begin(), dtypes.end(), options.dtype) != dtypes.end()) return;
+  std::string message = "does not compute in " + options.dtype + ", only in";
+  for (const char* dtype : dtypes) message += std::string(" ") + dtype;
+  throw std::runtime_error(message);
+}
 
 class Peer {
  public:
@@ -28,11 +40,11 @@ class Peer {
   // that one layer leaves nothing of the next in a cache.
   virtual void AddLayer(const Block& block) = 0;
 
-  // Untimed, before the runs of a token count, and again when a layer has been added: for libraries whose
-  // preparation depends on it.
-  virtual void Prepare(size_t /*tokens*/) {}
+  // Untimed, before the runs of an input, and again when a layer has been added: for libraries that prepare
+  // for a token count, or take x in another type, as the layer before would hand it to them.
+  virtual void Prepare(const float* /*x*/, size_t /*tokens*/) {}
 
-  // y = block(x), x [tokens, dim] and y [tokens, out] dense, for the tokens of the last Prepare().
+  // y = block(x), x [tokens, dim] and y [tokens, out] dense, for the x and the tokens of the last Prepare().
   virtual void Run(size_t layer, const float* x, size_t tokens, float* y) = 0;
 };
 

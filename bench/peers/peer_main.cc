@@ -1,7 +1,7 @@
 // The process around one peer. It speaks lines, so that a driver can let several processes take turns:
 //
-//   $ peer_mkl --threads=2 --variant=packed
-//   {"version": ..., "config": ..., "threads": 2}      or {"error": ...} and exit code 1
+//   $ peer_mkl --threads=2 --dtype=f32 --variant=packed
+//   {"version": ..., "config": ..., "threads": 2, "dtype": "f32"}      or {"error": ...} and exit code 1
 //   run 257 warm 0.5                                   257 tokens, the same layer again and again
 //   {"best_ms": ..., "median_ms": ..., "runs": ..., "relative_error": ...}      or {"error": ...}
 //   run 1 cold 0.5                                     kColdLayers layers in turn
@@ -15,6 +15,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "bench/peers/bf16.h"
 #include "bench/peers/peer.h"
 
 namespace fusedffn {
@@ -28,24 +29,47 @@ PeerOptions ParseArguments(int argc, char** argv) {
     const std::string argument = argv[i];
     if (argument.rfind("--threads=", 0) == 0) {
       options.threads = std::atoi(argument.c_str() + 10);
+    } else if (argument.rfind("--dtype=", 0) == 0) {
+      options.dtype = argument.substr(8);
     } else if (argument.rfind("--variant=", 0) == 0) {
       options.variant = argument.substr(10);
     } else {
-      throw std::runtime_error("unknown argument " + argument + ": accepted are --threads=N, --variant=NAME");
+      throw std::runtime_error("unknown argument " + argument +
+                               ": accepted are --threads=N, --dtype=NAME, --variant=NAME");
     }
   }
   if (options.threads < 1) throw std::runtime_error("--threads=N needs a number from 1");
   return options;
 }
 
+// In bf16 the weights are those of a bf16 checkpoint: no peer has to round them.
+Block MakeBlock(const std::string& dtype) {
+  Block block = RandomBlock(kClipL, 1);
+  if (dtype == "f32" || dtype == "int8") return block;
+  for (Floats* values : {&block.w1, &block.b1, &block.w2, &block.b2}) {
+    std::transform(values->data(), values->data() + values->size(), values->data(),
+                   [](float value) { return FromBf16(ToBf16(value)); });
+  }
+  return block;
+}
+
+double MostRelativeError(const std::string& dtype) {
+  if (dtype == "f32") return kMaxRelativeError;
+  return dtype == "int8" ? kMaxRelativeErrorInt8 : kMaxRelativeErrorBf16;
+}
+
 class PeerProcess {
  public:
-  explicit PeerProcess(const PeerOptions& options) : options_(options), peer_(MakePeer(options)) {
+  explicit PeerProcess(const PeerOptions& options)
+      : options_(options), block_(MakeBlock(options.dtype)), peer_(MakePeer(options)) {
     AddLayer();
   }
 
   Json Hello() const {
-    return {{"version", peer_->Version()}, {"config", peer_->Config()}, {"threads", options_.threads}};
+    return {{"version", peer_->Version()},
+            {"config", peer_->Config()},
+            {"threads", options_.threads},
+            {"dtype", options_.dtype}};
   }
 
   Json Answer(const std::string& line) {
@@ -62,7 +86,7 @@ class PeerProcess {
       x_ = RandomTokens(kClipL, tokens, 11);
       y_ = Floats(tokens * kClipL.out);
     }
-    peer_->Prepare(tokens);
+    peer_->Prepare(x_.data(), tokens);
     const double error = Check(tokens);
     Json answer = Time(tokens, mode == "cold" ? kColdLayers : 1, seconds);
     answer["relative_error"] = error;
@@ -81,10 +105,10 @@ class PeerProcess {
     std::fill_n(y_.data(), y_.size(), NAN);
     peer_->Run(0, x_.data(), tokens, y_.data());
     entry->second = RelativeError(block_, x_.data(), tokens, y_.data());
-    if (entry->second <= kMaxRelativeError) return entry->second;
+    const double most = MostRelativeError(options_.dtype);
+    if (entry->second <= most) return entry->second;
     std::ostringstream message;
-    message << "wrong result: relative error " << entry->second << ", accepted is up to "
-            << kMaxRelativeError;
+    message << "wrong result: relative error " << entry->second << ", accepted is up to " << most;
     errors_.erase(entry);
     throw std::runtime_error(message.str());
   }
@@ -108,7 +132,7 @@ class PeerProcess {
   }
 
   PeerOptions options_;
-  const Block block_ = RandomBlock(kClipL, 1);  // before peer_, which points into it
+  const Block block_;  // before peer_, which points into it
   std::unique_ptr<Peer> peer_;
   size_t layers_ = 0;
   Floats x_, y_;
