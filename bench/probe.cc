@@ -28,10 +28,9 @@ namespace fusedffn {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Chains enough for a latency of 4 at two a cycle, and few enough for 16 registers.
+// Chains enough for a latency of 4 at two a cycle or 10 at one, and few enough for 16 registers.
 constexpr size_t kChains = 10;
 
-// Returns the FLOP of `iterations` rounds. `*sink` keeps the work from being dropped.
 double MultiplyAdd(size_t iterations, float* sink) {
   const hn::CappedTag<float, 16> d;
   const auto factor = hn::Set(d, 0.999f + *sink);
@@ -50,11 +49,65 @@ double MultiplyAdd(size_t iterations, float* sink) {
   return 2.0 * static_cast<double>(iterations * kChains * hn::Lanes(d));
 }
 
+double DotBf16(size_t iterations, float* sink) {
+  // Without the instruction, each chain is two: of the even and of the odd inputs.
+  constexpr size_t kDotChains = HWY_NATIVE_DOT_BF16 ? kChains : 5;
+  const hn::CappedTag<float, 16> d;
+  const hn::Repartition<hwy::bfloat16_t, decltype(d)> d16;
+  // Not Set(): clang 16 crashes when the dot product's input is one value in all lanes.
+  const hn::Repartition<uint16_t, decltype(d)> du16;
+  const auto a = hn::BitCast(d16, hn::Iota(du16, 0x3F00 + static_cast<int>(*sink)));  // 0.5 and a little more
+  const auto b = hn::BitCast(d16, hn::Iota(du16, 0x3E80));  // 0.25 and a little more
+  hn::Vec<decltype(d)> chain[kDotChains], odd[kDotChains];
+  HWY_UNROLL(16)
+  for (size_t i = 0; i < kDotChains; ++i) {  // equal chains would be computed once
+    chain[i] = hn::Set(d, static_cast<float>(i));
+    odd[i] = hn::Set(d, static_cast<float>(i + kDotChains));
+  }
+  for (size_t n = 0; n < iterations; ++n) {
+    HWY_UNROLL(16)
+    for (size_t i = 0; i < kDotChains; ++i) {
+      chain[i] = hn::ReorderWidenMulAccumulate(d, a, b, chain[i], odd[i]);
+    }
+  }
+  auto sum = hn::Zero(d);
+  HWY_UNROLL(16)
+  for (size_t i = 0; i < kDotChains; ++i) sum = hn::Add(sum, hn::Add(chain[i], odd[i]));
+  *sink = hn::ReduceSum(d, sum) * 0.0f;
+  return 2.0 * static_cast<double>(iterations * kDotChains * hn::Lanes(d16));
+}
+
+double DotU8S8(size_t iterations, float* sink) {
+  // With 16 registers it is several instructions, and some of these hold their results.
+  constexpr size_t kDotChains = HWY_ARCH_X86 && HWY_TARGET >= HWY_AVX2 ? 6 : kChains;
+  const hn::CappedTag<int32_t, 16> d;
+  const hn::Repartition<uint8_t, decltype(d)> du8;
+  const hn::Repartition<int8_t, decltype(d)> di8;
+  const auto b = hn::Set(di8, static_cast<int8_t>(3.0f + *sink));
+  hn::Vec<decltype(d)> chain[kDotChains];
+  HWY_UNROLL(16)
+  for (size_t i = 0; i < kDotChains; ++i) chain[i] = hn::Set(d, static_cast<int32_t>(i));
+  for (size_t n = 0; n < iterations; ++n) {
+    HWY_UNROLL(16)
+    for (size_t i = 0; i < kDotChains; ++i) {
+      // The sum itself as u8: a constant's products, where they are made of several instructions, would be
+      // taken out of the loop.
+      chain[i] = hn::SumOfMulQuadAccumulate(d, hn::BitCast(du8, chain[i]), b, chain[i]);
+    }
+  }
+  auto sum = hn::Zero(d);
+  HWY_UNROLL(16)
+  for (size_t i = 0; i < kDotChains; ++i) sum = hn::Xor(sum, chain[i]);
+  *sink = static_cast<float>(hn::GetLane(sum)) * 0.0f;
+  return 2.0 * static_cast<double>(iterations * kDotChains * hn::Lanes(du8));
+}
+
 }  // namespace HWY_NAMESPACE
 
 template <>
-struct MultiplyAddOf<HWY_TARGET> {
-  static constexpr MultiplyAddFn value = HWY_NAMESPACE::MultiplyAdd;
+struct ArithmeticOf<HWY_TARGET> {
+  static constexpr ArithmeticFns value = {HWY_NAMESPACE::MultiplyAdd, HWY_NAMESPACE::DotBf16,
+                                          HWY_NAMESPACE::DotU8S8};
 };
 
 }  // namespace fusedffn
@@ -71,13 +124,18 @@ double SecondsSince(Clock::time_point start) {
 }
 
 template <size_t... kBit>
-MultiplyAddFn FindMultiplyAdd(const char* target, std::index_sequence<kBit...>) {
-  MultiplyAddFn found = nullptr;
-  const auto consider = [&](int64_t bit, MultiplyAddFn function) {
-    if (function != nullptr && std::strcmp(hwy::TargetName(bit), target) == 0) found = function;
+ArithmeticFns FindArithmetic(const char* target, std::index_sequence<kBit...>) {
+  ArithmeticFns found = {};
+  const auto consider = [&](int64_t bit, const ArithmeticFns& functions) {
+    if (functions.multiply_add != nullptr && std::strcmp(hwy::TargetName(bit), target) == 0)
+      found = functions;
   };
-  (consider(int64_t{1} << kBit, MultiplyAddOf<(int64_t{1} << kBit)>::value), ...);
+  (consider(int64_t{1} << kBit, ArithmeticOf<(int64_t{1} << kBit)>::value), ...);
   return found;
+}
+
+ArithmeticFns FindArithmetic(const char* target) {
+  return FindArithmetic(target, std::make_index_sequence<63>());
 }
 
 // One round: work() -> amount of work, on every thread at once; the sum of what each did a second.
@@ -107,6 +165,15 @@ double BestRate(int threads, double seconds, const std::function<double(int)>& w
     best = std::max(best, RateOfRound(threads, work));
   } while (SecondsSince(start) < seconds);
   return best;
+}
+
+double BestArithmeticRate(ArithmeticFn function, int threads, double seconds) {
+  if (function == nullptr) return 0;
+  constexpr size_t kIterations = size_t{1} << 19;  // about 1 ms
+  std::vector<float> sinks(static_cast<size_t>(threads) * 64);
+  return BestRate(threads, seconds, [&](int thread) {
+    return function(kIterations, &sinks[static_cast<size_t>(thread) * 64]);
+  });
 }
 
 // Sums 64-bit words, a cache line at a time: eight sums, which every compiler keeps in registers. The
@@ -139,13 +206,13 @@ std::unique_ptr<uint64_t, FreeMemory> AllocateTouched(size_t bytes) {
 }  // namespace
 
 double ProbeFmaPeak(const char* target, int threads, double seconds) {
-  const MultiplyAddFn multiply_add = FindMultiplyAdd(target, std::make_index_sequence<63>());
-  if (multiply_add == nullptr) return 0;
-  constexpr size_t kIterations = size_t{1} << 19;  // about 1 ms
-  std::vector<float> sinks(static_cast<size_t>(threads) * 64);
-  return BestRate(threads, seconds, [&](int thread) {
-    return multiply_add(kIterations, &sinks[static_cast<size_t>(thread) * 64]);
-  });
+  return BestArithmeticRate(FindArithmetic(target).multiply_add, threads, seconds);
+}
+
+double ProbeDotPeak(const char* target, int threads, DotInput input, double seconds) {
+  const ArithmeticFns functions = FindArithmetic(target);
+  return BestArithmeticRate(input == DotInput::kBF16 ? functions.dot_bf16 : functions.dot_u8s8, threads,
+                            seconds);
 }
 
 double ProbeReadBandwidth(int threads, double seconds, unsigned long bytes) {

@@ -7,11 +7,17 @@
 
 namespace fusedffn {
 
-using MultiplyAddFn = double (*)(size_t iterations, float* sink);
+// Returns the operations (2 for a multiply and an add) of `iterations` rounds. `*sink` keeps the work from
+// being dropped.
+using ArithmeticFn = double (*)(size_t iterations, float* sink);
+
+struct ArithmeticFns {
+  ArithmeticFn multiply_add, dot_bf16, dot_u8s8;
+};
 
 template <int64_t kTarget>
-struct MultiplyAddOf {
-  static constexpr MultiplyAddFn value = nullptr;
+struct ArithmeticOf {
+  static constexpr ArithmeticFns value = {};
 };
 
 }  // namespace fusedffn
