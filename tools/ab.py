@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from peer_process import PeerError, PeerProcess
+from peer_report import DTYPES
 
 
 def parse_arguments():
@@ -24,6 +25,7 @@ def parse_arguments():
     parser.add_argument("build_b", type=Path)
     parser.add_argument("--tokens", type=int, nargs="+", default=[257], help="default: 257")
     parser.add_argument("--threads", type=int, nargs="+", default=[1], help="default: 1")
+    parser.add_argument("--dtype", choices=DTYPES, default="f32", help="default: f32")
     parser.add_argument("--isa", nargs="+", default=[""], help="targets, AVX2 for example; default: the best")
     parser.add_argument("--mode", choices=["warm", "cold"], default="warm",
                         help="one layer again and again (default), or more layers in turn than a cache holds")
@@ -32,19 +34,19 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def start(build, threads, isa):
+def start(build, threads, dtype, isa):
     program = build / "bench" / "peers" / "peer_ours"
     if not program.exists():
         sys.exit(f"ab: {program} not found: configure {build} with -DFUSEDFFN_BUILD_BENCH=ON and build it")
     try:
-        return PeerProcess([program, f"--threads={threads}", f"--variant={isa}"])
+        return PeerProcess([program, f"--threads={threads}", f"--dtype={dtype}", f"--variant={isa}"])
     except PeerError as error:
         sys.exit(f"ab: {program}: {error}")
 
 
 def run_round(builds, threads, isa, arguments, swap, times):
     """Adds each build's best ms to times[tokens][side]; returns how the library was configured."""
-    pair = [start(build, threads, isa) for build in builds]
+    pair = [start(build, threads, arguments.dtype, isa) for build in builds]
     for tokens in arguments.tokens:
         for side in (1, 0) if swap else (0, 1):
             times[tokens][side].append(pair[side].run(tokens, arguments.mode, arguments.seconds)["best_ms"])

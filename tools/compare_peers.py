@@ -4,6 +4,7 @@
   tools/compare_peers.py --quick                      MKL and PyTorch, 257 and 1028 tokens: a few minutes
   tools/compare_peers.py --install                    all peers, everywhere; first installs what is missing
   tools/compare_peers.py --tokens 1 257 --threads 2 --isa AVX2 --peers mkl mkl_packed onednn
+  tools/compare_peers.py --dtypes bf16 int8           every peer in that precision, and our own f32
 
 Every peer runs in a process of its own, checks its result against a double-precision reference, and takes
 turns with the others in slices of --seconds; the ones that wait are stopped. Each round starts new processes
@@ -23,7 +24,7 @@ from pathlib import Path
 import peer_report
 from peer_list import PEERS, Installation
 from peer_process import PeerError, PeerProcess
-from peer_report import Cell, Results
+from peer_report import Cell, DTYPES, OURS, Results
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKENS = [1, 4, 8, 16, 32, 64, 101, 202, 257, 404, 577, 606, 909, 1028, 4096]
@@ -35,6 +36,9 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true",
                         help="tokens 257 and 1028, threads 1 and 2, best target, MKL and PyTorch, 3 rounds")
     parser.add_argument("--tokens", type=int, nargs="+", help="default: " + " ".join(map(str, TOKENS)))
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=["f32"],
+                        help="default: f32; bf16-dot: ours with x and the hidden array in bf16, too, beside "
+                        "the peers in bf16")
     parser.add_argument("--threads", type=int, nargs="+", help="default: 1, 2 and all")
     parser.add_argument("--isa", nargs="+", help="targets; 'best' is the machine's. Peers are capped to the "
                         "others where they can be. Default: best AVX2")
@@ -79,30 +83,32 @@ def resolve_targets(names, supported):
 
 
 class Group:
-    """The processes of one target and thread count, for one round: ours, the limits and the peers."""
+    """The processes of one dtype, target and thread count, for one round: ours, the limits and the peers."""
 
-    def __init__(self, installation, target, threads, names, log):
-        self.target, self.threads = target, threads
+    def __init__(self, installation, dtype, target, threads, names, log):
+        self.dtype, self.target, self.threads = dtype, target, threads
         self.problems, self.processes = {}, {}
         self.limits = PeerProcess([installation.program("limits")], log=log)
         best = self.limits.hello["targets"][0]
         capped = target != best and not (target.startswith("AVX3") and best.startswith("AVX3"))
         for name in names:
             try:
-                self.processes[name] = installation.start(name, target, capped, threads, log)
+                self.processes[name] = installation.start(name, dtype, target, capped, threads, log)
             except PeerError as error:
                 self.problems[name] = str(error)
         for name, why in self.problems.items():
-            print(f"compare_peers: {target}, {peer_report.show_threads(threads)}: without {name}: {why}",
-                  file=sys.stderr)
+            where = f"{dtype}, {target}, {peer_report.show_threads(threads)}"
+            print(f"compare_peers: {where}: without {name}: {why}", file=sys.stderr)
 
     def measure(self, cell, names, seconds, backwards):
         """One turn of those: the round for Results, and {name: why not}."""
-        limits = self.limits.ask(f"probe {self.target} {self.threads} {min(seconds, 0.2)}")
-        round_, problems = {"limits": limits, "ms": {}}, {}
+        limits = self.limits.ask(f"probe {self.target} {self.threads} {self.dtype} {min(seconds, 0.2)}")
+        round_, problems = {"limits": limits, "ms": {}, "errors": {}}, {}
         for name in reversed(names) if backwards else names:
             try:
-                round_["ms"][name] = self.processes[name].run(cell.tokens, cell.mode, seconds)["best_ms"]
+                answer = self.processes[name].run(cell.tokens, cell.mode, seconds)
+                round_["ms"][name] = answer["best_ms"]
+                round_["errors"][name] = answer["relative_error"]
             except PeerError as error:
                 problems[name] = str(error)
         return round_, problems
@@ -112,14 +118,20 @@ class Group:
             process.close()
 
 
+def names_for(dtype, peers):
+    """Ours, and those of `peers` that are for that dtype."""
+    return [*(OURS if dtype != "f32" else OURS[:1]),
+            *(name for name in peers if not PEERS[name].dtypes or dtype in PEERS[name].dtypes)]
+
+
 def run_round(arguments, installation, results, group_cells, number, progress, log):
-    """One round of those cells, all of one target and thread count, with those that do not have it yet."""
+    """One round of those cells, all of one dtype, target and thread count, with those that lack it."""
     def missing(cell):
-        return results.to_measure(cell, ["ours", *arguments.peers], number + 1)
+        return results.to_measure(cell, names_for(cell.dtype, arguments.peers), number + 1)
     names = list(dict.fromkeys(name for cell in group_cells for name in missing(cell)))
     if not names:
         return
-    group = Group(installation, group_cells[0].target, group_cells[0].threads, names, log)
+    group = Group(installation, *group_cells[0][:3], names, log)
     results.add_processes(group, group_cells)
     for cell in group_cells:
         if names := missing(cell):
@@ -139,7 +151,7 @@ class Progress:
         left = self.rounds_left()
         minutes = (time.monotonic() - self.start) / self.done * left / 60
         ours = round_["ms"].get("ours")
-        others = {name: ms for name, ms in round_["ms"].items() if name != "ours"}
+        others = {name: ms for name, ms in round_["ms"].items() if name not in OURS}
         text = f"ours {ours:.3f} ms" if ours else "ours failed"
         if ours and others:
             best = min(others, key=others.get)
@@ -180,14 +192,15 @@ def main():
     limits = PeerProcess([installation.program("limits")])
     limits.close()
     targets = resolve_targets(arguments.isa, limits.hello["targets"])
-    groups = [[Cell(target, threads, mode, tokens) for mode in arguments.mode for tokens in arguments.tokens]
-              for target in targets for threads in arguments.threads]
+    groups = [[Cell(dtype, target, threads, mode, tokens)
+               for mode in arguments.mode for tokens in arguments.tokens]
+              for dtype in arguments.dtypes for target in targets for threads in arguments.threads]
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = Results(arguments.out / "results.json", installation.fingerprint(), limits.hello,
                       arguments.fresh)
     progress = Progress(lambda: sum(
-        results.rounds_left(cell, ["ours", *arguments.peers], arguments.rounds)
+        results.rounds_left(cell, names_for(cell.dtype, arguments.peers), arguments.rounds)
         for group_cells in groups for cell in group_cells))
     with open(arguments.out / "stderr.log", "w") as log:
         for number in range(arguments.rounds):

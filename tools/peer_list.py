@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from peer_process import PeerError, PeerProcess
+from peer_report import OURS, PEERS_DTYPE
 
 
 @dataclasses.dataclass
@@ -18,6 +19,7 @@ class Peer:
     apt: str = ""
     avx2: dict | None = None           # environment that caps it to AVX2; None: it has no such switch
     environment: dict = dataclasses.field(default_factory=dict)  # always; "{venv}" is filled in, in both
+    dtypes: tuple = ()                 # that a variant is for; a peer itself says what it does not compute in
     pinned: bool = False               # has no switch for its threads: gets as many CPUs instead
 
 
@@ -46,6 +48,8 @@ PEERS = {
     # MLAS, which both of these use, has no switch.
     "onnxruntime": Peer("onnxruntime_peer.py", pip=("onnxruntime", "onnx", "numpy")),
     "openvino": Peer("openvino_peer.py", pip=("openvino", "onnx", "numpy")),
+    "openvino_static": Peer("openvino_peer.py", variant="static", pip=("openvino", "onnx", "numpy"),
+                            dtypes=("int8",)),
     "naive": Peer("naive", avx2={}),
 }
 
@@ -93,11 +97,11 @@ class Installation:
             return ""
         return f"no {self.program(peer.program).name} in the build"
 
-    def start(self, name, target, capped, threads, log):
-        """A process of peer `name`, or of this library for `target`. `capped`: keep a peer to that target."""
-        peer = PEERS.get(name, Peer("ours", variant=target))
+    def start(self, name, dtype, target, capped, threads, log):
+        """A process of peer `name`, or one of OURS for `target`. `capped`: keep a peer to that target."""
+        peer = Peer("ours", variant=target) if name in OURS else PEERS[name]
         environment = dict(peer.environment)
-        if capped and name != "ours":
+        if capped and name not in OURS:
             if target != "AVX2" or peer.avx2 is None:
                 raise PeerError(f"cannot be kept to {target}")
             environment.update(peer.avx2)
@@ -106,7 +110,9 @@ class Installation:
         if peer.program.endswith(".py"):
             command = [self.python, self.root / "bench" / "peers" / peer.program]
         cpus = sorted(os.sched_getaffinity(0))[:threads] if peer.pinned else None
-        command += [f"--threads={threads}", f"--variant={peer.variant}"]
+        names = {"ours": dtype, "ours_f32": "f32"}
+        dtype = names.get(name, PEERS_DTYPE.get(dtype, dtype))
+        command += [f"--threads={threads}", f"--dtype={dtype}", f"--variant={peer.variant}"]
         return PeerProcess(command, environment, cpus, log)
 
     def fingerprint(self):

@@ -11,27 +11,41 @@ from typing import NamedTuple
 DIM, HIDDEN = 1024, 4096
 
 
+# What this library computes in; the peers' precision, where that has another name; bytes of a weight.
+DTYPES = ["f32", "bf16", "bf16-dot", "int8"]
+PEERS_DTYPE = {"bf16-dot": "bf16"}
+WEIGHT_BYTES = {"f32": 4, "bf16": 2, "bf16-dot": 2, "int8": 1}
+
+# Not peers: this library, and in other dtypes than f32 its own f32 in the same rounds.
+OURS = ("ours", "ours_f32")
+
+
 class Cell(NamedTuple):
+    dtype: str
     target: str
     threads: int
     mode: str
     tokens: int
 
     def __str__(self):
-        return f"{show_group(self[:3])}, {self.tokens} tokens"
+        return f"{show_group(self[:4])}, {self.tokens} tokens"
 
     def key(self):
         return "/".join(map(str, self))
 
 
 def parse_cell(key):
-    target, threads, mode, tokens = key.split("/")
-    return Cell(target, int(threads), mode, int(tokens))
+    dtype, target, threads, mode, tokens = key.split("/")
+    return Cell(dtype, target, int(threads), mode, int(tokens))
 
 
 def show_group(group):
-    target, threads, mode = group
-    return f"{target}, {show_threads(threads)}, {mode}"
+    dtype, target, threads, mode = group
+    return f"{dtype}, {target}, {show_threads(threads)}, {mode}"
+
+
+def unit(dtype):
+    return "Gop/s" if dtype == "int8" else "GFLOP/s"
 
 
 def show_threads(threads):
@@ -49,16 +63,25 @@ def cpu_name():
     return platform.machine()
 
 
+def process_key(dtype, target, threads):
+    return f"{dtype}/{target}/{threads}"
+
+
 def flops(tokens):
     return 4.0 * tokens * DIM * HIDDEN
 
 
-def bytes_moved(tokens):
-    return 4.0 * (2 * DIM * HIDDEN + HIDDEN + DIM + 2 * tokens * DIM)
+def bytes_moved(dtype, tokens):
+    """Weights; biases, x and y in fp32."""
+    return WEIGHT_BYTES[dtype] * 2.0 * DIM * HIDDEN + 4.0 * (HIDDEN + DIM + 2 * tokens * DIM)
 
 
 def upgrade(data):
-    """Results of earlier versions, which kept what failed in each round."""
+    """Results of earlier versions, which had one dtype and kept what failed in each round."""
+    with_dtype = lambda parts, old: {key if key.count("/") == parts else "f32/" + key: value
+                                     for key, value in old.items()}
+    data["cells"] = with_dtype(4, data["cells"])
+    data["processes"] = with_dtype(2, data["processes"])
     failures = data.setdefault("failures", {})
     for key, rounds in data["cells"].items():
         for round_ in rounds:
@@ -67,8 +90,13 @@ def upgrade(data):
     return data
 
 
+def load(path):
+    return upgrade(json.loads(path.read_text()))
+
+
 class Results:
-    """For each cell a list of rounds, {"ms": {name: best}, "limits": {...}}, and what failed in it last."""
+    """For each cell a list of rounds, {"ms": {name: best}, "errors": {name: relative L2}, "limits": {...}}, and
+    what failed in it last."""
 
     def __init__(self, path, fingerprint, build, fresh=False):
         self.path = path
@@ -76,7 +104,7 @@ class Results:
         self.data = {"machine": {"cpu": cpu_name(), "cpus": usable_cpus(), "kernel": platform.release()},
                      "fingerprint": fingerprint, "build": build, "processes": {}, "cells": {}, "failures": {}}
         if path.exists() and not fresh:
-            old = upgrade(json.loads(path.read_text()))
+            old = load(path)
             if old["fingerprint"] == fingerprint and old["machine"] == self.data["machine"]:
                 self.data = old
             else:
@@ -94,11 +122,11 @@ class Results:
         """All that have been measured, in the order in which they are shown."""
         targets = self.data["build"]["targets"]
         cells = [parse_cell(key) for key, rounds in self.data["cells"].items() if rounds]
-        return sorted(cells, key=lambda cell: (targets.index(cell.target), cell.threads, cell.mode != "warm",
-                                               cell.tokens))
+        return sorted(cells, key=lambda cell: (DTYPES.index(cell.dtype), targets.index(cell.target),
+                                               cell.threads, cell.mode != "warm", cell.tokens))
 
     def rounds_left(self, cell, names, rounds):
-        """How many are needed for each of `names` to have `rounds`, but for those that failed in this call."""
+        """How many until each of `names` has `rounds`, leaving out those that failed in this call."""
         done = [sum(name in round_["ms"] for round_ in self.rounds(cell)) for name in names
                 if (cell, name) not in self.failed_now]
         return max(0, rounds - min(done, default=rounds))
@@ -107,7 +135,7 @@ class Results:
         """Those of `names` that do not have `rounds` yet, and ours beside them; none if all have."""
         lacking = {name for name in names if self.rounds_left(cell, [name], rounds)}
         return [name for name in names
-                if name in lacking or (lacking and name == "ours" and (cell, name) not in self.failed_now)]
+                if name in lacking or (lacking and name in OURS and (cell, name) not in self.failed_now)]
 
     def add_round(self, cell, round_, problems):
         """What has been measured, and {name: why not}, of the same turn."""
@@ -117,8 +145,8 @@ class Results:
         self.failed_now |= {(cell, name) for name in problems}
 
     def add_processes(self, group, cells):
-        """How every peer of a group describes itself, or why it does not start; `cells`: all of that group."""
-        noted = self.data["processes"].setdefault(f"{group.target}/{group.threads}", {})
+        """How each peer of a group describes itself, or why it does not start; `cells`: all of that group."""
+        noted = self.data["processes"].setdefault(process_key(group.dtype, group.target, group.threads), {})
         started_before = {name: hello for name, hello in noted.items() if "error" not in hello}
         noted.update({name: {"error": why} for name, why in group.problems.items()})
         noted.update(started_before)  # and has results
@@ -132,76 +160,89 @@ class Results:
 
 
 def summary(rounds):
-    """One cell: best ms and paired ratios of every peer, and the limits of the same rounds."""
+    """One cell: best ms, paired ratios to ours and the error of all, and the limits of the same rounds."""
     peers = {}
     for name in dict.fromkeys(name for round_ in rounds for name in round_["ms"]):
-        both = [round_["ms"] for round_ in rounds if {name, "ours"} <= set(round_["ms"])]
-        ratios = [ms[name] / ms["ours"] for ms in both]
-        if both:
-            peers[name] = {"best_ms": min(ms[name] for ms in both), "ratio": statistics.median(ratios),
-                           "low": min(ratios), "high": max(ratios)}
+        times = [round_["ms"] for round_ in rounds if name in round_["ms"]]
+        peers[name] = {"best_ms": min(ms[name] for ms in times)}
+        if ratios := [ms[name] / ms["ours"] for ms in times if "ours" in ms]:
+            peers[name].update(ratio=statistics.median(ratios), low=min(ratios), high=max(ratios))
+        if errors := [round_["errors"][name] for round_ in rounds if name in round_.get("errors", {})]:
+            peers[name]["error"] = max(errors)
     return {"peers": peers, "flops": max(round_["limits"]["flops"] for round_ in rounds),
             "bytes_per_s": max(round_["limits"]["bytes_per_s"] for round_ in rounds)}
 
 
 def best_peer(peers):
-    """The one that comes nearest to ours, or passes it; None if there is none."""
-    others = [name for name in peers if name != "ours"]
+    """The one that comes nearest to ours, or passes it; None if there is none, or ours did not run."""
+    others = [name for name in peers if name not in OURS and "ratio" in peers[name]]
     return min(others, key=lambda name: peers[name]["ratio"], default=None)
 
 
 def markdown(results, missing):
-    """What ran and what did not, then one table for each target, thread count and mode, of all results."""
+    """What ran and what did not, then a table for each dtype, target, threads and mode, of all results."""
     data, cells = results.data, results.cells()
     machine, build = data["machine"], data["build"]
-    lines = [f"fp32, dim {DIM}, hidden {HIDDEN}. {machine['cpu']}, {machine['cpus']} CPUs, "
+    lines = [f"dim {DIM}, hidden {HIDDEN}. {machine['cpu']}, {machine['cpus']} CPUs, "
              f"Linux {machine['kernel']}; this library at commit {build['commit']}, "
              f"built with {build['compiler']}.",
              "Ratio: the peer's time / ours, in turns; median (range) of the rounds. ms: best of all rounds.",
+             "Peak: of fused multiply-adds; in bf16 of the bf16 dot product where that is faster, in int8 of "
+             "the dot product of u8 and s8. Bandwidth: of reading memory.",
              ""]
     lines += describe_peers(data["processes"], cells)
     lines += [f"- {name}: **not measured**: {why}" for name, why in missing.items()] + [""]
-    for group in dict.fromkeys(cell[:3] for cell in cells):
-        lines += group_table(results, group, [cell for cell in cells if cell[:3] == group])
+    for group in dict.fromkeys(cell[:4] for cell in cells):
+        lines += group_table(results, group, [cell for cell in cells if cell[:4] == group])
     return "\n".join(lines).rstrip() + "\n"
 
 
 def describe_peers(processes, cells):
-    """One line for each way in which a peer ran, with the targets and threads that it ran so for."""
+    """One line for each way in which a peer ran, with the dtypes, targets and threads that it ran so for."""
     ways = {}
-    for target, threads in dict.fromkeys(cell[:2] for cell in cells):
-        for name, hello in processes.get(f"{target}/{threads}", {}).items():
+    for dtype, target, threads in dict.fromkeys(cell[:3] for cell in cells):
+        for name, hello in processes.get(process_key(dtype, target, threads), {}).items():
             what = (f"{name}: **not measured**: {hello['error']}" if "error" in hello
                     else f"{name} {hello['version']}: {hello['config']}")
-            ways.setdefault(what, []).append(f"{target} {show_threads(threads)}")
+            ways.setdefault(what, []).append(f"{dtype} {target} {show_threads(threads)}")
     return [f"- {what} [{'; '.join(where)}]" for what, where in sorted(ways.items())]
 
 
 def group_table(results, group, cells):
-    peers = [name for name, hello in results.data["processes"].get(f"{group[0]}/{group[1]}", {}).items()
-             if name != "ours" and "error" not in hello]
-    rows, problems = [], []
-    for cell in cells:
-        rounds = results.rounds(cell)
-        problems += [f"- {cell.tokens} tokens, {name}: **failed**: {why}"
-                     for name, why in results.failures(cell).items() if name == "ours" or name in peers]
-        totals = summary(rounds) if rounds else {"peers": {}}
-        if "ours" in totals["peers"]:
-            rows.append(table_row(cell.tokens, totals, peers))
-    titles = ["tokens", "ours ms", "GFLOP/s", "% of FMA peak", "% of bandwidth", "best peer", "ratio",
-              *(f"{name} ms" for name in peers)]
+    dtype = group[0]
+    names = [name for name, hello in results.data["processes"].get(process_key(*group[:3]), {}).items()
+             if "error" not in hello]
+    peers = [name for name in names if name not in OURS]
+    totals = {cell: summary(results.rounds(cell)) for cell in cells}
+    titles = ["tokens", "ours ms", unit(dtype), "% of peak", "% of bandwidth", "best peer", "ratio",
+              *(["our f32 / ours"] if dtype != "f32" else []), *(f"{name} ms" for name in peers)]
+    rows = [table_row(cell, totals[cell], peers) for cell in cells]
+    failed = [f"- {cell.tokens} tokens, {name}: **failed**: {why}" for cell in cells
+              for name, why in results.failures(cell).items() if name in names]
+    errors = [(name, max(peer["error"] for peer in measured)) for name in names if (measured := [
+        total["peers"][name] for total in totals.values() if "error" in total["peers"].get(name, {})])]
+    text = "Largest relative L2 error: " + ", ".join(f"{name} {error:.2g}" for name, error in errors)
     return [f"### {show_group(group)}", "", "| " + " | ".join(titles) + " |", "|" + " --- |" * len(titles),
-            *("| " + " | ".join(row) + " |" for row in rows), "", *problems, *([""] if problems else [])]
+            *("| " + " | ".join(row) + " |" for row in rows), "", *failed, *([""] if failed else []),
+            *([text, ""] if errors else [])]
 
 
-def table_row(tokens, totals, names):
+def table_row(cell, totals, names):
     peers, best = totals["peers"], best_peer(totals["peers"])
-    seconds = 1e-3 * peers["ours"]["best_ms"]
-    ratio = peers[best] if best else None
-    memory_bound = tokens <= 32  # beyond, the bytes are never the limit
-    return [str(tokens), f"{peers['ours']['best_ms']:.4g}", f"{1e-9 * flops(tokens) / seconds:.1f}",
-            f"{100 * flops(tokens) / seconds / totals['flops']:.1f}",
-            f"{100 * bytes_moved(tokens) / seconds / totals['bytes_per_s']:.1f}" if memory_bound else "",
-            best or "none",
-            f"{ratio['ratio']:.3f} ({ratio['low']:.3f}..{ratio['high']:.3f})" if ratio else "",
-            *(f"{peers[name]['best_ms']:.4g}" if name in peers else "" for name in names)]
+    row = [str(cell.tokens), *["" for _ in range(4)]]
+    if "ours" in peers:
+        seconds = 1e-3 * peers["ours"]["best_ms"]
+        memory_bound = cell.tokens <= 32  # beyond, the bytes are never the limit
+        moved = bytes_moved(cell.dtype, cell.tokens)
+        row = [str(cell.tokens), f"{peers['ours']['best_ms']:.4g}",
+               f"{1e-9 * flops(cell.tokens) / seconds:.1f}",
+               f"{100 * flops(cell.tokens) / seconds / totals['flops']:.1f}",
+               f"{100 * moved / seconds / totals['bytes_per_s']:.1f}" if memory_bound else ""]
+    row += [best or "", show_ratio(peers.get(best, {}))]
+    if cell.dtype != "f32":
+        row.append(show_ratio(peers.get("ours_f32", {})))
+    return row + [f"{peers[name]['best_ms']:.4g}" if name in peers else "" for name in names]
+
+
+def show_ratio(peer):
+    return f"{peer['ratio']:.3f} ({peer['low']:.3f}..{peer['high']:.3f})" if "ratio" in peer else ""

@@ -3,13 +3,13 @@
 
   build/venv/bin/python tools/plot_results.py build/peers
 
-Writes beside OUT/results.json: for each target, thread count and mode, speed_*.png, GFLOP/s over tokens of
-every peer under the roofline (the FMA peak and the read bandwidth probed in the same rounds; caches may beat
-the bandwidth when one layer runs again and again), and ratio.png, the best peer's time / ours in every cell.
+Writes beside OUT/results.json: for each dtype, target, thread count and mode, speed_*.png, GFLOP/s over
+tokens of every peer under the roofline (the peak and the read bandwidth probed in the same rounds; caches may
+beat the bandwidth when one layer runs again and again), and ratio_DTYPE.png, the best peer's time / ours in
+every cell.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -24,37 +24,45 @@ except ImportError:
 
 
 def load(path):
-    """The machine and {(target, threads, mode): {tokens: summary}}, tokens in order."""
-    data = json.loads(path.read_text())
+    """The machine and {(dtype, target, threads, mode): {tokens: summary}}, tokens in order."""
+    data = peer_report.load(path)
     groups = {}
     for key, rounds in data["cells"].items():
         cell = peer_report.parse_cell(key)
-        if any("ours" in round_["ms"] for round_ in rounds):
-            groups.setdefault(cell[:3], {})[cell.tokens] = peer_report.summary(rounds)
+        if any(round_["ms"] for round_ in rounds):
+            groups.setdefault(cell[:4], {})[cell.tokens] = peer_report.summary(rounds)
     return data["machine"], {group: dict(sorted(cells.items())) for group, cells in groups.items()}
 
 
-def roofline(cells):
+def roofline(dtype, cells):
     """GFLOP/s that the probes allow, by tokens."""
-    flops_per_byte = {tokens: peer_report.flops(tokens) / peer_report.bytes_moved(tokens) for tokens in cells}
-    return [1e-9 * min(cell["flops"], flops_per_byte[tokens] * cell["bytes_per_s"])
-            for tokens, cell in cells.items()]
+    def limit(tokens, cell):
+        flops, moved = peer_report.flops(tokens), peer_report.bytes_moved(dtype, tokens)
+        return 1e-9 * min(cell["flops"], flops / moved * cell["bytes_per_s"])
+    return [limit(tokens, cell) for tokens, cell in cells.items()]
+
+
+def line_style(name, index):
+    if name == "ours":
+        return {"color": "black", "linewidth": 3}
+    if name in peer_report.OURS:
+        return {"color": "black", "linestyle": ":"}
+    return {"color": pyplot.cm.tab20(index)}
 
 
 def plot_speed(machine, group, cells, path):
     figure, axes = pyplot.subplots(figsize=(9, 6), layout="constrained")
-    axes.plot(list(cells), roofline(cells), "--", color="grey", label="roofline (probed)")
+    axes.plot(list(cells), roofline(group[0], cells), "--", color="grey", label="roofline (probed)")
     names = dict.fromkeys(name for cell in cells.values() for name in cell["peers"])
     for index, name in enumerate(sorted(names, key=lambda name: (name != "ours", name))):
         points = [(tokens, 1e-6 * peer_report.flops(tokens) / cell["peers"][name]["best_ms"])
                   for tokens, cell in cells.items() if name in cell["peers"]]
-        style = {"color": "black", "linewidth": 3} if name == "ours" else {"color": pyplot.cm.tab20(index)}
-        axes.plot(*zip(*points), marker="o", markersize=4, label=name, **style)
+        axes.plot(*zip(*points), marker="o", markersize=4, label=name, **line_style(name, index))
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(cells), [str(tokens) for tokens in cells], rotation=60)
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
-    axes.set(xlabel="tokens", ylabel="GFLOP/s, best of all rounds",
+    axes.set(xlabel="tokens", ylabel=f"{peer_report.unit(group[0])}, best of all rounds",
              title=f"{machine['cpu']}: {peer_report.show_group(group)}")
     axes.grid(alpha=0.3)
     axes.legend()
@@ -93,8 +101,10 @@ def main():
         sys.exit(f"plot_results: {out / 'results.json'} not found: run tools/compare_peers.py first")
     machine, groups = load(out / "results.json")
     for group, cells in groups.items():
-        plot_speed(machine, group, cells, out / "speed_{}_{}_{}.png".format(*group))
-    plot_ratios(machine, groups, out / "ratio.png")
+        plot_speed(machine, group, cells, out / "speed_{}_{}_{}_{}.png".format(*group))
+    for dtype in dict.fromkeys(group[0] for group in groups):
+        of_dtype = {group: cells for group, cells in groups.items() if group[0] == dtype}
+        plot_ratios(machine, of_dtype, out / f"ratio_{dtype}.png")
     print("plot_results: wrote " + ", ".join(str(path) for path in sorted(out.glob("*.png"))))
 
 

@@ -2,8 +2,8 @@
 //
 //   $ peer_limits
 //   {"commit": ..., "compiler": ..., "targets": ["AVX3", "AVX2", ...]}       those that run here, best first
-//   probe AVX3 2 0.2                                                         on 2 threads, 0.2 s a probe
-//   {"flops": ..., "bytes_per_s": ...}
+//   probe AVX3 2 bf16 0.2                                                    on 2 threads, 0.2 s a probe
+//   {"flops": ..., "bytes_per_s": ...}                                       bf16: fp32's way or its own
 #include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -28,18 +28,29 @@ Json Hello() {
   return {{"commit", kFusedffnCommit}, {"compiler", FUSEDFFN_COMPILER}, {"targets", names}};
 }
 
+// Operations a second by the fastest way to compute in `dtype`; 0 for an unknown one.
+double PeakOf(const std::string& dtype, const char* target, int threads, double seconds) {
+  if (dtype == "int8") return ProbeDotPeak(target, threads, DotInput::kU8S8, seconds);
+  const double fma = ProbeFmaPeak(target, threads, seconds);
+  if (dtype == "f32") return fma;
+  if (dtype != "bf16" && dtype != "bf16-dot") return 0;
+  return std::max(fma, ProbeDotPeak(target, threads, DotInput::kBF16, seconds));
+}
+
 Json Answer(const std::string& line, const Json& targets) {
   std::istringstream words(line);
-  std::string command, target;
+  std::string command, target, dtype;
   int threads = 0;
   double seconds = 0;
-  words >> command >> target >> threads >> seconds;
+  words >> command >> target >> threads >> dtype >> seconds;
   const bool known = std::find(targets.begin(), targets.end(), target) != targets.end();
-  if (!words || command != "probe" || !known || threads < 1) {
-    return {{"error", "unknown line '" + line + "': accepted is probe TARGET THREADS SECONDS"}};
+  const double peak = words && command == "probe" && known && threads > 0
+                          ? PeakOf(dtype, target.c_str(), threads, seconds)
+                          : 0;
+  if (peak == 0) {
+    return {{"error", "unknown line '" + line + "': accepted is probe TARGET THREADS DTYPE SECONDS"}};
   }
-  return {{"flops", ProbeFmaPeak(target.c_str(), threads, seconds)},
-          {"bytes_per_s", ProbeReadBandwidth(threads, seconds)}};
+  return {{"flops", peak}, {"bytes_per_s", ProbeReadBandwidth(threads, seconds)}};
 }
 
 }  // namespace

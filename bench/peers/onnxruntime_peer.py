@@ -1,4 +1,4 @@
-"""ONNX Runtime's CPU provider. int8: its own dynamic quantisation, a scale for each whole weight and input."""
+"""ONNX Runtime's CPU provider. int8: its own dynamic quantisation, a scale for a whole weight or input."""
 
 import logging
 import sys

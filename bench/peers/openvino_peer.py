@@ -1,5 +1,5 @@
-"""OpenVINO's CPU plugin, held to fp32 or bf16 by its precision hint. int8: weights s8 with a scale for each output
-channel; inputs quantised on the way in groups, or ("static") with scales that are given beforehand.
+"""OpenVINO's CPU plugin, held to fp32 or bf16 by its precision hint. int8: weights s8 with a scale for each
+output channel; inputs quantised on the way in groups, or ("static") with scales that are given beforehand.
 """
 
 import sys

@@ -53,7 +53,8 @@ def refusal(peer_class, options):
     if options.dtype in peer_class.REASONS:
         return f"does not compute in {options.dtype}: {peer_class.REASONS[options.dtype]}"
     accepted = [f"{dtype} {variant}".strip() for dtype in variants for variant in variants[dtype]]
-    return f"does not compute in {options.dtype} {options.variant}".strip() + ", only in " + ", ".join(accepted)
+    asked = f"{options.dtype} {options.variant}".strip()
+    return f"does not compute in {asked}, only in {', '.join(accepted)}"
 
 
 def round_to_bf16(values):

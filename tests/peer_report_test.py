@@ -1,0 +1,94 @@
+"""tools/peer_report.py: results of earlier versions, what a call has left to measure, and the tables."""
+
+import json
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+import peer_report
+from peer_report import Cell
+
+LIMITS = {"flops": 1e11, "bytes_per_s": 1e10}
+BUILD = {"commit": "abc", "compiler": "GNU", "targets": ["AVX3", "AVX2"]}
+BF16 = Cell("bf16", "AVX3", 1, "warm", 16)
+
+
+def a_round(**ms):
+    return {"limits": LIMITS, "ms": ms, "errors": {name: 1e-3 for name in ms}}
+
+
+class PeerReport(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = Path(folder.name) / "results.json"
+
+    def results(self, fingerprint="one"):
+        return peer_report.Results(self.path, fingerprint, BUILD)
+
+    def test_cells_have_a_dtype(self):
+        self.assertEqual(BF16.key(), "bf16/AVX3/1/warm/16")
+        self.assertEqual(peer_report.parse_cell(BF16.key()), BF16)
+
+    def test_earlier_results_are_f32(self):
+        results = self.results()
+        results.data["cells"] = {"AVX2/2/cold/4": [
+            {"limits": LIMITS, "ms": {"ours": 2.0, "mkl": 3.0}, "problems": {"blis": "why"}}]}
+        results.data["processes"] = {"AVX2/2": {name: {"version": "1", "config": "c"}
+                                                for name in ("ours", "mkl", "blis")}}
+        del results.data["failures"]
+        results.save()
+        read = self.results()
+        cell = Cell("f32", "AVX2", 2, "cold", 4)
+        self.assertEqual(read.cells(), [cell])
+        self.assertEqual(read.failures(cell), {"blis": "why"})
+        self.assertEqual(read.rounds_left(cell, ["ours", "mkl"], 1), 0)
+        text = peer_report.markdown(read, {})
+        self.assertIn("### f32, AVX2, 2 threads, cold", text)
+        self.assertIn("- 4 tokens, blis: **failed**: why", text)
+        self.assertIn("1.500 (1.500..1.500)", text)
+
+    def test_results_of_another_build_are_kept_aside(self):
+        self.results().save()
+        self.assertEqual(self.results("two").data["fingerprint"], "two")
+        kept = json.loads(self.path.with_name("results-one.json").read_text())
+        self.assertEqual(kept["fingerprint"], "one")
+
+    def test_what_failed_is_tried_again_in_the_next_call_alone(self):
+        names = ["ours", "ours_f32", "mkl", "blis"]
+        results = self.results()
+        self.assertEqual(results.to_measure(BF16, names, 1), names)
+        results.add_round(BF16, a_round(ours=1.0, ours_f32=2.0, mkl=3.0), {"blis": "why"})
+        self.assertEqual(results.to_measure(BF16, names, 1), [])
+        self.assertEqual(results.to_measure(BF16, names, 2), names[:3])
+        results.save()
+        again = self.results()
+        self.assertEqual(again.to_measure(BF16, names, 1), ["ours", "ours_f32", "blis"])
+        again.add_round(BF16, a_round(ours=1.0, ours_f32=2.0, blis=3.0), {})
+        self.assertEqual(again.to_measure(BF16, names, 1), [])
+        self.assertEqual(again.failures(BF16), {})
+
+    def test_ratios_are_of_the_same_round(self):
+        rounds = [a_round(ours=1.0, ours_f32=1.5, mkl=2.0),
+                  a_round(ours=2.0, ours_f32=3.0, mkl=3.0, blis=2.2), a_round(onednn=0.1)]
+        peers = peer_report.summary(rounds)["peers"]
+        self.assertEqual(peers["mkl"]["ratio"], 1.75)
+        self.assertEqual(peers["ours_f32"]["ratio"], 1.5)
+        self.assertNotIn("ratio", peers["onednn"])
+        self.assertEqual(peer_report.best_peer(peers), "blis")
+
+    def test_tables_of_all_cells_in_order(self):
+        results = self.results()
+        for cell in (BF16, BF16._replace(dtype="f32", tokens=1), BF16._replace(target="AVX2")):
+            results.add_round(cell, a_round(ours=1.0, ours_f32=1.9, mkl=2.0), {})
+        self.assertEqual([cell.key() for cell in results.cells()],
+                         ["f32/AVX3/1/warm/1", "bf16/AVX3/1/warm/16", "bf16/AVX2/1/warm/16"])
+        tables = peer_report.markdown(results, {}).split("### ")[1:]
+        self.assertNotIn("our f32", tables[0])
+        self.assertIn("| 1.900 (1.900..1.900) |", tables[1])
+
+
+if __name__ == "__main__":
+    unittest.main()
