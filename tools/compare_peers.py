@@ -152,10 +152,11 @@ class Progress:
         minutes = (time.monotonic() - self.start) / self.done * left / 60
         ours = round_["ms"].get("ours")
         others = {name: ms for name, ms in round_["ms"].items() if name not in OURS}
-        text = f"ours {ours:.3f} ms" if ours else "ours failed"
-        if ours and others:
+        text = f"ours {ours:.3f} ms" if ours else "without ours"
+        if others:
             best = min(others, key=others.get)
-            text += f", {best} {others[best]:.3f} ms, ratio {others[best] / ours:.3f}"
+            text += f", {best} {others[best]:.3f} ms"
+            text += f", ratio {others[best] / ours:.3f}" if ours else ""
         print(f"[{self.done}/{self.done + left}, {minutes:.1f} min left] {what}: {text}", file=sys.stderr,
               flush=True)
 
