@@ -61,7 +61,13 @@ constexpr Kernels kKernels = {HWY_TARGET,
                               {GemmOf<F32>, GemmOf<BF16Widened>, kGemmBF16Dot},
                               {nullptr, WidenArray<hwy::bfloat16_t>, WidenArray<hwy::float16_t>},
                               {nullptr, RoundArray<hwy::bfloat16_t>, RoundArray<hwy::float16_t>},
-                              {Fns<QuickGelu>()}};
+                              {Fns<QuickGelu>(),
+                               Fns<Gelu>(),
+                               Fns<GeluTanh>(),
+                               Fns<Silu>(),
+                               Fns<Relu>(),
+                               Fns<Relu2>(),
+                               {nullptr, Map<Identity>}}};
 
 }  // namespace HWY_NAMESPACE
 

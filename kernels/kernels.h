@@ -58,10 +58,10 @@ using ConvertFn = void (*)(const void* in, size_t count, void* out);
 
 // By fusedffn::Activation.
 struct ActivationFns {
-  ActivateFn tile;
-  MapFn map;  // the same on an array, for the tests
+  ActivateFn tile;  // null for the identity
+  MapFn map;        // the same on an array, for the tests
 };
-inline constexpr size_t kActivationCount = 1;
+inline constexpr size_t kActivationCount = 7;
 inline constexpr size_t kPrecisionCount = 3;  // of fusedffn::Precision
 inline constexpr size_t kDTypeCount = 3;      // of fusedffn::DType
 

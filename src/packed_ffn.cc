@@ -139,8 +139,9 @@ Status PackedFfn::Create(const Shape& shape, Activation activation, const PackOp
   if (ffn == nullptr) return Invalid("ffn is null");
   Status status = CheckShape(shape);
   if (!status.ok()) return status;
-  if (activation != Activation::kQuickGelu) {
-    return Status(StatusCode::kInvalidArgument, "activation %d is not kQuickGelu",
+  if (*ActivationName(activation) == '\0') {
+    return Status(StatusCode::kInvalidArgument,
+                  "activation %d is none of kQuickGelu, kGelu, kGeluTanh, kSilu, kRelu, kRelu2, kIdentity",
                   static_cast<int>(activation));
   }
   const Kernels* kernels = nullptr;

@@ -1,5 +1,6 @@
-// quick_gelu against the formula in double, over a strided sample of the 2^32 floats and every place where
-// something changes; over all of them with FUSEDFFN_EXHAUSTIVE=1.
+// Each activation against its formula in double, over a strided sample of the 2^32 floats and every place
+// where something changes; over all of them with FUSEDFFN_EXHAUSTIVE=1. All targets at once, for the formula
+// takes longer than they do.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,12 +8,14 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
 #include "kernels/kernels.h"
+#include "tests/activations.h"
 #include "tests/compare.h"
 #include "tests/effort.h"
 #include "tests/guarded_buffer.h"
@@ -25,20 +28,43 @@ namespace {
 
 constexpr double kMaxUlp = 4;
 
-// Distance of neighbouring floats around a value of normal magnitude.
-double Ulp(double value) { return std::ldexp(1.0, std::ilogb(value) - 23); }
+// From here up the result is x itself.
+float ExactFrom(Activation activation) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  constexpr float kFrom[kActivationCount] = {16, 5.5f, 6, 20, 0, kInf, -kInf};
+  return kFrom[static_cast<size_t>(activation)];
+}
 
-// The largest errors of a set of inputs, and the first input whose result breaks a rule.
+// What a result should be, and what its error is counted in.
+struct Expected {
+  double value;
+  double unit;  // the distance of neighbouring floats around it; 0 if the result must be `value`
+
+  Expected(Activation activation, float x) : value(ReferenceActivation(activation, x)), unit(0) {
+    const float nearest = static_cast<float>(value);
+    if (x >= ExactFrom(activation)) {
+      value = x;
+    } else if (value != 0 && std::isfinite(nearest)) {
+      unit = std::ldexp(1.0, std::max(std::ilogb(value), -126) - 23);
+    } else {
+      value = nearest;
+    }
+  }
+};
+
+// The largest errors of one target, and the first input whose result breaks a rule.
 struct Errors {
   double ulp = 0, denormal = 0;  // in ULP of a normal result; in 2^-149 of a smaller one
   float ulp_at = 0, denormal_at = 0;
   uint64_t count = 0;
   bool failed = false;
   float failed_at = 0, failed_result = 0;
+  uint64_t different = 0;  // in bits from the first target with FMA
+  float different_at = 0;
 
-  void Add(float x, float result) {
+  void Add(float x, const Expected& expected, float result) {
     ++count;
-    if (!Acceptable(x, result) && !failed) {
+    if (!Acceptable(x, expected, result) && !failed) {
       failed = true;
       failed_at = x;
       failed_result = result;
@@ -53,19 +79,18 @@ struct Errors {
       failed_at = other.failed_at;
       failed_result = other.failed_result;
     }
+    if (other.different != 0) different += other.different, different_at = other.different_at;
     count += other.count;
   }
 
  private:
-  bool Acceptable(float x, float result) {
+  bool Acceptable(float x, const Expected& expected, float result) {
     if (std::isnan(x)) return std::isnan(result);
-    if (std::signbit(x) != std::signbit(result)) return false;
-    if (x >= 16 || x == 0) return result == x;
-    if (std::isinf(x)) return result == 0;  // -inf: +inf is above 16
-    const double reference = ReferenceQuickGelu(x);
-    const double error = std::fabs(result - reference);
-    if (std::fabs(reference) < 0x1p-126) return Record(error / 0x1p-149, x, &denormal, &denormal_at);
-    return Record(error / Ulp(reference), x, &ulp, &ulp_at);
+    if (std::signbit(expected.value) != std::signbit(result)) return false;
+    if (expected.unit == 0) return result == expected.value;
+    const double error = std::fabs(result - expected.value) / expected.unit;
+    if (std::fabs(expected.value) < 0x1p-126) return Record(error, x, &denormal, &denormal_at);
+    return Record(error, x, &ulp, &ulp_at);
   }
 
   static bool Record(double error, float x, double* worst, float* worst_at) {
@@ -109,7 +134,12 @@ std::vector<float> SpecialValues() {
     values.push_back(FloatOf(magnitude | 0x80000000u));
   }
   for (const float centre :
-       {0x1p-126f, 0x1p-24f, 0.75115f, 1.0f, 10.0f, 16.0f, 52.13f, 53.65f, 63.5f, 70.0f}) {
+       {// where the error, or the exponent, of some result changes
+        0x1p-126f, 0x1p-75f, 0x1p-63f, 0x1p-24f, 0.0278f, 0.75115f, 1.0f, 10.0f, 0x1p64f,
+        // the last float whose result is not x: gelu, gelu_tanh, quick_gelu, silu
+        5.5f, 6.0f, 16.0f, 20.0f,
+        // where negative x give denormals, nothing, and the same as all beyond: in the same order
+        13.09f, 14.356f, 14.375f, 10.05f, 10.911f, 11.0f, 52.13f, 63.5f, 70.0f, 91.8f, 108.66f, 110.0f}) {
     for (uint32_t bits = BitsOf(centre) - 4096; bits <= BitsOf(centre) + 4096; ++bits) {
       values.push_back(FloatOf(bits));
       values.push_back(-FloatOf(bits));
@@ -128,66 +158,61 @@ float SpecialValue(const std::vector<float>& values, Random* random) {
   return values[(bits >> 1) % (bits & 1 ? 20 : values.size())];
 }
 
-MapFn QuickGeluOf(const std::string& target) {
-  return KernelsNamed(target).activations[static_cast<size_t>(Activation::kQuickGelu)].map;
+MapFn MapOf(const std::string& target, Activation activation) {
+  return KernelsNamed(target).activations[static_cast<size_t>(activation)].map;
 }
 
-class ActivationTest : public TargetTest {
+class ActivationTest : public testing::TestWithParam<Activation> {
  protected:
-  MapFn quick_gelu() const { return QuickGeluOf(GetParam()); }
+  const std::vector<std::string> targets_ = SupportedTargets();
+  const size_t first_with_fma_ =
+      static_cast<size_t>(std::find_if(targets_.begin(), targets_.end(), HasFma) - targets_.begin());
 
-  float Alone(float x) const {
-    float y = 0;
-    quick_gelu()(&x, 1, &y);
-    return y;
+  // Runs every target on x and adds to its Errors.
+  void Check(const float* x, size_t count, std::vector<Errors>* errors) const {
+    std::vector<Expected> expected;
+    expected.reserve(count);
+    for (size_t i = 0; i < count; ++i) expected.emplace_back(GetParam(), x[i]);
+    std::vector<float> first(count), y(count);
+    for (size_t t = 0; t < targets_.size(); ++t) {
+      Errors& e = (*errors)[t];
+      MapOf(targets_[t], GetParam())(x, count, y.data());
+      for (size_t i = 0; i < count; ++i) e.Add(x[i], expected[i], y[i]);
+      if (t == first_with_fma_) first = y;
+      if (t < first_with_fma_ || !HasFma(targets_[t])) continue;
+      for (size_t i = 0; i < count; ++i) {
+        if (BitsOf(y[i]) != BitsOf(first[i])) ++e.different, e.different_at = x[i];
+      }
+    }
+  }
+
+  void Report(const std::string& target, const Errors& e) const {
+    EXPECT_FALSE(e.failed) << target << ": " << GetParam() << "(" << std::hexfloat << e.failed_at
+                           << ") = " << e.failed_result << ", should be "
+                           << ReferenceActivation(GetParam(), e.failed_at);
+    EXPECT_EQ(e.different, 0u) << target << " is not " << targets_[first_with_fma_] << ", for example at "
+                               << std::hexfloat << e.different_at;
+    char report[160];
+    std::snprintf(report, sizeof(report), "%.4f ULP at %.9g; %.3f * 2^-149 at %.9g; %llu inputs", e.ulp,
+                  double{e.ulp_at}, e.denormal, double{e.denormal_at},
+                  static_cast<unsigned long long>(e.count));
+    std::printf("%s, %s: max error %s\n", ActivationName(GetParam()), target.c_str(), report);
+    RecordProperty("max_error_" + target, report);
   }
 };
 
-TEST_P(ActivationTest, WithinFourUlp) {
-  std::vector<Errors> errors(static_cast<size_t>(DefaultThreads()));
-  const auto check = [&](uint64_t thread, const float* x, size_t count) {
-    std::vector<float> y(count);
-    quick_gelu()(x, count, y.data());
-    for (size_t i = 0; i < count; ++i) errors[thread].Add(x[i], y[i]);
-  };
-  ForFloats(Stride(), check);
+TEST_P(ActivationTest, WithinFourUlpAndTheSameOnAllTargetsWithFma) {
+  std::vector<std::vector<Errors>> errors(static_cast<size_t>(DefaultThreads()),
+                                          std::vector<Errors>(targets_.size()));
+  ForFloats(Stride(),
+            [&](uint64_t thread, const float* x, size_t count) { Check(x, count, &errors[thread]); });
   const std::vector<float> special = SpecialValues();
-  check(0, special.data(), special.size());
-
-  Errors all;
-  for (const Errors& e : errors) all.Merge(e);
-  EXPECT_FALSE(all.failed) << "quick_gelu(" << std::hexfloat << all.failed_at << ") = " << all.failed_result
-                           << ", should be " << ReferenceQuickGelu(all.failed_at);
-  char report[160];
-  std::snprintf(report, sizeof(report), "%.4f ULP at %.9g; %.3f * 2^-149 at %.9g; %llu inputs", all.ulp,
-                double{all.ulp_at}, all.denormal, double{all.denormal_at},
-                static_cast<unsigned long long>(all.count));
-  std::printf("%s: max error %s\n", GetParam().c_str(), report);
-  RecordProperty("max_error", report);
-}
-
-TEST_P(ActivationTest, SameBitsAsTheFirstTargetWithFma) {
-  const Kernels& kernels = KernelsNamed(GetParam());
-  EXPECT_EQ(kernels.fma, HasFma(GetParam()));
-  const std::vector<std::string> targets = SupportedTargets();
-  const auto first = std::find_if(targets.begin(), targets.end(), HasFma);
-  if (!kernels.fma || *first == GetParam()) return;
-
-  std::vector<int> different(static_cast<size_t>(DefaultThreads()));
-  std::vector<float> different_at(different.size());
-  ForFloats(Stride(), [&](uint64_t thread, const float* x, size_t count) {
-    std::vector<float> y(count), want(count);
-    QuickGeluOf(GetParam())(x, count, y.data());
-    QuickGeluOf (*first)(x, count, want.data());
-    for (size_t i = 0; i < count; ++i) {
-      if (BitsOf(y[i]) == BitsOf(want[i])) continue;
-      ++different[thread];
-      different_at[thread] = x[i];
-    }
-  });
-  for (size_t i = 0; i < different.size(); ++i) {
-    EXPECT_EQ(different[i], 0) << "from " << *first << ", for example at " << std::hexfloat
-                               << different_at[i];
+  Check(special.data(), special.size(), &errors[0]);
+  for (size_t t = 0; t < targets_.size(); ++t) {
+    EXPECT_EQ(KernelsNamed(targets_[t]).fma, HasFma(targets_[t]));
+    Errors all;
+    for (const std::vector<Errors>& of_thread : errors) all.Merge(of_thread[t]);
+    Report(targets_[t], all);
   }
 }
 
@@ -195,14 +220,20 @@ TEST_P(ActivationTest, SameBitsAsTheFirstTargetWithFma) {
 TEST_P(ActivationTest, OddCounts) {
   const std::vector<float> special = SpecialValues();
   Random random(1);
-  for (size_t count = 0; count <= 67; ++count) {
-    for (const Flush flush : {Flush::kLeft, Flush::kRight}) {
-      GuardedBuffer<float> x(count, flush), y(count, flush);
-      for (size_t i = 0; i < count; ++i) x[i] = SpecialValue(special, &random);
-      quick_gelu()(x.data(), count, y.data());
-      ASSERT_TRUE(y.GapIsUntouched());
-      for (size_t i = 0; i < count; ++i) {
-        ASSERT_EQ(BitsOf(y[i]), BitsOf(Alone(x[i]))) << "element " << i << " of " << count << ": " << x[i];
+  for (const std::string& target : targets_) {
+    const MapFn map = MapOf(target, GetParam());
+    for (size_t count = 0; count <= 67; ++count) {
+      for (const Flush flush : {Flush::kLeft, Flush::kRight}) {
+        GuardedBuffer<float> x(count, flush), y(count, flush);
+        for (size_t i = 0; i < count; ++i) x[i] = SpecialValue(special, &random);
+        map(x.data(), count, y.data());
+        ASSERT_TRUE(y.GapIsUntouched());
+        for (size_t i = 0; i < count; ++i) {
+          float alone = 0;
+          map(&x[i], 1, &alone);
+          ASSERT_EQ(BitsOf(y[i]), BitsOf(alone))
+              << target << ", element " << i << " of " << count << ": " << x[i];
+        }
       }
     }
   }
@@ -211,21 +242,28 @@ TEST_P(ActivationTest, OddCounts) {
 // A value gives the same bits in every lane, whatever the other lanes hold.
 TEST_P(ActivationTest, JunkInOtherLanes) {
   const std::vector<float> special = SpecialValues();
-  const size_t lanes = KernelsNamed(GetParam()).lanes;
   Random random(2);
-  for (int repeat = 0; repeat < 10000; ++repeat) {
-    const float x = SpecialValue(special, &random);
-    for (size_t lane = 0; lane < lanes; ++lane) {
-      std::vector<float> in = random.Fill(lanes, [&](Random& r) { return SpecialValue(special, &r); });
-      in[lane] = x;
-      std::vector<float> out(lanes);
-      quick_gelu()(in.data(), lanes, out.data());
-      ASSERT_EQ(BitsOf(out[lane]), BitsOf(Alone(x))) << "lane " << lane << ": " << std::hexfloat << x;
+  for (const std::string& target : targets_) {
+    const MapFn map = MapOf(target, GetParam());
+    const size_t lanes = KernelsNamed(target).lanes;
+    for (int repeat = 0; repeat < FullOrLight(10000, 1000); ++repeat) {
+      const float x = SpecialValue(special, &random);
+      float alone = 0;
+      map(&x, 1, &alone);
+      for (size_t lane = 0; lane < lanes; ++lane) {
+        std::vector<float> in = random.Fill(lanes, [&](Random& r) { return SpecialValue(special, &r); });
+        in[lane] = x;
+        std::vector<float> out(lanes);
+        map(in.data(), lanes, out.data());
+        ASSERT_EQ(BitsOf(out[lane]), BitsOf(alone))
+            << target << ", lane " << lane << ": " << std::hexfloat << x;
+      }
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, ActivationTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
+INSTANTIATE_TEST_SUITE_P(Activations, ActivationTest, testing::ValuesIn(AllActivations()),
+                         ActivationAsName());
 
 }  // namespace
 }  // namespace fusedffn

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/activations.h"
 #include "tests/compare.h"
 #include "tests/effort.h"
 #include "tests/targets.h"
@@ -155,31 +156,39 @@ uint64_t HashOf(const std::vector<float>& y) {
   return hash;
 }
 
-// Of y on any machine, from any compiler, on any target with FMA. They change only with the activation's
-// polynomial or with tests/test_block.h.
-struct HashedShape {
+// Of y on any machine, from any compiler, on any target with FMA. They change only with the activations'
+// polynomials or with tests/test_block.h.
+struct HashedBlock {
   Shape shape;
   size_t tokens;
+  Activation activation;
   uint64_t hash;
 };
 
-constexpr HashedShape kHashes[] = {
-    {{1, 1, 1}, 3, 0x64973333faf11277},
-    {{31, 33, 3}, 20, 0x9fe8ed7d8fe784da},
-    {{203, 901, 150}, 70, 0xc7cd7a355dbc5c15},
-    {kClipL, 17, 0x8c853fcded5ef5dc},
+constexpr HashedBlock kHashes[] = {
+    {{1, 1, 1}, 3, Activation::kQuickGelu, 0x64973333faf11277},
+    {{31, 33, 3}, 20, Activation::kQuickGelu, 0x9fe8ed7d8fe784da},
+    {{203, 901, 150}, 70, Activation::kQuickGelu, 0xc7cd7a355dbc5c15},
+    {kClipL, 17, Activation::kQuickGelu, 0x8c853fcded5ef5dc},
+    {{203, 901, 150}, 70, Activation::kGelu, 0xe930b52aed2be707},
+    {{203, 901, 150}, 70, Activation::kGeluTanh, 0xb08200a857034326},
+    {{203, 901, 150}, 70, Activation::kSilu, 0xa0263747fb29d151},
+    {{203, 901, 150}, 70, Activation::kRelu, 0x23619dd7f9e39610},
+    {{203, 901, 150}, 70, Activation::kRelu2, 0x2643c46742c82b6},
+    {{203, 901, 150}, 70, Activation::kIdentity, 0xb1a93beb455070f5},
 };
 
 TEST(DeterminismAcrossTargetsTest, EveryTargetWithFmaGivesTheRecordedBits) {
-  for (const HashedShape& hashed : kHashes) {
+  for (const HashedBlock& hashed : kHashes) {
     Random random(hashed.tokens);
-    const TestBlock block = RandomBlock(hashed.shape, &random);
+    TestBlock block = RandomBlock(hashed.shape, &random);
+    block.activation = hashed.activation;
     const std::vector<float> x = RandomTokens(hashed.shape, hashed.tokens, &random);
     for (const std::string& target : SupportedTargets()) {
       if (!HasFma(target)) continue;
       const uint64_t hash = HashOf(RunDense(PackFor(target, block.weights()), x.data(), hashed.tokens, {2}));
       EXPECT_EQ(hash, hashed.hash) << std::hex << "0x" << hash << std::dec << " on " << target
-                                   << " for shape " << hashed.shape;
+                                   << " for shape " << hashed.shape << ", " << hashed.activation;
     }
   }
 }

@@ -18,10 +18,20 @@
 namespace fusedffn {
 
 inline constexpr double kUnit = 0x1p-24;
-inline constexpr double kMaxRandomRatio = 4;           // G2
-inline constexpr double kMaxRelativeError = 2e-6;      // G3
-inline constexpr double kActivationError = 8 * kUnit;  // 4 ULP, relative
-inline constexpr double kActivationSlope = 1.1;        // the largest |quick_gelu'(h)| is 1.09984
+inline constexpr double kMaxRandomRatio = 4;       // G2
+inline constexpr double kMaxRelativeError = 2e-6;  // G3
+
+// Relative: 4 ULP, or half of one, or none.
+inline double ActivationError(Activation activation) {
+  if (IsSmooth(activation)) return 8 * kUnit;
+  return activation == Activation::kRelu2 ? kUnit : 0;
+}
+
+// The largest |f'(h)| for h up to `highest`: 1.09984 of quick_gelu and silu, 1.12900 of both gelu.
+inline double MaxSlope(Activation activation, double highest) {
+  if (IsSmooth(activation)) return 1.13;
+  return activation == Activation::kRelu2 ? 2 * std::max(highest, 0.0) : 1;
+}
 
 inline double Gamma(size_t n) {
   const double nu = static_cast<double>(n) * kUnit;
@@ -55,14 +65,17 @@ inline double AnyDataBound(const Sums& sums, size_t k) {
   return Gamma(k + 1) * sums.magnitude + static_cast<double>(k + 1) * 0x1p-149;
 }
 
-// a[hidden] = quick_gelu(fc1(x)), as the library computed it.
+// a[hidden] = activation(fc1(x)), as the library computed it.
 inline testing::AssertionResult Fc1WithinBound(const Weights& weights, const float* x, const float* a) {
   const Shape& shape = weights.shape;
   const std::vector<Sums> sums = LayerSums(weights.fc1, shape.hidden, shape.dim, x);
   for (size_t n = 0; n < shape.hidden; ++n) {
-    const double want = ReferenceQuickGelu(sums[n].value);
-    const double bound = kActivationSlope * AnyDataBound(sums[n], shape.dim) +
-                         kActivationError * std::fabs(want) + 4 * 0x1p-149;
+    const double want = ReferenceActivation(weights.activation, sums[n].value);
+    const double h_bound = AnyDataBound(sums[n], shape.dim);
+    // The activation's error is relative to what it was given.
+    const double a_bound = MaxSlope(weights.activation, sums[n].value + h_bound) * h_bound;
+    const double bound =
+        a_bound + ActivationError(weights.activation) * (std::fabs(want) + a_bound) + 4 * 0x1p-149;
     const double error = std::fabs(a[n] - want);
     if (error <= bound) continue;
     return testing::AssertionFailure()
@@ -96,11 +109,10 @@ inline RowBound BoundRow(const Weights& weights, const float* x) {
   const Shape& shape = weights.shape;
   std::vector<double> a, variance;  // of the activations
   for (const Sums& h : LayerSums(weights.fc1, shape.hidden, shape.dim, x)) {
-    const double sigmoid = 1 / (1 + std::exp(-1.702 * h.value));
-    const double slope = sigmoid * (1 + 1.702 * h.value * (1 - sigmoid));
-    a.push_back(ReferenceQuickGelu(h.value));
-    variance.push_back(slope * slope * static_cast<double>(shape.dim + 1) * h.square +
-                       64 * a.back() * a.back());
+    const auto [value, slope] = ReferenceActivationAndSlope(weights.activation, h.value);
+    const double error = ActivationError(weights.activation) / kUnit * value;
+    a.push_back(value);
+    variance.push_back(slope * slope * static_cast<double>(shape.dim + 1) * h.square + error * error);
   }
   RowBound row;
   const std::vector<Sums> sums = LayerSums(weights.fc2, shape.out, shape.hidden, a.data());

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "tests/activations.h"
 #include "tests/chain.h"
 #include "tests/compare.h"
 #include "tests/effort.h"
@@ -91,6 +92,21 @@ TEST_P(FfnTest, RandomErrorsAtClipL) {
   worst.Report(GetParam());
 }
 
+TEST_P(FfnTest, RandomErrorsOfEveryActivation) {
+  const size_t tokens = 17;
+  for (const Activation activation : AllActivations()) {
+    for (const Shape& shape : {Shape{256, 1024, 200}, Shape{67, 131, 67}, Shape{768, 96, 33}}) {
+      Random random(shape.dim);
+      TestBlock block = RandomBlock(shape, &random);
+      block.activation = activation;
+      const std::vector<float> x = RandomTokens(shape, tokens, &random);
+      const std::vector<float> y = RunDense(PackFor(GetParam(), block.weights()), x.data(), tokens, {2});
+      const ErrorGates gates = MeasureErrors(BoundRows(block.weights(), x.data(), tokens), y.data(), tokens);
+      ASSERT_TRUE(gates.Pass()) << activation << ", shape " << shape;
+    }
+  }
+}
+
 // Data on which errors do not average out. The bound on each layer holds for any data and any order.
 struct Filling {
   const char* name;
@@ -123,8 +139,9 @@ constexpr Filling kFillings[] = {
 // checked on exactly the activations that it was given.
 TEST_P(FfnTest, EachLayerWithinItsBound) {
   for (const Filling& filling : kFillings) {
-    for (uint64_t seed = 1; seed <= FullOrLight<uint64_t>(10, 1); ++seed) {
-      SCOPED_TRACE(testing::Message() << filling.name << ", seed " << seed);
+    for (uint64_t seed = 1; seed <= FullOrLight<uint64_t>(14, 7); ++seed) {
+      const Activation activation = AllActivations()[seed % kActivationCount];
+      SCOPED_TRACE(testing::Message() << filling.name << ", " << activation << ", seed " << seed);
       Random random(seed);
       const Shape shape = {static_cast<size_t>(random.Integer(1, 1100)),
                            static_cast<size_t>(random.Integer(1, 900)), 70};
@@ -134,11 +151,13 @@ TEST_P(FfnTest, EachLayerWithinItsBound) {
         const std::vector<float> row = filling.row(shape.dim, &random);
         x.insert(x.end(), row.begin(), row.end());
       }
-      TestBlock block = {shape, random.Fill(shape.hidden * shape.dim, filling.weight),
+      TestBlock block = {shape,
+                         random.Fill(shape.hidden * shape.dim, filling.weight),
                          random.Fill(shape.hidden, filling.weight),
                          random.Fill(shape.out * shape.hidden, filling.weight),
-                         random.Fill(shape.out, filling.weight)};
-      TestBlock only_fc1 = {{shape.dim, shape.hidden, shape.hidden}, block.w1, block.b1, {}, {}};
+                         random.Fill(shape.out, filling.weight),
+                         activation};
+      TestBlock only_fc1 = {{shape.dim, shape.hidden, shape.hidden}, block.w1, block.b1, {}, {}, activation};
       only_fc1.w2.resize(shape.hidden * shape.hidden);
       for (size_t i = 0; i < shape.hidden; ++i) only_fc1.w2[i * (shape.hidden + 1)] = 1.0f;
       const std::vector<float> hidden =
@@ -168,6 +187,18 @@ TEST_P(FfnTest, ShapesThatStraddleTheTiles) {
       const std::vector<float> x = RandomTokens(shape, 2 * mr + 1, &random);
       ExpectChain(block, x, {1, mr - 1, mr, mr + 1, 2 * mr + 1});
       ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;
+    }
+  }
+}
+
+TEST_P(FfnTest, EveryActivationIsTheChains) {
+  for (const Activation activation : AllActivations()) {
+    for (const Shape& shape : {Shape{33, 65, 31}, Shape{kKc + 1, 2 * kKc + 1, 20}}) {
+      Random random(shape.dim);
+      TestBlock block = RandomBlock(shape, &random);
+      block.activation = activation;
+      ExpectChain(block, RandomTokens(shape, 19, &random), {1, 19});
+      ASSERT_FALSE(HasFatalFailure()) << activation;
     }
   }
 }

@@ -12,9 +12,53 @@
 
 namespace fusedffn {
 
-// x * sigmoid(1.702 x). The formula would give -inf * 0 at -inf, where the limit is -0.
-inline double ReferenceQuickGelu(double x) {
-  return x == -std::numeric_limits<double>::infinity() ? -0.0 : x / (1.0 + std::exp(-1.702 * x));
+// Those that are nearly 0 for negative numbers and nearly x for others, and tend to -0 at -inf.
+inline bool IsSmooth(Activation activation) {
+  return activation == Activation::kQuickGelu || activation == Activation::kGelu ||
+         activation == Activation::kGeluTanh || activation == Activation::kSilu;
+}
+
+// f(x) for a float x, to 2^-44 or better, and f'(x). Every f is written so that nothing cancels: exp and erfc
+// of large numbers are tiny, or infinite, but never 1 minus something.
+struct ValueAndSlope {
+  double value, slope;
+};
+
+// x * sigmoid(z), where z has the derivative dz.
+inline ValueAndSlope TimesSigmoid(double x, double z, double dz) {
+  const double e = std::exp(-z), sigmoid = 1 / (1 + e);
+  return {x / (1 + e), sigmoid + x * sigmoid * (1 / (1 + 1 / e)) * dz};
+}
+
+inline ValueAndSlope ReferenceActivationAndSlope(Activation activation, double x) {
+  constexpr double kSqrtHalf = 0.70710678118654752, kSqrt2OverPi = 0.79788456080286536;
+  const bool negative = x < 0;  // so not for NaN
+  switch (activation) {
+    case Activation::kQuickGelu:
+      return TimesSigmoid(x, 1.702 * x, 1.702);
+    case Activation::kGelu: {
+      const double half_erfc = 0.5 * std::erfc(-x * kSqrtHalf);
+      return {x * half_erfc, half_erfc + x * 0.5 * kSqrt2OverPi * std::exp(-0.5 * x * x)};
+    }
+    case Activation::kGeluTanh:  // (1 + tanh(u)) / 2 = sigmoid(2 u)
+      return TimesSigmoid(x, 2 * kSqrt2OverPi * (x + 0.044715 * x * x * x),
+                          2 * kSqrt2OverPi * (1 + 3 * 0.044715 * x * x));
+    case Activation::kSilu:
+      return TimesSigmoid(x, x, 1);
+    case Activation::kRelu:
+      return {negative ? 0 : x, negative ? 0.0 : 1.0};
+    case Activation::kRelu2:
+      return {negative ? 0 : x * x, negative ? 0 : 2 * x};
+    case Activation::kIdentity:
+      break;
+  }
+  return {x, 1};
+}
+
+inline double ReferenceActivation(Activation activation, double x) {
+  // The formulas would give -inf * 0 at -inf.
+  const bool at_limit = x == -std::numeric_limits<double>::infinity() && IsSmooth(activation);
+  return at_limit ? -0.0 : ReferenceActivationAndSlope(activation, x).value;
 }
 
 // y[n] = bias[n] + sum over k of weight[n][k] x[k], of a layer in fp32. (Widen bf16 and fp16 first: exact.)
@@ -30,13 +74,13 @@ std::vector<double> ReferenceLinear(const Linear& layer, size_t rows, size_t col
   return y;
 }
 
-// y[t] = fc2(quick_gelu(fc1(x[t]))) for t in [0, tokens), as [tokens, out].
+// y[t] = fc2(activation(fc1(x[t]))) for t in [0, tokens), as [tokens, out].
 inline std::vector<double> ReferenceFfn(const Weights& weights, const float* x, size_t ldx, size_t tokens) {
   const Shape& shape = weights.shape;
   std::vector<double> y;
   for (size_t t = 0; t < tokens; ++t) {
     std::vector<double> hidden = ReferenceLinear(weights.fc1, shape.hidden, shape.dim, x + t * ldx);
-    for (double& h : hidden) h = ReferenceQuickGelu(h);
+    for (double& h : hidden) h = ReferenceActivation(weights.activation, h);
     const std::vector<double> row = ReferenceLinear(weights.fc2, shape.out, shape.hidden, hidden.data());
     y.insert(y.end(), row.begin(), row.end());
   }

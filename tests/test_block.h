@@ -23,6 +23,7 @@ inline constexpr Shape kClipL = {1024, 4096, 1024};
 struct TestBlock {
   Shape shape;
   std::vector<float> w1, b1, w2, b2;
+  Activation activation = Activation::kQuickGelu;
 
   Weights weights() const {
     Weights view;
@@ -31,6 +32,7 @@ struct TestBlock {
     view.fc1.bias = b1.empty() ? nullptr : b1.data();
     view.fc2.weight = w2.data();
     view.fc2.bias = b2.empty() ? nullptr : b2.data();
+    view.activation = activation;
     return view;
   }
 };
