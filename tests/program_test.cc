@@ -16,6 +16,7 @@
 #include "fusedffn/fusedffn.h"
 #include "src/io/array_file.h"
 #include "src/io/safetensors.h"
+#include "tests/activations.h"
 #include "tests/compare.h"
 #include "tests/reference.h"
 #include "tests/targets.h"
@@ -168,14 +169,14 @@ TEST_F(BadRunTest, Options) {
           {"target and a space", {{"--isa", "avx2 "}}, "'avx2 ' is not an instruction set of this build"},
           {"two targets", {{"--isa", "avx2,avx3"}}, "is not an instruction set of this build"},
           {"control characters", {{"--isa", "\x1b[2J\n"}}, "'\\x1b[2J\\x0a' is not"},
-          {"other dtype", {{"--dtype", "int4"}}, "--dtype: must be f32 or bf16 or bf16-dot, not 'int4'"},
+          {"other dtype", {{"--dtype", "int4"}}, "--dtype: must be f32, bf16 or bf16-dot, not 'int4'"},
           {"dot where there is none",
            {{"--dtype", "bf16-dot"}, {"--isa", "sse2"}},
            "SSE2 has no bf16 dot-product instruction"},
-          {"other activation", {{"--activation", "gelu"}}, "--activation: must be quick_gelu, not 'gelu'"},
-          {"activation in capitals",
-           {{"--activation", "QUICK_GELU"}},
-           "must be quick_gelu, not 'QUICK_GELU'"},
+          {"unknown activation",
+           {{"--activation", "swish"}},
+           "--activation: must be quick_gelu, gelu, gelu_tanh, silu, relu, relu2 or identity, not 'swish'"},
+          {"activation in capitals", {{"--activation", "GELU"}}, "or identity, not 'GELU'"},
           {"input of another kind",
            {{"--input", "x.txt"}},
            "--input: must end in .npy or .safetensors, not '"},
@@ -333,7 +334,7 @@ TEST_F(ProgramTest, BadCommands) {
       {{"info", "--layers", "18446744073709551616"}, 2, "--layers: must be a whole number from 1"},
       {{"info", "--layers", "18446744073709551615"}, 2, "figures above 2^64 - 1, the most that is accepted"},
       {{"info", "--seq", "18446744073709551615", "--batch", "2"}, 2, "figures above 2^64 - 1"},
-      {{"info", "--dtype", "int8"}, 2, "--dtype: must be f32 or bf16 or f16, not 'int8'"},
+      {{"info", "--dtype", "int8"}, 2, "--dtype: must be f32, bf16 or f16, not 'int8'"},
       {{"info", "more"}, 2, "not expected: more ('fusedffn info --help' says what is accepted)"},
   };
   for (const auto& bad : cases) {
@@ -396,6 +397,17 @@ TEST_F(ProgramTest, RunsInBF16) {
   const Outcome outcome = Run({{"--dtype", "bf16"}, {"--threads", "1"}});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_TRUE(Contains(outcome.out, ", bf16, 1 thread, "));
+}
+
+TEST_F(ProgramTest, RunsEveryActivation) {
+  TestBlock block = block_;
+  for (const Activation activation : AllActivations()) {
+    SCOPED_TRACE(ActivationName(activation));
+    block.activation = activation;
+    const Outcome outcome = Run({{"--activation", ActivationName(activation)}});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    ExpectResult("new.npy", block, x_);
+  }
 }
 
 TEST_F(ProgramTest, RunsOnEveryTarget) {
@@ -546,7 +558,8 @@ TEST_F(ProgramTest, HelpAndVersion) {
       {{"--help"}, {"run", "inspect", "info", "Example:", "Exit code: 0"}},
       {{"run", "--help"},
        {"--weights FILE", "--layer PREFIX", "--input FILE", "--output FILE", "--activation NAME",
-        "--threads N", "--isa NAME", "--repeat N", "Examples:", "quick_gelu", ".npy", ".safetensors"}},
+        "--threads N", "--isa NAME", "--repeat N", "Examples:", "default quick_gelu", ".npy",
+        ".safetensors"}},
       {{"inspect", "--help"}, {"FILE", "PREFIX.fc1.weight [hidden, dim]", "Example:"}},
       {{"info", "--help"},
        {"--dim", "--hidden", "--out", "--batch", "--seq", "--layers", "--dtype", "bf16", "Example:"}},

@@ -6,9 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <vector>
 
-#include "fusedffn/fusedffn.h"
 #include "src/io/array_file.h"
 #include "src/io/error.h"
 
@@ -24,12 +22,25 @@ Check WholeNumber(uint64_t most) {
   };
 }
 
-Check OneOf(std::initializer_list<const char*> names) {
-  const std::vector<std::string> accepted(names.begin(), names.end());
-  return [accepted](const std::string& text) -> std::string {
-    if (std::find(accepted.begin(), accepted.end(), text) != accepted.end()) return "";
-    return fmt::format("must be {}, not {}", fmt::join(accepted, " or "), io::Quoted(text));
+Check OneOf(const std::vector<std::string>& names) {
+  return [names](const std::string& text) -> std::string {
+    if (std::find(names.begin(), names.end(), text) != names.end()) return "";
+    return fmt::format("must be {} or {}, not {}", fmt::join(names.begin(), names.end() - 1, ", "),
+                       names.back(), io::Quoted(text));
   };
+}
+
+std::vector<std::string> ActivationNames() {
+  std::vector<std::string> names;
+  for (int i = 0; *ActivationName(static_cast<Activation>(i)) != '\0'; ++i) {
+    names.push_back(ActivationName(static_cast<Activation>(i)));
+  }
+  return names;
+}
+
+Activation ActivationNamed(const std::string& name) {
+  const std::vector<std::string> names = ActivationNames();
+  return static_cast<Activation>(std::find(names.begin(), names.end(), name) - names.begin());
 }
 
 std::string CheckArrayName(const std::string& path) {

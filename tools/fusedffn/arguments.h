@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "fusedffn/fusedffn.h"
 
@@ -20,14 +20,17 @@ class UsageError : public std::runtime_error {
 
 using Check = std::function<std::string(const std::string&)>;
 
-Check WholeNumber(uint64_t most);  // from 1
-Check OneOf(std::initializer_list<const char*> names);
+Check WholeNumber(uint64_t most);                    // from 1
+Check OneOf(const std::vector<std::string>& names);  // two or more
 std::string CheckArrayName(const std::string& path);
 std::string CheckTarget(const std::string& name);
 
 // "f32", "bf16", "bf16-dot".
 const char* PrecisionName(Precision precision);
 Precision PrecisionNamed(const std::string& name);
+
+std::vector<std::string> ActivationNames();           // in the order of the enum
+Activation ActivationNamed(const std::string& name);  // one of those
 
 // "AVX3 AVX2 SSE4 ...", best first: the targets that run on this machine.
 std::string SupportedTargets();

@@ -56,7 +56,7 @@ int Main(int argc, char** argv) {
   // Beyond the user's limit on file sizes write() shall fail, and the temporary file be removed.
   std::signal(SIGXFSZ, SIG_IGN);
 
-  CLI::App app("A transformer's feed-forward block on CPUs: y = fc2(quick_gelu(fc1(x)))", "fusedffn");
+  CLI::App app("A transformer's feed-forward block on CPUs: y = fc2(act(fc1(x)))", "fusedffn");
   app.get_formatter()->column_width(28);
   app.set_version_flag("--version", "fusedffn " FUSEDFFN_VERSION, "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this text and exit; after a subcommand: that one's");

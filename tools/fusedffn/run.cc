@@ -1,5 +1,6 @@
 // fusedffn run: one block of a checkpoint applied to an array.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -115,7 +116,7 @@ void Run(const Arguments& arguments) {
   const io::Block block = io::FindBlock(weights, arguments.layer);
   const io::Array x = io::ReadArray(arguments.input);
   const size_t tokens = Tokens(arguments.input, x, block.shape.dim);
-  const PackedFfn ffn = io::LoadBlock(weights, block, Activation::kQuickGelu, options);
+  const PackedFfn ffn = io::LoadBlock(weights, block, ActivationNamed(arguments.activation), options);
   io::Array y = MakeOutput(arguments.output, x, tokens, block.shape.out);
   const std::vector<double> times = TimeRuns(ffn, x, tokens, arguments, &y);
   // More threads than CPUs have no higher peak.
@@ -162,9 +163,11 @@ void AddRun(CLI::App* app) {
       ->required()
       ->type_name("FILE")
       ->check(CheckArrayName);
-  command->add_option("--activation", arguments->activation, "quick_gelu: x * sigmoid(1.702 x); the default")
+  command
+      ->add_option("--activation", arguments->activation,
+                   fmt::format("{}; default quick_gelu", fmt::join(ActivationNames(), ", ")))
       ->type_name("NAME")
-      ->check(OneOf({"quick_gelu"}));
+      ->check(OneOf(ActivationNames()));
   command
       ->add_option("--threads", arguments->threads,
                    fmt::format("1 or more; default {}, the CPUs that this process may use", DefaultThreads()))
