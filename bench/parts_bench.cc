@@ -2,7 +2,7 @@
 //
 //   pack/<target>                 Pack() of one block, allocation included
 //   gemm_block/<target>/<rows>    one panel and one chunk of k, all in cache; %peak is what the tiles lose
-//   quick_gelu/<target>           the activation on an array in cache
+//   activation/<name>/<target>    an activation on an array in cache
 //   fork_join/<threads>           overhead of handing work to all threads and meeting again, back to back
 //   idle/<threads>                CPU time of all threads in the 20 ms that begin 2 ms after a fork-join
 #include <benchmark/benchmark.h>
@@ -61,11 +61,11 @@ void OneGemmBlock(const Kernels& kernels, size_t rows, benchmark::State& state) 
   state.counters["%peak"] = benchmark::Counter(100 * flops / peak, benchmark::Counter::kIsRate);
 }
 
-void QuickGeluArray(const Kernels& kernels, benchmark::State& state) {
+void ActivateArray(MapFn activation, benchmark::State& state) {
   const Floats in = RandomFloats(2048, 1.0f, 1);
   Floats out(in.size());
   for (auto _ : state) {
-    kernels.activations[static_cast<size_t>(Activation::kQuickGelu)].map(in.data(), in.size(), out.data());
+    activation(in.data(), in.size(), out.data());
     benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * in.size()));
@@ -81,8 +81,12 @@ void RegisterTarget(const Kernels& kernels) {
         ("gemm_block/" + target + "/" + std::to_string(rows)).c_str(),
         [&kernels, rows](benchmark::State& state) { OneGemmBlock(kernels, rows, state); });
   }
-  benchmark::RegisterBenchmark(("quick_gelu/" + target).c_str(),
-                               [&kernels](benchmark::State& state) { QuickGeluArray(kernels, state); });
+  for (size_t i = 0; i < kActivationCount; ++i) {
+    const std::string name = ActivationName(static_cast<Activation>(i));
+    const MapFn map = kernels.activations[i].map;
+    benchmark::RegisterBenchmark(("activation/" + name + "/" + target).c_str(),
+                                 [map](benchmark::State& state) { ActivateArray(map, state); });
+  }
 }
 
 // Bodies of 20 us: shorter ones are done by the caller alone before any worker has come.
