@@ -11,18 +11,19 @@ if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
   endforeach()
 endif()
 
-# PyTorch's module as the reference: a small block with odd sizes, and CLIP-L's.
+# PyTorch's module as the reference: a small block with odd sizes for each activation that has one, and
+# CLIP-L's.
 set(python ${PROJECT_SOURCE_DIR}/build/venv/bin/python)
 if(EXISTS ${python})
-  foreach(size small clip_l)
-    set(options)
-    if(size STREQUAL "small")
-      set(options --dim 67 --hidden 131 --tokens 37 --dtype f32)
+  foreach(case clip_l quick_gelu gelu gelu_tanh silu relu)
+    set(options ${case} --dim 67 --hidden 131 --tokens 37 --dtype f32)
+    if(case STREQUAL "clip_l")
+      set(options quick_gelu)
     endif()
-    add_test(NAME torch.${size}
+    add_test(NAME torch.${case}
              COMMAND ${CMAKE_CURRENT_LIST_DIR}/torch_test.sh $<TARGET_FILE:fusedffn_program> ${python}
-                     ${PROJECT_BINARY_DIR}/torch-${size} ${options})
-    set_tests_properties(torch.${size} PROPERTIES LABELS torch TIMEOUT 600 SKIP_RETURN_CODE 77)
+                     ${PROJECT_BINARY_DIR}/torch-${case} ${options})
+    set_tests_properties(torch.${case} PROPERTIES LABELS torch TIMEOUT 600 SKIP_RETURN_CODE 77)
   endforeach()
 else()
   message(STATUS "fusedffn: no PyTorch comparison: no Python in build/venv (tools/install_deps.sh --torch)")

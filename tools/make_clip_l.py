@@ -5,7 +5,8 @@ random weights, and what belongs to it:
   clip_l.safetensors  mlp.fc1, mlp.fc2, layer_norm1 and layer_norm2 of every layer
   x.npy               an input, [1, tokens, dim] float32, as a LayerNorm leaves it
   expected.npy        layer 0's output for it, computed in double precision, rounded to float32
-  torch_fp32.npy, torch_bf16.npy   with --torch: the same by PyTorch's module (tools/notp_feed_forward.py)
+  torch_fp32.npy, torch_bf16.npy   with --torch: the same by PyTorch's module (tools/notp_feed_forward.py, or
+                      torch.nn's own for another activation)
   manifest.json       how they were made, and their SHA-256
 
 The same options give the same files. Needs numpy and ml_dtypes, and PyTorch for --torch only.
@@ -14,9 +15,11 @@ The same options give the same files. Needs numpy and ml_dtypes, and PyTorch for
 import argparse
 import hashlib
 import json
+import math
 import os
 import struct
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 try:
@@ -26,6 +29,14 @@ except ImportError as error:
     sys.exit(f"make_clip_l.py: {error}; in a virtual environment: pip install numpy ml_dtypes")
 
 DTYPES = {"bf16": ("BF16", ml_dtypes.bfloat16), "f16": ("F16", np.float16), "f32": ("F32", np.float32)}
+# In double precision, and with nothing that cancels.
+ACTIVATIONS = {
+    "quick_gelu": lambda h: h / (1 + np.exp(-1.702 * h)),
+    "gelu": lambda h: h / 2 * np.vectorize(math.erfc)(-h / 2**0.5),
+    "gelu_tanh": lambda h: h / (1 + np.exp(-2 * (2 / np.pi) ** 0.5 * (h + 0.044715 * h**3))),
+    "silu": lambda h: h / (1 + np.exp(-h)),
+    "relu": lambda h: np.maximum(h, 0),
+}
 LAYER = "model.vision_model.transformer.layers.{}"
 
 
@@ -107,24 +118,34 @@ def write_checkpoint(path, args):
     return kept
 
 
-def expected_output(weights, x):
-    """fc2(quick_gelu(fc1(x))) in double precision."""
+def expected_output(weights, x, activation):
+    """fc2(activation(fc1(x))) in double precision."""
     w = {name: values.astype(np.float64) for name, values in weights.items()}
-    hidden = x.astype(np.float64) @ w["fc1.weight"].T + w["fc1.bias"]
-    hidden /= 1 + np.exp(-1.702 * hidden)
+    hidden = ACTIVATIONS[activation](x.astype(np.float64) @ w["fc1.weight"].T + w["fc1.bias"])
     return hidden @ w["fc2.weight"].T + w["fc2.bias"]
 
 
-def torch_outputs(weights, x):
+def torch_module(activation, dim, hidden):
+    """PyTorch's block, with parameters named as in the checkpoint."""
+    from torch import nn
+
+    if activation == "quick_gelu":
+        from notp_feed_forward import NoTPFeedForward
+
+        return NoTPFeedForward(None, dim, hidden)
+    activations = {"gelu": nn.GELU(), "gelu_tanh": nn.GELU("tanh"), "silu": nn.SiLU(), "relu": nn.ReLU()}
+    parts = {"fc1": nn.Linear(dim, hidden), "act": activations[activation], "fc2": nn.Linear(hidden, dim)}
+    return nn.Sequential(OrderedDict(parts))
+
+
+def torch_outputs(weights, x, activation):
     """What PyTorch's module gives, as float32, by dtype."""
     try:
         import torch
     except ImportError as error:
         sys.exit(f"make_clip_l.py: {error}; in a virtual environment: pip install torch==2.13.0")
-    from notp_feed_forward import NoTPFeedForward
-
     hidden, dim = weights["fc1.weight"].shape
-    module = NoTPFeedForward(None, dim, hidden).eval()
+    module = torch_module(activation, dim, hidden).eval()
     state = {name: torch.from_numpy(values.astype(np.float32)) for name, values in weights.items()}
     module.load_state_dict(state)
     outputs = {}
@@ -160,6 +181,7 @@ def parse_arguments():
     parser.add_argument("--tokens", type=positive, default=257)
     parser.add_argument("--seed", type=positive, default=1)
     parser.add_argument("--dtype", choices=DTYPES, default="bf16", help="of the checkpoint; default bf16")
+    parser.add_argument("--activation", choices=ACTIVATIONS, default="quick_gelu", help="default quick_gelu")
     parser.add_argument("--torch", action="store_true", help="also run PyTorch's module on layer 0")
     return parser.parse_args()
 
@@ -169,10 +191,10 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     weights = write_checkpoint(args.out / "clip_l.safetensors", args)
     x = normal([args.seed, 0], [1, args.tokens, args.dim], 0.0, 1.0)
-    arrays = {"x.npy": x, "expected.npy": expected_output(weights, x).astype(np.float32)}
+    arrays = {"x.npy": x, "expected.npy": expected_output(weights, x, args.activation).astype(np.float32)}
     made_with = {"numpy": np.__version__, "ml_dtypes": ml_dtypes.__version__}
     if args.torch:
-        outputs, made_with["torch"] = torch_outputs(weights, x)
+        outputs, made_with["torch"] = torch_outputs(weights, x, args.activation)
         arrays |= {f"torch_{name}.npy": y for name, y in outputs.items()}
     for name, array in arrays.items():
         save_npy(args.out / name, array)
