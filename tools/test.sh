@@ -2,7 +2,7 @@
 # Installs the dependencies, builds everything and runs all tests; ctest's summary is the last output.
 set -euo pipefail
 usage="usage: tools/test.sh [--exhaustive] [--preset NAME] [-- CMAKE_OPTION...]
-  --exhaustive  the activation on all 2^32 floats, on every instruction set (minutes more)
+  --exhaustive  the activations on all 2^32 floats, on every instruction set (minutes more)
   --preset      one of CMakePresets.json: release (default), debug, asan, tsan, clang-release, ..."
 preset=release
 while [ $# -gt 0 ]; do

@@ -65,17 +65,18 @@ enum class Precision {
              // CPU's bf16 dot-product instruction, on targets that have it. Denormals count as zero
 };
 
-// Each at most 4 ULP from its formula in double precision, for all 2^32 floats on every target; results below
-// 2^-126 at most 4 * 2^-149. NaN gives NaN, and +inf gives +inf.
+// ULP: the largest distance from the formula in double precision, measured over all 2^32 floats on x86
+// targets with and without FMA; results below 2^-126 are within 2 * 2^-149. NaN gives NaN, and +inf gives
+// +inf.
 enum class Activation {
   // -inf and -0 give -0.
-  kQuickGelu,  // x * sigmoid(1.702 x); x itself from 16 up
-  kGelu,       // x / 2 * erfc(-x / sqrt(2)), the exact one; x itself from 5.5 up
-  kGeluTanh,   // x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); x itself from 6 up
-  kSilu,       // x * sigmoid(x); x itself from 20 up
+  kQuickGelu,  // x * sigmoid(1.702 x); 2.54 ULP; x itself from 16 up
+  kGelu,       // x / 2 * erfc(-x / sqrt(2)), the exact one; 3.60 ULP; x itself from 5.5 up
+  kGeluTanh,   // x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); 2.57 ULP; x itself from 6 up
+  kSilu,       // x * sigmoid(x); 2.44 ULP; x itself from 20 up
 
   kRelu,      // max(x, 0), exact; -inf gives 0, -0 gives -0
-  kRelu2,     // max(x, 0)^2, rounded once; -inf and -0 give 0; +inf from 2^64 up
+  kRelu2,     // max(x, 0)^2; 0.5 ULP; -inf and -0 give 0; +inf from 2^64 up
   kIdentity,  // x
 };
 
