@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/bf16.h"
 #include "bench/commit.h"
 #include "bench/probe.h"
 #include "bench/workload.h"
@@ -30,34 +31,47 @@
 namespace fusedffn {
 namespace {
 
+struct Dtype {
+  const char* name;
+  Precision precision;
+};
+
+constexpr Dtype kDtypes[] = {
+    {"f32", Precision::kF32}, {"bf16", Precision::kBF16}, {"bf16-dot", Precision::kBF16Dot}};
+
 struct Case {
   std::string target;
+  Dtype dtype;
   size_t tokens;
   int threads;
   bool cold;
 
   std::string Name() const {
-    return "ffn/" + target + "/f32/" + std::to_string(tokens) + "/" + std::to_string(threads) +
+    return "ffn/" + target + "/" + dtype.name + "/" + std::to_string(tokens) + "/" + std::to_string(threads) +
            (cold ? "/cold" : "");
   }
 };
 
 const Block& TheBlock() {
-  static const Block block = RandomBlock(kClipL, 1);
+  static const Block block = InBf16(RandomBlock(kClipL, 1));  // so that every dtype computes the same
   return block;
 }
 
-// Layers packed for one target at a time: together they would take gigabytes. Empty on failure, with `error`.
-const std::vector<PackedFfn>& Layers(const std::string& target, size_t count, std::string* error) {
+// Layers packed for one target and dtype at a time: together they would take gigabytes. Empty on failure,
+// with `error`.
+const std::vector<PackedFfn>& Layers(const Case& c, size_t count, std::string* error) {
   static std::vector<PackedFfn> layers;
-  if (!layers.empty() && target != layers[0].target()) layers.clear();
+  if (!layers.empty() && (c.target != layers[0].target() || c.dtype.precision != layers[0].precision())) {
+    layers.clear();
+  }
   PackOptions options;
-  options.target = target.c_str();
+  options.target = c.target.c_str();
+  options.precision = c.dtype.precision;
   while (error->empty() && layers.size() < count) {
     PackedFfn ffn;
     const Status status = Pack(WeightsOf(TheBlock()), options, &ffn);
     if (!status.ok()) *error = status.message();
-    if (status.ok() && target != ffn.target()) *error = "packed for " + std::string(ffn.target());
+    if (status.ok() && c.target != ffn.target()) *error = "packed for " + std::string(ffn.target());
     if (error->empty()) layers.push_back(std::move(ffn));
   }
   return layers;
@@ -69,11 +83,14 @@ struct Limits {
 };
 
 const Limits& ProbeLimits(const Case& c) {
-  static std::map<std::pair<std::string, int>, Limits> seen;
+  static std::map<std::tuple<std::string, Precision, int>, Limits> seen;
   static std::set<std::string> probed;
-  Limits& limits = seen[{c.target, c.threads}];
+  Limits& limits = seen[{c.target, c.dtype.precision, c.threads}];
   if (!probed.insert(c.Name()).second) return limits;
-  limits.flops = std::max(limits.flops, ProbeFmaPeak(c.target.c_str(), c.threads));
+  const double peak = c.dtype.precision == Precision::kBF16Dot
+                          ? ProbeDotPeak(c.target.c_str(), c.threads, DotInput::kBF16)
+                          : ProbeFmaPeak(c.target.c_str(), c.threads);
+  limits.flops = std::max(limits.flops, peak);
   limits.bytes_per_s = std::max(limits.bytes_per_s, ProbeReadBandwidth(c.threads, 0.2));
   return limits;
 }
@@ -81,14 +98,15 @@ const Limits& ProbeLimits(const Case& c) {
 // Runs once and compares with the oracle; empty if it agrees.
 std::string CheckOnce(const Case& c, const PackedFfn& ffn, const Floats& x, const RunOptions& options,
                       Floats* y) {
-  static std::set<std::tuple<std::string, size_t, int>> checked;
-  if (checked.count({c.target, c.tokens, c.threads}) != 0) return "";
+  static std::set<std::tuple<std::string, Precision, size_t, int>> checked;
+  if (checked.count({c.target, c.dtype.precision, c.tokens, c.threads}) != 0) return "";
   std::fill_n(y->data(), y->size(), std::numeric_limits<float>::quiet_NaN());
   const Status status = Run(ffn, x.data(), kClipL.dim, c.tokens, y->data(), kClipL.out, options);
   if (!status.ok()) return status.message();
   const double error = RelativeError(TheBlock(), x.data(), c.tokens, y->data());
-  if (!(error <= kMaxRelativeError)) return "wrong result: relative error " + std::to_string(error);
-  checked.insert({c.target, c.tokens, c.threads});
+  const double most = c.dtype.precision == Precision::kBF16Dot ? kMaxRelativeErrorBf16 : kMaxRelativeError;
+  if (!(error <= most)) return "wrong result: relative error " + std::to_string(error);
+  checked.insert({c.target, c.dtype.precision, c.tokens, c.threads});
   return "";
 }
 
@@ -102,13 +120,14 @@ void SetCounters(const Case& c, double best_seconds, benchmark::State* state) {
   counters["%peak"] = 100 * flops / best_seconds / limits.flops;
   constexpr size_t kMemoryBound = 32;  // tokens up to which the bytes can be the limit
   if (c.tokens <= kMemoryBound) {
-    counters["%bandwidth"] = 100 * Bytes(kClipL, c.tokens) / best_seconds / limits.bytes_per_s;
+    counters["%bandwidth"] = 100 * Bytes(kClipL, c.tokens, c.dtype.precision == Precision::kF32 ? 4 : 2) /
+                             best_seconds / limits.bytes_per_s;
   }
 }
 
 void RunCase(const Case& c, benchmark::State& state) {
   std::string error;
-  const std::vector<PackedFfn>& layers = Layers(c.target, c.cold ? kColdLayers : 1, &error);
+  const std::vector<PackedFfn>& layers = Layers(c, c.cold ? kColdLayers : 1, &error);
   const Floats x = RandomTokens(kClipL, c.tokens, 11);
   Floats y(c.tokens * kClipL.out);
   RunOptions options;
@@ -129,20 +148,31 @@ void RunCase(const Case& c, benchmark::State& state) {
   SetCounters(c, std::chrono::duration<double>(best).count(), &state);
 }
 
+void Register(const std::string& target, const Dtype& dtype) {
+  for (const bool cold : {false, true}) {
+    for (const size_t tokens : kTokenGrid) {
+      for (const int threads : std::set<int>{1, std::min(2, DefaultThreads()), DefaultThreads()}) {
+        const Case c = {target, dtype, tokens, threads, cold};
+        benchmark::RegisterBenchmark(c.Name().c_str(), [c](benchmark::State& state) { RunCase(c, state); })
+            ->UseRealTime()
+            ->Unit(benchmark::kMillisecond);
+      }
+    }
+  }
+}
+
 void RegisterAll() {
-  std::set<int> thread_counts = {1, std::min(2, DefaultThreads()), DefaultThreads()};
   size_t target_count = 0;
   const Target* targets = Targets(&target_count);
   for (size_t i = 0; i < target_count; ++i) {
     if (!targets[i].supported) continue;
-    for (const bool cold : {false, true}) {
-      for (const size_t tokens : kTokenGrid) {
-        for (const int threads : thread_counts) {
-          const Case c = {targets[i].name, tokens, threads, cold};
-          benchmark::RegisterBenchmark(c.Name().c_str(), [c](benchmark::State& state) { RunCase(c, state); })
-              ->UseRealTime()
-              ->Unit(benchmark::kMillisecond);
-        }
+    for (const Dtype& dtype : kDtypes) {
+      PackOptions options;
+      options.target = targets[i].name;
+      options.precision = dtype.precision;
+      PackedFfn smallest;  // not every target has every dtype
+      if (PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &smallest).ok()) {
+        Register(targets[i].name, dtype);
       }
     }
   }

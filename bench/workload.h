@@ -106,10 +106,10 @@ inline double Flops(const Shape& shape, size_t tokens) {
   return 2.0 * static_cast<double>(tokens) * static_cast<double>(shape.hidden * (shape.dim + shape.out));
 }
 
-// What has to cross the memory bus at least once: weights, biases, input and output, all in fp32.
-inline double Bytes(const Shape& shape, size_t tokens) {
-  return 4.0 * static_cast<double>((shape.dim + 1 + shape.out) * shape.hidden + shape.out +
-                                   tokens * (shape.dim + shape.out));
+// What has to cross the memory bus at least once: weights; and biases, input and output in fp32.
+inline double Bytes(const Shape& shape, size_t tokens, size_t weight_bytes = 4) {
+  return static_cast<double>(weight_bytes * (shape.dim + shape.out) * shape.hidden +
+                             4 * (shape.hidden + shape.out + tokens * (shape.dim + shape.out)));
 }
 
 // All rows if there are few; else the first, the last and some between: a check takes under a second.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "bench/peers/bf16.h"
+#include "bench/bf16.h"
 
 // These functions once for each of these levels of x86-64; the loader picks.
 #define FUSEDFFN_CLONES [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]]

@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
+#include "bench/bf16.h"
 #include "bench/peers/activation_pass.h"
-#include "bench/peers/bf16.h"
 #include "bench/peers/static_int8.h"
 
 namespace fusedffn {

@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "bench/peers/bf16.h"
+#include "bench/bf16.h"
 #include "bench/peers/peer.h"
 #include "bench/peers/static_int8.h"
 

@@ -12,8 +12,11 @@ void ThrowIfError(const Status& status) {
   if (!status.ok()) throw std::runtime_error(status.message());
 }
 
-// Of a dtype's name, for PackOptions.
-void SetPrecision(const PeerOptions& options, PackOptions* /*pack*/) { RequireDtype(options, {"f32"}); }
+Precision PrecisionOf(const PeerOptions& options) {
+  RequireDtype(options, {"f32", "bf16", "bf16-dot"});
+  if (options.dtype == "f32") return Precision::kF32;
+  return options.dtype == "bf16" ? Precision::kBF16 : Precision::kBF16Dot;
+}
 
 class Ours : public Peer {
  public:
@@ -27,7 +30,7 @@ class Ours : public Peer {
 
   void AddLayer(const Block& block) override {
     PackOptions pack;
-    SetPrecision(options_, &pack);
+    pack.precision = PrecisionOf(options_);
     if (!options_.variant.empty()) pack.target = options_.variant.c_str();
     PackedFfn ffn;
     ThrowIfError(Pack(WeightsOf(block), pack, &ffn));

@@ -15,7 +15,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "bench/peers/bf16.h"
+#include "bench/bf16.h"
 #include "bench/peers/peer.h"
 
 namespace fusedffn {
@@ -42,15 +42,9 @@ PeerOptions ParseArguments(int argc, char** argv) {
   return options;
 }
 
-// In bf16 the weights are those of a bf16 checkpoint: no peer has to round them.
 Block MakeBlock(const std::string& dtype) {
   Block block = RandomBlock(kClipL, 1);
-  if (dtype == "f32" || dtype == "int8") return block;
-  for (Floats* values : {&block.w1, &block.b1, &block.w2, &block.b2}) {
-    std::transform(values->data(), values->data() + values->size(), values->data(),
-                   [](float value) { return FromBf16(ToBf16(value)); });
-  }
-  return block;
+  return dtype == "f32" || dtype == "int8" ? std::move(block) : InBf16(std::move(block));
 }
 
 double MostRelativeError(const std::string& dtype) {

@@ -24,7 +24,7 @@ U8Formats Calibrate(const Block& block) {
   for (size_t t = 0; t < kTokens; ++t) {
     for (const double h :
          ReferenceLinear(weights.fc1, block.shape.hidden, block.shape.dim, x.data() + t * block.shape.dim)) {
-      hidden.push_back(ReferenceQuickGelu(h));
+      hidden.push_back(ReferenceActivation(weights.activation, h));
     }
   }
   return {Cover(std::vector<float>(x.data(), x.data() + x.size())), Cover(hidden)};

@@ -1,6 +1,6 @@
 // bf16 in memory: the upper half of a float.
-#ifndef FUSEDFFN_BENCH_PEERS_BF16_H_
-#define FUSEDFFN_BENCH_PEERS_BF16_H_
+#ifndef FUSEDFFN_BENCH_BF16_H_
+#define FUSEDFFN_BENCH_BF16_H_
 
 #include <cstdint>
 #include <cstring>
@@ -29,6 +29,15 @@ inline Buffer<uint16_t> ToBf16(const float* values, size_t count) {
   return rounded;
 }
 
+// The block of a bf16 checkpoint: no library has to round its weights.
+inline Block InBf16(Block block) {
+  for (Floats* values : {&block.w1, &block.b1, &block.w2, &block.b2}) {
+    std::transform(values->data(), values->data() + values->size(), values->data(),
+                   [](float value) { return FromBf16(ToBf16(value)); });
+  }
+  return block;
+}
+
 }  // namespace fusedffn
 
-#endif  // FUSEDFFN_BENCH_PEERS_BF16_H_
+#endif  // FUSEDFFN_BENCH_BF16_H_
