@@ -2,16 +2,18 @@
 # Installs what fusedffn is built from, on Debian and Ubuntu: system packages, and below build/ what the
 # system's package manager does not have. Safe to run again; quick when everything is there.
 set -euo pipefail
-usage="usage: tools/install_deps.sh [--tests] [--torch] [--peers]
-  --tests  also clang, clang-format and binutils, which only the tests use
-  --torch  also PyTorch 2.13.0, into build/venv
-  --peers  also MKL, into build/venv"
-tests=false torch=false peers=false
+usage="usage: tools/install_deps.sh [--tests] [--torch] [--peers] [--aarch64]
+  --tests    also clang, clang-format and binutils, which only the tests use
+  --torch    also PyTorch 2.13.0, into build/venv
+  --peers    also MKL, into build/venv
+  --aarch64  also compilers for AArch64 and QEMU, and arm64 packages into build/deps-aarch64 (Debian only)"
+tests=false torch=false peers=false aarch64=false
 for argument in "$@"; do
   case $argument in
     --tests) tests=true ;;
     --torch) torch=true ;;
     --peers) peers=true ;;
+    --aarch64) aarch64=true ;;
     -h | --help) echo "$usage" && exit ;;
     *) printf 'install_deps: unknown option %s\n%s\n' "$argument" "$usage" >&2 && exit 2 ;;
   esac
@@ -43,10 +45,10 @@ update_lists() {
 # A new machine, or a container, may have no package lists to answer from.
 [ -n "$(candidate libtbb-dev)" ] || update_lists
 
-# clang-16 is what the project is tested with; any other is better than none.
-newest_clang() {
+# The first of these versions that there is.
+first_clang() {
   local version
-  for version in 16 22 21 20 19 18 17 15 14; do
+  for version in "$@"; do
     [ -z "$(candidate "clang-$version")" ] || { echo "$version" && return; }
   done
   die "no clang package in this machine's package lists"
@@ -68,11 +70,14 @@ else
   highway=source
 fi
 if $tests; then
-  clang=$(newest_clang)
+  # clang-16 is what the project is tested with; any other is better than none.
+  clang=$(first_clang 16 22 21 20 19 18 17 15 14)
   packages+=(binutils "clang-$clang" "clang-format-$clang")
   sanitizers=libclang-rt-$clang-dev  # up to clang 14, a part of another package
   [ -z "$(candidate "$sanitizers")" ] || packages+=("$sanitizers")
 fi
+# For AArch64, Highway compiles for more than the baseline from clang-17 on; clang-19 is what was tested.
+$aarch64 && packages+=(binutils g++-aarch64-linux-gnu qemu-user "clang-$(first_clang 19 22 21 20 18 17 16)")
 
 missing=()
 for package in "${packages[@]}"; do is_installed "$package" || missing+=("$package"); done
@@ -89,6 +94,10 @@ case $highway in
   debian-13) tools/fetch_highway.sh build/deps ;;
   source) echo "install_deps: no Highway >= 1.2 among this machine's packages: CMake will fetch its source" ;;
 esac
+if $aarch64; then
+  [ -e build/deps-aarch64/usr ] || echo "install_deps: unpacking arm64 packages into build/deps-aarch64"
+  tools/fetch_aarch64.sh build/deps-aarch64
+fi
 
 python=build/venv/bin/python
 if ! [ -x $python ]; then
