@@ -1,5 +1,6 @@
-# The library as strangers use it. Not with a sanitizer: the consumer would have to be built with it, too.
-if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+# The library as strangers use it. Not with a sanitizer or a cross-compiler: the consumer would have to be built
+# with it, too.
+if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize" AND NOT CMAKE_CROSSCOMPILING)
   string(REPLACE ";" ":" prefix_path "$CACHE{CMAKE_PREFIX_PATH}")
   foreach(variant static shared)
     add_test(NAME consumer.${variant}
@@ -20,9 +21,10 @@ if(EXISTS ${python})
     if(case STREQUAL "clip_l")
       set(options quick_gelu)
     endif()
+    list(JOIN options " " options)
     add_test(NAME torch.${case}
-             COMMAND ${CMAKE_CURRENT_LIST_DIR}/torch_test.sh $<TARGET_FILE:fusedffn_program> ${python}
-                     ${PROJECT_BINARY_DIR}/torch-${case} ${options})
+             COMMAND ${CMAKE_CURRENT_LIST_DIR}/torch_test.sh ${python} ${PROJECT_BINARY_DIR}/torch-${case}
+                     "${options}" ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:fusedffn_program>)
     set_tests_properties(torch.${case} PROPERTIES LABELS torch TIMEOUT 600 SKIP_RETURN_CODE 77)
   endforeach()
 else()

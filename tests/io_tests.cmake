@@ -8,4 +8,6 @@ target_link_libraries(accounting_test PRIVATE fmt::fmt)
 
 fusedffn_test(program_test SOURCES program_test.cc LIBRARIES fusedffn_io)
 add_dependencies(program_test fusedffn_program)
-target_compile_definitions(program_test PRIVATE FUSEDFFN_PROGRAM="$<TARGET_FILE:fusedffn_program>")
+set(command ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:fusedffn_program>)
+list(JOIN command "\",\"" command)  # as C++ string literals
+target_compile_definitions(program_test PRIVATE FUSEDFFN_PROGRAM="${command}")

@@ -33,8 +33,11 @@ struct Outcome {
   std::string out, err;
 };
 
-// Runs FUSEDFFN_PROGRAM, or another program, to its end.
-Outcome Start(std::vector<std::string> arguments, const char* program = FUSEDFFN_PROGRAM,
+// What the arguments are put behind: the program, in a cross-build behind an emulator and its options.
+const std::vector<std::string> kProgram = {FUSEDFFN_PROGRAM};
+
+// Runs the program, or another one, to its end.
+Outcome Start(const std::vector<std::string>& arguments, std::vector<std::string> command = kProgram,
               const char* out_path = nullptr) {
   const TempFolder logs;
   const std::string out = out_path ? out_path : logs.Write("out", ""), err = logs.Write("err", "");
@@ -42,12 +45,12 @@ Outcome Start(std::vector<std::string> arguments, const char* program = FUSEDFFN
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), O_WRONLY, 0);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), O_WRONLY, 0);
-  arguments.insert(arguments.begin(), program);
+  command.insert(command.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
+  for (std::string& argument : command) argv.push_back(argument.data());
   argv.push_back(nullptr);
   pid_t pid = 0;
-  EXPECT_EQ(posix_spawn(&pid, program, &actions, nullptr, argv.data(), environ), 0) << program;
+  EXPECT_EQ(posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), environ), 0) << argv[0];
   posix_spawn_file_actions_destroy(&actions);
   int status = 0;
   EXPECT_EQ(waitpid(pid, &status, 0), pid);
@@ -360,10 +363,10 @@ TEST_F(ProgramTest, FullDisk) {
   const char* const script = R"({ (ulimit -f 0; exec "$0" "$@") 2>&1; echo "exit $?"; } | cat >&2)";
   const auto before = folder_.Contents();
   for (const char* output : {"new.npy", "old.npy", "new.safetensors"}) {
-    std::vector<std::string> arguments = RunArguments({{"--output", output}});
-    arguments.insert(arguments.begin(), {"-c", script, FUSEDFFN_PROGRAM});
+    std::vector<std::string> in_shell = {"/bin/sh", "-c", script};
+    in_shell.insert(in_shell.end(), kProgram.begin(), kProgram.end());
     const std::string want = "fusedffn: " + (folder_ / output) + ": cannot write: File too large\nexit 1\n";
-    EXPECT_EQ(Start(arguments, "/bin/sh").err, want);
+    EXPECT_EQ(Start(RunArguments({{"--output", output}}), in_shell).err, want);
     EXPECT_EQ(folder_.Contents(), before);
   }
 }
@@ -371,7 +374,7 @@ TEST_F(ProgramTest, FullDisk) {
 TEST_F(ProgramTest, FullStandardOutput) {
   for (const std::vector<std::string>& arguments :
        {RunArguments({}), {"--help"}, {"inspect", folder_ / "good.safetensors"}}) {
-    ExpectComplaint(Start(arguments, FUSEDFFN_PROGRAM, "/dev/full"), 1, "cannot write to standard output");
+    ExpectComplaint(Start(arguments, kProgram, "/dev/full"), 1, "cannot write to standard output");
   }
 }
 
