@@ -156,27 +156,40 @@ uint64_t HashOf(const std::vector<float>& y) {
   return hash;
 }
 
-// Of y on any machine, from any compiler, on any target with FMA. They change only with the activations'
-// polynomials or with tests/test_block.h.
+// Of y on any machine, from any compiler, on any target with FMA: AVX2, AVX-512 and NEON. They change only
+// with the activations' polynomials or with tests/test_block.h.
 struct HashedBlock {
   Shape shape;
   size_t tokens;
+  DType dtype;  // of the weights; bf16 is what is left of fp32 without its lower half
   Activation activation;
   uint64_t hash;
 };
 
 constexpr HashedBlock kHashes[] = {
-    {{1, 1, 1}, 3, Activation::kQuickGelu, 0x64973333faf11277},
-    {{31, 33, 3}, 20, Activation::kQuickGelu, 0x9fe8ed7d8fe784da},
-    {{203, 901, 150}, 70, Activation::kQuickGelu, 0xc7cd7a355dbc5c15},
-    {kClipL, 17, Activation::kQuickGelu, 0x8c853fcded5ef5dc},
-    {{203, 901, 150}, 70, Activation::kGelu, 0xe930b52aed2be707},
-    {{203, 901, 150}, 70, Activation::kGeluTanh, 0xb08200a857034326},
-    {{203, 901, 150}, 70, Activation::kSilu, 0xa0263747fb29d151},
-    {{203, 901, 150}, 70, Activation::kRelu, 0x23619dd7f9e39610},
-    {{203, 901, 150}, 70, Activation::kRelu2, 0x2643c46742c82b6},
-    {{203, 901, 150}, 70, Activation::kIdentity, 0xb1a93beb455070f5},
+    {{1, 1, 1}, 3, DType::kF32, Activation::kQuickGelu, 0x64973333faf11277},
+    {{31, 33, 3}, 20, DType::kF32, Activation::kQuickGelu, 0x9fe8ed7d8fe784da},
+    {{203, 901, 150}, 70, DType::kF32, Activation::kQuickGelu, 0xc7cd7a355dbc5c15},
+    {{529, 48, 1057}, 131, DType::kF32, Activation::kQuickGelu, 0xb08fe13d8463aafa},
+    {{16, 1100, 9}, 257, DType::kF32, Activation::kQuickGelu, 0x25c9cbcfe55af3c5},
+    {kClipL, 17, DType::kF32, Activation::kQuickGelu, 0x8c853fcded5ef5dc},
+    {{1, 1, 1}, 3, DType::kBF16, Activation::kQuickGelu, 0xc9eea3d5d6340a59},
+    {{65, 529, 47}, 33, DType::kBF16, Activation::kQuickGelu, 0x1412d37b8d3b3d3d},
+    {{1057, 130, 48}, 64, DType::kBF16, Activation::kQuickGelu, 0x82161b33a6c44ce7},
+    {kClipL, 6, DType::kBF16, Activation::kQuickGelu, 0x36630d26298952bf},
+    {{203, 901, 150}, 70, DType::kF32, Activation::kGelu, 0xe930b52aed2be707},
+    {{203, 901, 150}, 70, DType::kF32, Activation::kGeluTanh, 0xb08200a857034326},
+    {{203, 901, 150}, 70, DType::kF32, Activation::kSilu, 0xa0263747fb29d151},
+    {{203, 901, 150}, 70, DType::kF32, Activation::kRelu, 0x23619dd7f9e39610},
+    {{203, 901, 150}, 70, DType::kF32, Activation::kRelu2, 0x2643c46742c82b6},
+    {{203, 901, 150}, 70, DType::kF32, Activation::kIdentity, 0xb1a93beb455070f5},
 };
+
+std::vector<uint16_t> UpperHalves(const std::vector<float>& values) {
+  std::vector<uint16_t> halves;
+  for (const float value : values) halves.push_back(static_cast<uint16_t>(BitsOf(value) >> 16));
+  return halves;
+}
 
 TEST(DeterminismAcrossTargetsTest, EveryTargetWithFmaGivesTheRecordedBits) {
   for (const HashedBlock& hashed : kHashes) {
@@ -184,11 +197,19 @@ TEST(DeterminismAcrossTargetsTest, EveryTargetWithFmaGivesTheRecordedBits) {
     TestBlock block = RandomBlock(hashed.shape, &random);
     block.activation = hashed.activation;
     const std::vector<float> x = RandomTokens(hashed.shape, hashed.tokens, &random);
+    Weights weights = block.weights();
+    const std::vector<uint16_t> w1 = UpperHalves(block.w1), b1 = UpperHalves(block.b1);
+    const std::vector<uint16_t> w2 = UpperHalves(block.w2), b2 = UpperHalves(block.b2);
+    if (hashed.dtype == DType::kBF16) {
+      weights.fc1 = {w1.data(), b1.data(), DType::kBF16};
+      weights.fc2 = {w2.data(), b2.data(), DType::kBF16};
+    }
     for (const std::string& target : SupportedTargets()) {
       if (!HasFma(target)) continue;
-      const uint64_t hash = HashOf(RunDense(PackFor(target, block.weights()), x.data(), hashed.tokens, {2}));
+      const uint64_t hash = HashOf(RunDense(PackFor(target, weights), x.data(), hashed.tokens, {2}));
       EXPECT_EQ(hash, hashed.hash) << std::hex << "0x" << hash << std::dec << " on " << target
-                                   << " for shape " << hashed.shape << ", " << hashed.activation;
+                                   << " for shape " << hashed.shape << " x " << hashed.tokens << ", "
+                                   << hashed.activation;
     }
   }
 }

@@ -1,0 +1,70 @@
+// Which instruction sets are found, beside what the system and the compiler's own library say of this CPU; so
+// that suites which run on each of SupportedTargets() have run on those that matter.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+#include "tests/targets.h"
+
+namespace fusedffn {
+namespace {
+
+bool IsAmong(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+TEST(TargetsTest, ScalableVectorsAreLeftOut) {
+  size_t count = 0;
+  const Target* targets = Targets(&count);
+  for (size_t i = 0; i < count; ++i) EXPECT_EQ(std::string(targets[i].name).find("SVE"), std::string::npos);
+}
+
+#if defined(__aarch64__) && defined(__linux__)
+
+// Highway's list of what these compilers can do.
+#if defined(__clang__)
+constexpr bool kCompilesNeon = __clang_major__ >= 17, kCompilesBf16 = kCompilesNeon;
+#else
+constexpr bool kCompilesNeon = true;
+constexpr bool kCompilesBf16 = __GNUC__ > 13 || (__GNUC__ == 13 && __GNUC_MINOR__ >= 2);
+#endif
+
+TEST(TargetsTest, EveryKindOfNeonThatThisCpuHas) {
+  constexpr unsigned long kAes = 1ul << 3;    // HWCAP_AES
+  constexpr unsigned long kBf16 = 1ul << 14;  // HWCAP2_BF16
+  const bool aes = (getauxval(AT_HWCAP) & kAes) != 0;
+  const bool bf16 = aes && (getauxval(AT_HWCAP2) & kBf16) != 0;
+  const std::vector<std::string> supported = SupportedTargets();
+  ASSERT_FALSE(supported.empty());
+  EXPECT_EQ(supported.front().rfind("NEON", 0), 0u) << supported.front();
+  EXPECT_TRUE(IsAmong(supported, "NEON_WITHOUT_AES"));
+  EXPECT_EQ(IsAmong(supported, "NEON"), aes && kCompilesNeon);
+  EXPECT_EQ(IsAmong(supported, "NEON_BF16"), bf16 && kCompilesBf16);
+}
+
+#elif defined(__x86_64__)
+
+// Of the extensions that Highway asks for, those that name the generation. The compiler's library asks the
+// system, too, whether it keeps the larger registers: Highway's own answer is not all there is to go by.
+TEST(TargetsTest, WhatTheCompilersLibraryFindsToo) {
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd");
+  const std::vector<std::string> supported = SupportedTargets();
+  EXPECT_TRUE(IsAmong(supported, "SSE2"));
+  EXPECT_EQ(IsAmong(supported, "SSSE3"), __builtin_cpu_supports("ssse3") != 0);
+  EXPECT_EQ(IsAmong(supported, "AVX2"), avx2);
+  EXPECT_EQ(IsAmong(supported, "AVX3"), avx512);
+}
+
+#endif
+
+}  // namespace
+}  // namespace fusedffn
