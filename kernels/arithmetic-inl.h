@@ -21,6 +21,23 @@ namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
 
+// An fp32 of A, for all lanes of a vector of B. NEON's fmla takes it from a register's lowest lane. The load
+// into every lane (ld1r), which compilers take for some, occupies a vector pipe on Neoverse N1, where the
+// plain one does not; so the float comes from nowhere that they know of.
+#if HWY_TARGET & HWY_ALL_NEON
+using Factor = float;
+HWY_INLINE Factor LoadFactor(const float* HWY_RESTRICT a) {
+  float factor = *a;
+  asm volatile("" : "+w"(factor));
+  return factor;
+}
+HWY_INLINE V MulAddFactor(Factor a, V b, V c) { return hn::MulAdd(hn::Set(D(), a), b, c); }
+#else
+using Factor = V;
+HWY_INLINE Factor LoadFactor(const float* HWY_RESTRICT a) { return hn::Set(D(), *a); }
+HWY_INLINE V MulAddFactor(Factor a, V b, V c) { return hn::MulAdd(a, b, c); }
+#endif
+
 // fp32 throughout: the sum is one chain of FMAs.
 struct F32 {
   using A = float;
@@ -32,8 +49,8 @@ struct F32 {
     const D d;
     return hn::Load(d, b + (step * vecs + v) * hn::Lanes(d));
   }
-  static HWY_INLINE V LoadA(const float* HWY_RESTRICT a) { return hn::Set(D(), *a); }
-  static HWY_INLINE V MulAdd(V a, V b, V c) { return hn::MulAdd(a, b, c); }
+  static HWY_INLINE Factor LoadA(const float* HWY_RESTRICT a) { return LoadFactor(a); }
+  static HWY_INLINE V MulAdd(Factor a, V b, V c) { return MulAddFactor(a, b, c); }
 };
 
 // A and sums as above; B in bf16, two steps of k side by side in 32 bits (see pack.h), widened when loaded:
@@ -66,8 +83,8 @@ struct BF16Widened {
 #endif
     return wide;
   }
-  static HWY_INLINE V LoadA(const float* HWY_RESTRICT a) { return F32::LoadA(a); }
-  static HWY_INLINE V MulAdd(V a, V b, V c) { return hn::MulAdd(a, b, c); }
+  static HWY_INLINE Factor LoadA(const float* HWY_RESTRICT a) { return LoadFactor(a); }
+  static HWY_INLINE V MulAdd(Factor a, V b, V c) { return MulAddFactor(a, b, c); }
 };
 
 #if HWY_NATIVE_DOT_BF16
