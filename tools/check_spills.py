@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the compiled tiles: in the k loop nothing may leave the registers, or move from one to another.
 
-  tools/check_spills.py build/release/libfusedffn.a     one line for each instruction set with FMA (x86-64)
+  tools/check_spills.py build/release/libfusedffn.a     one line for each instruction set with FMA
   tools/check_spills.py --list FILE...                  also one for each tile; libraries or objects
 
 The k loop of a tile of rows x vecs is the innermost loop with the multiply-adds of kUnroll steps. Counted in
@@ -10,68 +10,19 @@ on; a spilled register, or a constant, does not), stores of vectors, pushes, pop
 moves of vectors from register to register. SSE is left out: its instructions overwrite an operand, and its
 tiles cannot do without either.
 
+`broadcasts` are loads of one float of A for a whole vector, into all of its lanes or into the one that AArch64's
+fmla takes for all; `loads` are of whole vectors, of which AArch64's ldp has two.
+
 Exit code 1 if a tile has more than is accepted, if its k loop cannot be told, or if there is no tile at all.
 """
 
 import argparse
-import re
-import shutil
-import subprocess
 import sys
 from typing import NamedTuple
 
+from tile_listing import tiles_of
+
 UNROLL = 4  # kUnroll of kernels/microkernel-inl.h
-
-FUNCTION = re.compile(r"^[0-9a-f]+ <(.*)>:$")
-TILE = re.compile(r"\bN_(AVX\w+)::Tile<[\w:]*::(\w+), (\d+)\w*, (\d+)\w*(.*)>\(.*\)$")
-INSTRUCTION = re.compile(r"^ *([0-9a-f]+):\t(?:(?:cs|data16) )*(\S+) *([^#<]*)")
-MEMORY = re.compile(r"\((%\w+)?(?:,(%\w+))?(?:,\d)?\)")
-VECTOR = re.compile(r"%[xyz]mm\d+")
-WRITES_NO_REGISTER = re.compile(r"cmp|test|j|prefetch|v|nop")  # what such names begin with
-
-
-class Instruction(NamedTuple):
-    address: int
-    name: str
-    operands: str
-
-    def is_multiply_add(self):
-        return self.name.startswith(("vfmadd", "vdpbf16ps", "vpdpbusd"))
-
-    def is_broadcast(self):
-        return "broadcast" in self.name or "{1to" in self.operands
-
-    def is_copy(self):
-        moves = self.name.startswith(("mov", "vmov")) and "(" not in self.operands
-        return moves and VECTOR.search(self.operands) is not None
-
-    def is_load(self):
-        reads = MEMORY.search(self.operands) and not MEMORY.search(self.last_operand())
-        return bool(reads and VECTOR.search(self.operands)) and not self.is_broadcast()
-
-    def last_operand(self):
-        return re.split(r",(?![^(]*\))", self.operands)[-1].strip()
-
-    def uses_stack(self, moving):
-        """Or memory that is as good as one; `moving`: the registers that change in the loop."""
-        if self.name.startswith(("call", "push", "pop")):
-            return True
-        memory = MEMORY.search(self.operands)
-        if memory is None or self.name.startswith(("lea", "nop")):
-            return False
-        stores = VECTOR.search(self.operands) and MEMORY.search(self.last_operand())
-        return bool(stores) or not moving & set(memory.groups())
-
-
-class Tile(NamedTuple):
-    target: str
-    arithmetic: str  # of kernels/arithmetic-inl.h
-    rows: int
-    vecs: int
-    rest: str  # of the template's arguments, which change nothing in what is accepted
-
-    def __str__(self):
-        return f"{self.target} {self.arithmetic} {self.rows}x{self.vecs}{self.rest}"
 
 
 class Counts(NamedTuple):
@@ -79,21 +30,9 @@ class Counts(NamedTuple):
     fma: int
     loads: int
     broadcasts: int
+    prefetches: int
     stack: int
     copies: int
-
-
-def parse(listing):
-    """{Tile: its instructions}, from objdump's lines."""
-    tiles, current = {}, None
-    for line in listing.splitlines():
-        if header := FUNCTION.match(line):
-            match = TILE.search(header[1])
-            tile = match and Tile(match[1], match[2], int(match[3]), int(match[4]), match[5])
-            current = tiles.setdefault(tile, []) if tile else None
-        elif current is not None and (match := INSTRUCTION.match(line)):
-            current.append(Instruction(int(match[1], 16), match[2], match[3].strip()))
-    return tiles
 
 
 def innermost_loops(instructions):
@@ -101,20 +40,19 @@ def innermost_loops(instructions):
     index = {instruction.address: i for i, instruction in enumerate(instructions)}
     spans = set()
     for end, instruction in enumerate(instructions):
-        if instruction.name.startswith("j") and re.fullmatch("[0-9a-f]+", instruction.operands):
-            begin = index.get(int(instruction.operands, 16), end + 1)
-            if begin <= end:
-                spans.add((begin, end))
+        begin = index.get(instruction.jump_target(), end + 1)
+        if begin <= end:
+            spans.add((begin, end))
     holds = lambda outer, inner: outer != inner and outer[0] <= inner[0] and inner[1] <= outer[1]
     return [instructions[begin:end + 1] for begin, end in sorted(spans)
             if not any(holds((begin, end), other) for other in spans)]
 
 
 def count(loop):
-    moving = {i.last_operand() for i in loop if not WRITES_NO_REGISTER.match(i.name)}
-    return Counts(len(loop), sum(i.is_multiply_add() for i in loop), sum(i.is_load() for i in loop),
-                  sum(i.is_broadcast() for i in loop), sum(i.uses_stack(moving) for i in loop),
-                  sum(i.is_copy() for i in loop))
+    moving = set().union(*(i.changed_registers() for i in loop))
+    return Counts(len(loop), sum(i.is_multiply_add() for i in loop), sum(i.loads() for i in loop),
+                  sum(i.broadcasts() for i in loop), sum(i.is_prefetch() for i in loop),
+                  sum(i.uses_stack(moving) for i in loop), sum(i.is_copy() for i in loop))
 
 
 def examine(tile, instructions, most_copies):
@@ -135,7 +73,7 @@ def examine(tile, instructions, most_copies):
 def check(tiles, most_copies, show_all):
     """Prints what was found; returns what is wrong."""
     problems, are_good = [], {}
-    row = "{:<36}" + "{:>14}" * len(Counts._fields)
+    row = "{:<40}" + "{:>14}" * len(Counts._fields)
     if show_all:
         print(row.format("tile", *Counts._fields))
     for tile, instructions in sorted(tiles.items()):
@@ -150,16 +88,6 @@ def check(tiles, most_copies, show_all):
     return problems
 
 
-def disassemble(files):
-    if shutil.which("objdump") is None:
-        sys.exit("check_spills: objdump not found: apt-get install binutils")
-    process = subprocess.run(["objdump", "--disassemble", "--no-show-raw-insn", "--demangle", *files],
-                             stdout=subprocess.PIPE, text=True)
-    if process.returncode != 0:
-        sys.exit(1)  # objdump has said why
-    return process.stdout
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -168,10 +96,10 @@ def main():
                         help="accept up to N copies in a tile; default: 0")
     parser.add_argument("--list", action="store_true", help="a table of every tile's k loop")
     arguments = parser.parse_args()
-    tiles = parse(disassemble(arguments.files))
+    tiles = {tile: instructions for path in arguments.files for tile, instructions in tiles_of(path).items()}
     if not tiles:
         sys.exit(f"check_spills: no tile function in {' '.join(arguments.files)}: accepted are objects and "
-                 "libraries with kernels/kernels.cc for x86-64, not stripped")
+                 "libraries with kernels/kernels.cc, not stripped")
     if problems := check(tiles, arguments.copies, arguments.list):
         sys.exit("\n".join(f"check_spills: {problem}" for problem in problems))
 
