@@ -80,6 +80,8 @@ struct BF16Widened {
     V wide = step % 2 == 0 ? hn::BitCast(d, hn::ShiftLeft<16>(bits)) : Upper(bits);
 #if HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86 && HWY_NATIVE_FMA
     asm("" : "+v"(wide.raw));  // gcc 12 takes this for integers otherwise, and copies it for the FMA
+#elif HWY_COMPILER_GCC_ACTUAL && (HWY_TARGET & HWY_ALL_NEON)
+    asm("" : "+w"(wide.raw));
 #endif
     return wide;
   }
@@ -87,7 +89,11 @@ struct BF16Widened {
   static HWY_INLINE V MulAdd(Factor a, V b, V c) { return MulAddFactor(a, b, c); }
 };
 
-#if HWY_NATIVE_DOT_BF16
+// Highway 1.2 also claims the instruction for NEON targets that it compiles after NEON_BF16, and there its
+// function leaves a half of the sum in the vector that is not used below.
+#undef FUSEDFFN_HAVE_BF16_DOT
+#define FUSEDFFN_HAVE_BF16_DOT (HWY_NATIVE_DOT_BF16 && !(HWY_TARGET & (HWY_NEON | HWY_NEON_WITHOUT_AES)))
+#if FUSEDFFN_HAVE_BF16_DOT
 // A and B in bf16. A step is two of k, for one instruction; sums in fp32.
 struct BF16Dot {
   using A = uint32_t;  // two of one row
@@ -101,7 +107,7 @@ struct BF16Dot {
   }
   static HWY_INLINE hn::Vec<DBF16> LoadA(const uint32_t* HWY_RESTRICT a) {
     auto pair = hn::Set(hn::RebindToUnsigned<D>(), *a);
-#if HWY_COMPILER_CLANG
+#if HWY_COMPILER_CLANG && HWY_ARCH_X86
     // clang 16 recurses without end when it finds a broadcast that becomes bf16.
     asm("" : "+v"(pair.raw));
 #endif

@@ -20,7 +20,7 @@ void GemmOf(const GemmBlock& block) {
   Gemm<Math>(block);
 }
 
-#if HWY_NATIVE_DOT_BF16
+#if FUSEDFFN_HAVE_BF16_DOT
 constexpr GemmBlockFn kGemmBF16Dot = GemmOf<BF16Dot>;
 #else
 constexpr GemmBlockFn kGemmBF16Dot = nullptr;
