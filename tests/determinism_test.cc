@@ -206,10 +206,14 @@ TEST(DeterminismAcrossTargetsTest, EveryTargetWithFmaGivesTheRecordedBits) {
     }
     for (const std::string& target : SupportedTargets()) {
       if (!HasFma(target)) continue;
-      const uint64_t hash = HashOf(RunDense(PackFor(target, weights), x.data(), hashed.tokens, {2}));
-      EXPECT_EQ(hash, hashed.hash) << std::hex << "0x" << hash << std::dec << " on " << target
-                                   << " for shape " << hashed.shape << " x " << hashed.tokens << ", "
-                                   << hashed.activation;
+      for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
+        if (precision == Precision::kBF16 && hashed.dtype != DType::kBF16) continue;
+        const PackedFfn ffn = PackFor(target, weights, precision);
+        const uint64_t hash = HashOf(RunDense(ffn, x.data(), hashed.tokens, {2}));
+        EXPECT_EQ(hash, hashed.hash) << std::hex << "0x" << hash << std::dec << " on " << target
+                                     << " for shape " << hashed.shape << " x " << hashed.tokens << ", "
+                                     << hashed.activation << ", precision " << static_cast<int>(precision);
+      }
     }
   }
 }

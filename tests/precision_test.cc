@@ -38,15 +38,7 @@ TestBlock RoundedBlock(const Shape& shape, Random* random) {
 class PrecisionTest : public TargetTest {
  protected:
   PackedFfn PackAs(Precision precision, const Weights& weights) const {
-    PackOptions options;
-    options.target = GetParam().c_str();
-    options.precision = precision;
-    PackedFfn ffn;
-    const Status status = Pack(weights, options, &ffn);
-    EXPECT_TRUE(status.ok()) << status.message();
-    EXPECT_EQ(GetParam(), ffn.target());
-    EXPECT_EQ(precision, ffn.precision());
-    return ffn;
+    return PackFor(GetParam(), weights, precision);
   }
 
   bool HasDot() const {

@@ -52,11 +52,16 @@ inline const Kernels& KernelsNamed(const std::string& name) {
 }
 
 // Packs for one target; a test that would silently run on another fails instead.
-inline PackedFfn PackFor(const std::string& target, const Weights& weights) {
+inline PackedFfn PackFor(const std::string& target, const Weights& weights,
+                         Precision precision = Precision::kF32) {
+  PackOptions options;
+  options.target = target.c_str();
+  options.precision = precision;
   PackedFfn ffn;
-  const Status status = Pack(weights, PackOptions{target.c_str()}, &ffn);
+  const Status status = Pack(weights, options, &ffn);
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_EQ(target, ffn.target());
+  EXPECT_EQ(precision, ffn.precision());
   return ffn;
 }
 
