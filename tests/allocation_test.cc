@@ -131,7 +131,7 @@ TEST_P(AllocationTest, CallersWorkspaceNeedsNoAllocationAtAll) {
 // oneTBB may allocate for its tasks now and then (its own allocator, where installed, maps pages that are not
 // seen here). So not none by promise, but few.
 TEST_P(AllocationTest, MoreThreadsAllocateHardly) {
-  const int calls = FullOrLight(300, 50);
+  const int calls = FullOrLight(300, 30);
   const PackedFfn ffn = PackFor(GetParam(), block_.weights());
   for (const size_t tokens : {20u, 300u}) {
     const auto run = [&] {

@@ -140,7 +140,7 @@ TEST_P(DeterminismTest, InsideAnArena) {
 TEST_P(DeterminismTest, InsideAParallelLoop) {
   const tbb::global_control four(tbb::global_control::max_allowed_parallelism, 4);
   std::atomic<int> wrong = 0;
-  tbb::parallel_for(0, 100, [&](int i) {
+  tbb::parallel_for(0, FullOrLight(100, 30), [&](int i) {
     const int threads[] = {kCallersArena, 1, 2, 3};
     wrong += !SameAsAlone(static_cast<size_t>(i), 1 + static_cast<size_t>(i), {threads[i % 4]});
   });
