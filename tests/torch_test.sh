@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
 # The program's output for layer 0 of a checkpoint against PyTorch's module on the same weights and input, and
 # against double precision.
-# usage: tests/torch_test.sh PYTHON WORK_FOLDER "ACTIVATION [make_clip_l.py OPTION...]" PROGRAM...
-# PROGRAM: in a cross-build it comes behind an emulator.
+# usage: tests/torch_test.sh PYTHON WORK_FOLDER ACTIVATION OPTIONS PROGRAM...
+# OPTIONS: one argument, make_clip_l.py's. PROGRAM: in a cross-build it comes behind an emulator.
 # Exit code 77, "skipped" to ctest, where PYTHON has no PyTorch.
 set -euo pipefail
-python=$1 work=$2
-read -r activation options <<< "$3"
-read -ra options <<< "$options"
-shift 3
+python=$1 work=$2 activation=$3
+read -ra options <<< "$4"
+shift 4
 tools=$(cd "$(dirname "$0")/../tools" && pwd)
 "$python" -c 'import torch' || exit 77
 
