@@ -3,7 +3,7 @@
 set -euo pipefail
 usage="usage: tools/test.sh [--exhaustive] [--preset NAME] [-- CMAKE_OPTION...]
   --exhaustive  the activations on all 2^32 floats, on every instruction set (minutes more)
-  --preset      one of CMakePresets.json: release (default), debug, asan, tsan, clang-release, ..."
+  --preset      one of CMakePresets.json: release (default), debug, asan, tsan, clang-release, aarch64, ..."
 preset=release
 while [ $# -gt 0 ]; do
   case $1 in
@@ -18,7 +18,9 @@ done
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
 
-tools/install_deps.sh --tests --torch
+deps=(--tests --torch)
+[[ $preset != aarch64* ]] || deps+=(--aarch64)
+tools/install_deps.sh "${deps[@]}"
 cmake --preset "$preset" "$@"
 cmake --build --preset "$preset" --parallel "$jobs"
 exec ctest --preset "$preset" --parallel "$jobs"
