@@ -74,7 +74,6 @@ HWY_INLINE Chunk<Math> ChunkAt(const GemmBlock& g, size_t jr, size_t k0, size_t 
 
 // What is left to do on a tile of C that has seen all of k, while it is in the L1 cache. `c` is its place,
 // and `row` its first row in the block.
-template <class Math>
 HWY_INLINE void Finish(const GemmBlock& g, size_t jr, size_t vecs, size_t row, size_t rows, float* c) {
   const D d;
   const size_t columns = vecs * hn::Lanes(d);
@@ -100,7 +99,7 @@ HWY_INLINE void MultiplyChunk(const GemmBlock& g, const Chunk<Stored>& chunk, co
     const size_t rows = tiles.rows(ir);
     const auto tile = kTiles<Math>.Get(rows, chunk.vecs, prefetch.share_index);
     tile(a + row * kAStride, b, chunk.k, bias, c + row * g.ldc, g.ldc, prefetch.OfTile(ir));
-    if (last) Finish<Math>(g, chunk.jr, chunk.vecs, row, rows, c + row * g.ldc);
+    if (last) Finish(g, chunk.jr, chunk.vecs, row, rows, c + row * g.ldc);
     row += rows;
   }
 }
