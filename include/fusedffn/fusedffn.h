@@ -111,9 +111,9 @@ struct PackOptions {
   Precision precision = Precision::kF32;
 };
 
-// Whether kBF16Dot runs on a target (null: the best one here), and is faster there than kBF16 for many
-// tokens: twice on AMD from Zen 4 on. Intel's CPUs have the instruction, but at half the rate of its fp32 one
-// or less.
+// Whether kBF16Dot runs on a target (null: the best one here) and is faster there than kBF16 for many tokens:
+// on AMD it is, twice as fast on Zen 4. Others were not measured and count as slower, as reports on Intel's
+// CPUs have it; packing with kBF16Dot works there all the same.
 FUSEDFFN_API bool BF16DotIsFaster(const char* target) noexcept;
 
 // The two layers of a block.
@@ -183,7 +183,9 @@ struct RunOptions {
 // Numerics: every output element is one chain of fused multiply-adds, bias first, then k in order. So the
 // bits of a row depend on that row and the weights only: not on `threads`, `tokens` or the row's place.
 // They are the same on all targets with FMA (AVX2, AVX3*, NEON), and differ on those without.
-// Reference: double-precision loops in tests/reference.h; README, "Accuracy" has the bounds.
+// With kBF16Dot the sums are the instruction's: two products at a time, in order of k. The bits of a row
+// still depend on that row and the weights only, but are those of one kind of CPU. Reference:
+// double-precision loops in tests/reference.h; README, "Accuracy" has the bounds.
 FUSEDFFN_API Status Run(const PackedFfn& ffn, const float* x, size_t ldx, size_t tokens, float* y, size_t ldy,
                         const RunOptions& options = {}) noexcept;
 
