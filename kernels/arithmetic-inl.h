@@ -22,8 +22,9 @@ using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
 
 // An fp32 of A, for all lanes of a vector of B. NEON's fmla takes it from a register's lowest lane. The load
-// into every lane (ld1r), which compilers take for some, occupies a vector pipe on Neoverse N1, where the
-// plain one does not; so the float comes from nowhere that they know of.
+// into every lane (ld1r), which compilers take for some, occupies a vector pipe, which the plain one does
+// not: 60 cycles instead of 48 for four steps of 6x16 on Neoverse N1, 32 instead of 24 on V2, by llvm-mca 19.
+// So the float comes from nowhere that they know of.
 #if HWY_TARGET & HWY_ALL_NEON
 using Factor = float;
 HWY_INLINE Factor LoadFactor(const float* HWY_RESTRICT a) {
