@@ -10,6 +10,7 @@
 
 #include "fusedffn/fusedffn.h"
 #include "tests/compare.h"
+#include "tests/effort.h"
 #include "tests/reference.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
@@ -137,7 +138,7 @@ TEST_P(PrecisionTest, DotGivesTheSameBitsForAnyThreadsAndBatch) {
     const std::vector<float> all = RunDense(ffn, x.data(), kMostTokens);
     for (const size_t tokens : kTokens) {
       const std::vector<float> want(all.begin(), all.begin() + static_cast<ptrdiff_t>(tokens * shape.out));
-      for (const int threads : {1, 2, 7}) {
+      for (const int threads : FullOrLight<std::vector<int>>({1, 2, 7}, {3})) {
         ASSERT_TRUE(Same(RunDense(ffn, x.data(), tokens, {threads}), want))
             << "shape " << shape << ", " << tokens << " tokens, " << threads << " threads";
       }
