@@ -73,8 +73,10 @@ HWY_INLINE Chunk<Math> ChunkAt(const GemmBlock& g, size_t jr, size_t k0, size_t 
 }
 
 // What is left to do on a tile of C that has seen all of k, while it is in the L1 cache. `c` is its place,
-// and `row` its first row in the block.
-HWY_INLINE void Finish(const GemmBlock& g, size_t jr, size_t vecs, size_t row, size_t rows, float* c) {
+// and `row` its first row in the block. Not inline: in the loop over tiles its code costs those that do not
+// need it 0.5 % (AVX2, 257 tokens, gcc 12, one thread, best ms of alternated runs: 39.25, now 39.05).
+HWY_NOINLINE inline void Finish(const GemmBlock& g, size_t jr, size_t vecs, size_t row, size_t rows,
+                                float* c) {
   const D d;
   const size_t columns = vecs * hn::Lanes(d);
   if (g.activate != nullptr) g.activate(rows, columns, c, g.ldc);
@@ -95,12 +97,15 @@ HWY_INLINE void MultiplyChunk(const GemmBlock& g, const Chunk<Stored>& chunk, co
   const auto prefetch = PrefetchOfChunk<Math, Stored>(g, chunk.k, chunk.vecs, chunk.b, next, tiles.count);
   const bool last = chunk.k0 + chunk.k == g.k;
   const auto* a = static_cast<const typename Math::A*>(g.a) + chunk.k0 / kKc * g.a_chunk;
+  const bool finish = last && (g.activate != nullptr || g.rounded != nullptr);
   for (size_t ir = 0, row = 0; ir < tiles.count; ++ir) {
     const size_t rows = tiles.rows(ir);
     const auto tile = kTiles<Math>.Get(rows, chunk.vecs, prefetch.share_index);
-    tile(a + row * kAStride, b, chunk.k, bias, c + row * g.ldc, g.ldc, prefetch.OfTile(ir));
-    if (last) Finish(g, chunk.jr, chunk.vecs, row, rows, c + row * g.ldc);
+    tile(a, b, chunk.k, bias, c, g.ldc, prefetch.OfTile(ir));
+    if (finish) Finish(g, chunk.jr, chunk.vecs, row, rows, c);
     row += rows;
+    a += rows * kAStride;
+    c += rows * g.ldc;
   }
 }
 
