@@ -31,42 +31,34 @@
 namespace fusedffn {
 namespace {
 
-struct Dtype {
-  const char* name;
-  Precision precision;
-};
-
-constexpr Dtype kDtypes[] = {
-    {"f32", Precision::kF32}, {"bf16", Precision::kBF16}, {"bf16-dot", Precision::kBF16Dot}};
-
 struct Case {
   std::string target;
-  Dtype dtype;
+  Precision precision;
   size_t tokens;
   int threads;
   bool cold;
 
   std::string Name() const {
-    return "ffn/" + target + "/" + dtype.name + "/" + std::to_string(tokens) + "/" + std::to_string(threads) +
-           (cold ? "/cold" : "");
+    return "ffn/" + target + "/" + PrecisionName(precision) + "/" + std::to_string(tokens) + "/" +
+           std::to_string(threads) + (cold ? "/cold" : "");
   }
 };
 
 const Block& TheBlock() {
-  static const Block block = InBf16(RandomBlock(kClipL, 1));  // so that every dtype computes the same
+  static const Block block = InBf16(RandomBlock(kClipL, 1));  // so that every precision computes the same
   return block;
 }
 
-// Layers packed for one target and dtype at a time: together they would take gigabytes. Empty on failure,
+// Layers packed for one target and precision at a time: together they would take gigabytes. Empty on failure,
 // with `error`.
 const std::vector<PackedFfn>& Layers(const Case& c, size_t count, std::string* error) {
   static std::vector<PackedFfn> layers;
-  if (!layers.empty() && (c.target != layers[0].target() || c.dtype.precision != layers[0].precision())) {
+  if (!layers.empty() && (c.target != layers[0].target() || c.precision != layers[0].precision())) {
     layers.clear();
   }
   PackOptions options;
   options.target = c.target.c_str();
-  options.precision = c.dtype.precision;
+  options.precision = c.precision;
   while (error->empty() && layers.size() < count) {
     PackedFfn ffn;
     const Status status = Pack(WeightsOf(TheBlock()), options, &ffn);
@@ -85,9 +77,9 @@ struct Limits {
 const Limits& ProbeLimits(const Case& c) {
   static std::map<std::tuple<std::string, Precision, int>, Limits> seen;
   static std::set<std::string> probed;
-  Limits& limits = seen[{c.target, c.dtype.precision, c.threads}];
+  Limits& limits = seen[{c.target, c.precision, c.threads}];
   if (!probed.insert(c.Name()).second) return limits;
-  const double peak = c.dtype.precision == Precision::kBF16Dot
+  const double peak = c.precision == Precision::kBF16Dot
                           ? ProbeDotPeak(c.target.c_str(), c.threads, DotInput::kBF16)
                           : ProbeFmaPeak(c.target.c_str(), c.threads);
   limits.flops = std::max(limits.flops, peak);
@@ -99,14 +91,14 @@ const Limits& ProbeLimits(const Case& c) {
 std::string CheckOnce(const Case& c, const PackedFfn& ffn, const Floats& x, const RunOptions& options,
                       Floats* y) {
   static std::set<std::tuple<std::string, Precision, size_t, int>> checked;
-  if (checked.count({c.target, c.dtype.precision, c.tokens, c.threads}) != 0) return "";
+  if (checked.count({c.target, c.precision, c.tokens, c.threads}) != 0) return "";
   std::fill_n(y->data(), y->size(), std::numeric_limits<float>::quiet_NaN());
   const Status status = Run(ffn, x.data(), kClipL.dim, c.tokens, y->data(), kClipL.out, options);
   if (!status.ok()) return status.message();
   const double error = RelativeError(TheBlock(), x.data(), c.tokens, y->data());
-  const double most = c.dtype.precision == Precision::kBF16Dot ? kMaxRelativeErrorBf16 : kMaxRelativeError;
+  const double most = c.precision == Precision::kBF16Dot ? kMaxRelativeErrorBf16 : kMaxRelativeError;
   if (!(error <= most)) return "wrong result: relative error " + std::to_string(error);
-  checked.insert({c.target, c.dtype.precision, c.tokens, c.threads});
+  checked.insert({c.target, c.precision, c.tokens, c.threads});
   return "";
 }
 
@@ -120,7 +112,7 @@ void SetCounters(const Case& c, double best_seconds, benchmark::State* state) {
   counters["%peak"] = 100 * flops / best_seconds / limits.flops;
   constexpr size_t kMemoryBound = 32;  // tokens up to which the bytes can be the limit
   if (c.tokens <= kMemoryBound) {
-    counters["%bandwidth"] = 100 * Bytes(kClipL, c.tokens, c.dtype.precision == Precision::kF32 ? 4 : 2) /
+    counters["%bandwidth"] = 100 * Bytes(kClipL, c.tokens, c.precision == Precision::kF32 ? 4 : 2) /
                              best_seconds / limits.bytes_per_s;
   }
 }
@@ -148,11 +140,11 @@ void RunCase(const Case& c, benchmark::State& state) {
   SetCounters(c, std::chrono::duration<double>(best).count(), &state);
 }
 
-void Register(const std::string& target, const Dtype& dtype) {
+void Register(const std::string& target, Precision precision) {
   for (const bool cold : {false, true}) {
     for (const size_t tokens : kTokenGrid) {
       for (const int threads : std::set<int>{1, std::min(2, DefaultThreads()), DefaultThreads()}) {
-        const Case c = {target, dtype, tokens, threads, cold};
+        const Case c = {target, precision, tokens, threads, cold};
         benchmark::RegisterBenchmark(c.Name().c_str(), [c](benchmark::State& state) { RunCase(c, state); })
             ->UseRealTime()
             ->Unit(benchmark::kMillisecond);
@@ -166,13 +158,13 @@ void RegisterAll() {
   const Target* targets = Targets(&target_count);
   for (size_t i = 0; i < target_count; ++i) {
     if (!targets[i].supported) continue;
-    for (const Dtype& dtype : kDtypes) {
+    for (const Precision precision : {Precision::kF32, Precision::kBF16, Precision::kBF16Dot}) {
       PackOptions options;
       options.target = targets[i].name;
-      options.precision = dtype.precision;
-      PackedFfn smallest;  // not every target has every dtype
+      options.precision = precision;
+      PackedFfn smallest;  // not every target has every precision
       if (PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &smallest).ok()) {
-        Register(targets[i].name, dtype);
+        Register(targets[i].name, precision);
       }
     }
   }

@@ -43,7 +43,6 @@ HWY_INLINE V MulAddFactor(Factor a, V b, V c) { return hn::MulAdd(a, b, c); }
 struct F32 {
   using A = float;
   using B = float;
-  using C = float;
 
   // Vector v of `vecs` for one of several steps that begin at b.
   static HWY_INLINE V LoadB(const float* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
@@ -59,7 +58,6 @@ struct F32 {
 struct BF16Widened {
   using A = float;
   using B = uint16_t;
-  using C = float;
 
   // The upper one of each pair of bits. A mask needs a register, which AVX2 does not have.
   static HWY_INLINE V Upper(hn::Vec<hn::RebindToUnsigned<D>> bits) {
@@ -99,7 +97,6 @@ struct BF16Widened {
 struct BF16Dot {
   using A = uint32_t;  // two of one row
   using B = uint32_t;  // two of one column, see pack.h
-  using C = float;
   using DBF16 = hn::Repartition<hwy::bfloat16_t, D>;
 
   static HWY_INLINE hn::Vec<DBF16> LoadB(const uint32_t* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
@@ -123,8 +120,6 @@ struct BF16Dot {
 
 template <class Math>
 using VecB = decltype(Math::LoadB(nullptr, 0, 0, 0));
-template <class Math>
-using VecC = hn::Vec<hn::Rebind<typename Math::C, D>>;
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

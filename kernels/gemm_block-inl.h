@@ -23,8 +23,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 // The tile functions of every height 1..kTileRows and width 1..kTileVecs, for each of kShares.
 template <class Math>
 struct Tiles {
-  using Fn = void (*)(const typename Math::A* a, const typename Math::B* b, size_t k,
-                      const typename Math::C* bias, typename Math::C* c, size_t ldc, const char* next);
+  using Fn = void (*)(const typename Math::A* a, const typename Math::B* b, size_t k, const float* bias,
+                      float* c, size_t ldc, const char* next);
   Fn fn[kShareCount * kTileVecs * kTileRows];
 
   Fn Get(size_t rows, size_t vecs, size_t share_index) const {

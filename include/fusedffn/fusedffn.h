@@ -65,6 +65,9 @@ enum class Precision {
              // CPU's bf16 dot-product instruction, on targets that have it. Denormals count as zero
 };
 
+// "f32", "bf16", "bf16-dot"; "" for any other number.
+FUSEDFFN_API const char* PrecisionName(Precision precision) noexcept;
+
 // ULP: the largest distance from the formula in double precision, measured over all 2^32 floats on x86
 // targets with and without FMA; results below 2^-126 are within 2 * 2^-149. NaN gives NaN, and +inf gives
 // +inf.

@@ -11,6 +11,21 @@
 #include "src/io/error.h"
 
 namespace fusedffn::program {
+namespace {
+
+// By number, up to the first that has none.
+template <class Enum>
+std::vector<std::string> NamesOf(const char* (*name)(Enum) noexcept) {
+  std::vector<std::string> names;
+  for (int i = 0; *name(static_cast<Enum>(i)) != '\0'; ++i) names.push_back(name(static_cast<Enum>(i)));
+  return names;
+}
+
+size_t IndexOf(const std::vector<std::string>& names, const std::string& name) {
+  return static_cast<size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+}
+
+}  // namespace
 
 Check WholeNumber(uint64_t most) {
   return [most](const std::string& text) -> std::string {
@@ -30,17 +45,15 @@ Check OneOf(const std::vector<std::string>& names) {
   };
 }
 
-std::vector<std::string> ActivationNames() {
-  std::vector<std::string> names;
-  for (int i = 0; *ActivationName(static_cast<Activation>(i)) != '\0'; ++i) {
-    names.push_back(ActivationName(static_cast<Activation>(i)));
-  }
-  return names;
-}
+std::vector<std::string> ActivationNames() { return NamesOf(ActivationName); }
+std::vector<std::string> PrecisionNames() { return NamesOf(PrecisionName); }
 
 Activation ActivationNamed(const std::string& name) {
-  const std::vector<std::string> names = ActivationNames();
-  return static_cast<Activation>(std::find(names.begin(), names.end(), name) - names.begin());
+  return static_cast<Activation>(IndexOf(ActivationNames(), name));
+}
+
+Precision PrecisionNamed(const std::string& name) {
+  return static_cast<Precision>(IndexOf(PrecisionNames(), name));
 }
 
 std::string CheckArrayName(const std::string& path) {
@@ -58,25 +71,6 @@ std::string CheckTarget(const std::string& name) {
     reason = "is above this machine's hardware";
   }
   return fmt::format("{} {}; these run here: {}", io::Quoted(name), reason, SupportedTargets());
-}
-
-const char* PrecisionName(Precision precision) {
-  switch (precision) {
-    case Precision::kF32:
-      return "f32";
-    case Precision::kBF16:
-      return "bf16";
-    case Precision::kBF16Dot:
-      return "bf16-dot";
-  }
-  return "";
-}
-
-Precision PrecisionNamed(const std::string& name) {
-  for (const Precision precision : {Precision::kBF16, Precision::kBF16Dot}) {
-    if (name == PrecisionName(precision)) return precision;
-  }
-  return Precision::kF32;
 }
 
 std::string SupportedTargets() {

@@ -25,12 +25,11 @@ Check OneOf(const std::vector<std::string>& names);  // two or more
 std::string CheckArrayName(const std::string& path);
 std::string CheckTarget(const std::string& name);
 
-// "f32", "bf16", "bf16-dot".
-const char* PrecisionName(Precision precision);
+// Names are in the order of their enum; the second of each pair takes one of them.
+std::vector<std::string> ActivationNames();
+Activation ActivationNamed(const std::string& name);
+std::vector<std::string> PrecisionNames();
 Precision PrecisionNamed(const std::string& name);
-
-std::vector<std::string> ActivationNames();           // in the order of the enum
-Activation ActivationNamed(const std::string& name);  // one of those
 
 // "AVX3 AVX2 SSE4 ...", best first: the targets that run on this machine.
 std::string SupportedTargets();

@@ -185,7 +185,7 @@ void AddRun(CLI::App* app) {
                    "bits as f32 if the checkpoint is bf16) or bf16-dot (x and hidden values\n"
                    "rounded to bf16 as well; needs a CPU with bf16 instructions)")
       ->type_name("NAME")
-      ->check(OneOf({"f32", "bf16", "bf16-dot"}));
+      ->check(OneOf(PrecisionNames()));
   command
       ->add_option("--repeat", arguments->repeat,
                    "Timed calls, default 1. With 2 or more, an untimed one comes first")

@@ -1,0 +1,26 @@
+#include "fusedffn/fusedffn.h"
+#include "kernels/kernels.h"
+
+namespace fusedffn {
+namespace {
+
+template <class Enum, size_t kCount>
+const char* NameAt(const char* const (&names)[kCount], Enum value) {
+  const size_t index = static_cast<size_t>(value);
+  return index < kCount ? names[index] : "";
+}
+
+}  // namespace
+
+const char* PrecisionName(Precision precision) noexcept {
+  static constexpr const char* kNames[kPrecisionCount] = {"f32", "bf16", "bf16-dot"};
+  return NameAt(kNames, precision);
+}
+
+const char* ActivationName(Activation activation) noexcept {
+  static constexpr const char* kNames[kActivationCount] = {"quick_gelu", "gelu",  "gelu_tanh", "silu",
+                                                           "relu",       "relu2", "identity"};
+  return NameAt(kNames, activation);
+}
+
+}  // namespace fusedffn
