@@ -79,12 +79,20 @@ const Limits& ProbeLimits(const Case& c) {
   static std::set<std::string> probed;
   Limits& limits = seen[{c.target, c.precision, c.threads}];
   if (!probed.insert(c.Name()).second) return limits;
-  const double peak = c.precision == Precision::kBF16Dot
-                          ? ProbeDotPeak(c.target.c_str(), c.threads, DotInput::kBF16)
-                          : ProbeFmaPeak(c.target.c_str(), c.threads);
+  const double peak = ProbePeak(c.target.c_str(), c.precision, c.threads);
   limits.flops = std::max(limits.flops, peak);
   limits.bytes_per_s = std::max(limits.bytes_per_s, ProbeReadBandwidth(c.threads, 0.2));
   return limits;
+}
+
+double MostErrorOf(Precision precision) {
+  if (precision == Precision::kInt8) return kMaxRelativeErrorInt8;
+  return precision == Precision::kBF16Dot ? kMaxRelativeErrorBf16 : kMaxRelativeError;
+}
+
+size_t WeightBytes(Precision precision) {
+  if (precision == Precision::kInt8) return 1;
+  return precision == Precision::kF32 ? 4 : 2;
 }
 
 // Runs once and compares with the oracle; empty if it agrees.
@@ -96,8 +104,7 @@ std::string CheckOnce(const Case& c, const PackedFfn& ffn, const Floats& x, cons
   const Status status = Run(ffn, x.data(), kClipL.dim, c.tokens, y->data(), kClipL.out, options);
   if (!status.ok()) return status.message();
   const double error = RelativeError(TheBlock(), x.data(), c.tokens, y->data());
-  const double most = c.precision == Precision::kBF16Dot ? kMaxRelativeErrorBf16 : kMaxRelativeError;
-  if (!(error <= most)) return "wrong result: relative error " + std::to_string(error);
+  if (!(error <= MostErrorOf(c.precision))) return "wrong result: relative error " + std::to_string(error);
   checked.insert({c.target, c.precision, c.tokens, c.threads});
   return "";
 }
@@ -112,8 +119,8 @@ void SetCounters(const Case& c, double best_seconds, benchmark::State* state) {
   counters["%peak"] = 100 * flops / best_seconds / limits.flops;
   constexpr size_t kMemoryBound = 32;  // tokens up to which the bytes can be the limit
   if (c.tokens <= kMemoryBound) {
-    counters["%bandwidth"] = 100 * Bytes(kClipL, c.tokens, c.precision == Precision::kF32 ? 4 : 2) /
-                             best_seconds / limits.bytes_per_s;
+    counters["%bandwidth"] =
+        100 * Bytes(kClipL, c.tokens, WeightBytes(c.precision)) / best_seconds / limits.bytes_per_s;
   }
 }
 
@@ -158,7 +165,8 @@ void RegisterAll() {
   const Target* targets = Targets(&target_count);
   for (size_t i = 0; i < target_count; ++i) {
     if (!targets[i].supported) continue;
-    for (const Precision precision : {Precision::kF32, Precision::kBF16, Precision::kBF16Dot}) {
+    for (const Precision precision :
+         {Precision::kF32, Precision::kBF16, Precision::kBF16Dot, Precision::kInt8}) {
       PackOptions options;
       options.target = targets[i].name;
       options.precision = precision;

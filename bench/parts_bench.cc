@@ -51,7 +51,7 @@ void OneGemmBlock(const Kernels& kernels, size_t rows, benchmark::State& state) 
   block.bias = bias.data();
   block.c = c.data();
   block.ldc = kernels.nr;
-  const double peak = ProbeFmaPeak(TargetName(kernels), 1);
+  const double peak = ProbePeak(TargetName(kernels), Precision::kF32, 1);
   for (auto _ : state) {
     kernels.gemm[static_cast<size_t>(Precision::kF32)](block);
     benchmark::ClobberMemory();

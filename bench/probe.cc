@@ -22,6 +22,7 @@
 #include "bench/probe_targets.h"
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
+#include "kernels/arithmetic-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
@@ -31,83 +32,49 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Chains enough for a latency of 4 at two a cycle or 10 at one, and few enough for 16 registers.
 constexpr size_t kChains = 10;
 
+// The kernels' own arithmetic, in registers. A and B are the same all the time, and compilers must not
+// notice.
+template <class Math>
 double MultiplyAdd(size_t iterations, float* sink) {
-  const hn::CappedTag<float, 16> d;
-  const auto factor = hn::Set(d, 0.999f + *sink);
-  const auto addend = hn::Set(d, 0.001f);
-  hn::Vec<decltype(d)> chain[kChains];
+  alignas(kLineBytes) typename Math::B b_memory[hn::MaxLanes(D())];
+  typename Math::A a_memory;
+  std::memset(b_memory, 0x3C, sizeof(b_memory));  // 0.01 as fp32 and bf16, 60 as int8
+  std::memset(&a_memory, 0x3C, sizeof(a_memory));
+  auto a = Math::LoadA(&a_memory);
+  const auto b = Math::LoadB(b_memory, 0, 0, 1);
+  VecSum<Math> chain[kChains];
   HWY_UNROLL(16)
-  for (size_t i = 0; i < kChains; ++i) chain[i] = hn::Set(d, static_cast<float>(i));
-  for (size_t n = 0; n < iterations; ++n) {
-    HWY_UNROLL(16)
-    for (size_t i = 0; i < kChains; ++i) chain[i] = hn::MulAdd(chain[i], factor, addend);
-  }
-  auto sum = hn::Zero(d);
-  HWY_UNROLL(16)
-  for (size_t i = 0; i < kChains; ++i) sum = hn::Add(sum, chain[i]);
-  *sink = hn::ReduceSum(d, sum) * 0.0f;
-  return 2.0 * static_cast<double>(iterations * kChains * hn::Lanes(d));
-}
-
-double DotBf16(size_t iterations, float* sink) {
-  // Without the instruction, each chain is two: of the even and of the odd inputs.
-  constexpr size_t kDotChains = HWY_NATIVE_DOT_BF16 ? kChains : 5;
-  const hn::CappedTag<float, 16> d;
-  const hn::Repartition<hwy::bfloat16_t, decltype(d)> d16;
-  // Not Set(): clang 16 crashes when the dot product's input is one value in all lanes.
-  const hn::Repartition<uint16_t, decltype(d)> du16;
-  const auto a = hn::BitCast(d16, hn::Iota(du16, 0x3F00 + static_cast<int>(*sink)));  // 0.5 and a little more
-  const auto b = hn::BitCast(d16, hn::Iota(du16, 0x3E80));  // 0.25 and a little more
-  hn::Vec<decltype(d)> chain[kDotChains], odd[kDotChains];
-  HWY_UNROLL(16)
-  for (size_t i = 0; i < kDotChains; ++i) {  // equal chains would be computed once
-    chain[i] = hn::Set(d, static_cast<float>(i));
-    odd[i] = hn::Set(d, static_cast<float>(i + kDotChains));
+  for (size_t i = 0; i < kChains; ++i) {
+    chain[i] =
+        hn::Set(hn::DFromV<VecSum<Math>>(), static_cast<typename Math::Sum>(static_cast<float>(i) + *sink));
   }
   for (size_t n = 0; n < iterations; ++n) {
     HWY_UNROLL(16)
-    for (size_t i = 0; i < kDotChains; ++i) {
-      chain[i] = hn::ReorderWidenMulAccumulate(d, a, b, chain[i], odd[i]);
+    for (size_t i = 0; i < kChains; ++i) {
+      Opaque(a);
+      chain[i] = Math::MulAdd(a, b, chain[i]);
     }
   }
-  auto sum = hn::Zero(d);
   HWY_UNROLL(16)
-  for (size_t i = 0; i < kDotChains; ++i) sum = hn::Add(sum, hn::Add(chain[i], odd[i]));
-  *sink = hn::ReduceSum(d, sum) * 0.0f;
-  return 2.0 * static_cast<double>(iterations * kDotChains * hn::Lanes(d16));
+  for (size_t i = 1; i < kChains; ++i) chain[0] = hn::Add(chain[0], chain[i]);
+  *sink = static_cast<float>(hn::GetLane(chain[0])) * 0.0f;
+  return 2.0 * static_cast<double>(iterations * kChains * hn::Lanes(D()) * Math::kStep);
 }
 
-double DotU8S8(size_t iterations, float* sink) {
-  // With 16 registers it is several instructions, and some of these hold their results.
-  constexpr size_t kDotChains = HWY_ARCH_X86 && HWY_TARGET >= HWY_AVX2 ? 6 : kChains;
-  const hn::CappedTag<int32_t, 16> d;
-  const hn::Repartition<uint8_t, decltype(d)> du8;
-  const hn::Repartition<int8_t, decltype(d)> di8;
-  const auto b = hn::Set(di8, static_cast<int8_t>(3.0f + *sink));
-  hn::Vec<decltype(d)> chain[kDotChains];
-  HWY_UNROLL(16)
-  for (size_t i = 0; i < kDotChains; ++i) chain[i] = hn::Set(d, static_cast<int32_t>(i));
-  for (size_t n = 0; n < iterations; ++n) {
-    HWY_UNROLL(16)
-    for (size_t i = 0; i < kDotChains; ++i) {
-      // The sum itself as u8: a constant's products, where they are made of several instructions, would be
-      // taken out of the loop.
-      chain[i] = hn::SumOfMulQuadAccumulate(d, hn::BitCast(du8, chain[i]), b, chain[i]);
-    }
-  }
-  auto sum = hn::Zero(d);
-  HWY_UNROLL(16)
-  for (size_t i = 0; i < kDotChains; ++i) sum = hn::Xor(sum, chain[i]);
-  *sink = static_cast<float>(hn::GetLane(sum)) * 0.0f;
-  return 2.0 * static_cast<double>(iterations * kDotChains * hn::Lanes(du8));
-}
+#if FUSEDFFN_HAVE_BF16_DOT
+constexpr ArithmeticFn kBF16Dot = MultiplyAdd<BF16Dot>;
+#else
+constexpr ArithmeticFn kBF16Dot = nullptr;
+#endif
 
 }  // namespace HWY_NAMESPACE
 
 template <>
 struct ArithmeticOf<HWY_TARGET> {
-  static constexpr ArithmeticFns value = {HWY_NAMESPACE::MultiplyAdd, HWY_NAMESPACE::DotBf16,
-                                          HWY_NAMESPACE::DotU8S8};
+  // By Precision; bf16 that is widened is multiplied as fp32.
+  static constexpr ArithmeticFns value = {
+      HWY_NAMESPACE::MultiplyAdd<HWY_NAMESPACE::F32>, HWY_NAMESPACE::MultiplyAdd<HWY_NAMESPACE::F32>,
+      HWY_NAMESPACE::kBF16Dot, HWY_NAMESPACE::MultiplyAdd<HWY_NAMESPACE::Int8>};
 };
 
 }  // namespace fusedffn
@@ -127,8 +94,7 @@ template <size_t... kBit>
 ArithmeticFns FindArithmetic(const char* target, std::index_sequence<kBit...>) {
   ArithmeticFns found = {};
   const auto consider = [&](int64_t bit, const ArithmeticFns& functions) {
-    if (functions.multiply_add != nullptr && std::strcmp(hwy::TargetName(bit), target) == 0)
-      found = functions;
+    if (functions.of[0] != nullptr && std::strcmp(hwy::TargetName(bit), target) == 0) found = functions;
   };
   (consider(int64_t{1} << kBit, ArithmeticOf<(int64_t{1} << kBit)>::value), ...);
   return found;
@@ -205,14 +171,8 @@ std::unique_ptr<uint64_t, FreeMemory> AllocateTouched(size_t bytes) {
 
 }  // namespace
 
-double ProbeFmaPeak(const char* target, int threads, double seconds) {
-  return BestArithmeticRate(FindArithmetic(target).multiply_add, threads, seconds);
-}
-
-double ProbeDotPeak(const char* target, int threads, DotInput input, double seconds) {
-  const ArithmeticFns functions = FindArithmetic(target);
-  return BestArithmeticRate(input == DotInput::kBF16 ? functions.dot_bf16 : functions.dot_u8s8, threads,
-                            seconds);
+double ProbePeak(const char* target, Precision precision, int threads, double seconds) {
+  return BestArithmeticRate(FindArithmetic(target).of[static_cast<size_t>(precision)], threads, seconds);
 }
 
 double ProbeReadBandwidth(int threads, double seconds, unsigned long bytes) {

@@ -5,14 +5,17 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/kernels.h"
+
 namespace fusedffn {
 
 // Returns the operations (2 for a multiply and an add) of `iterations` rounds. `*sink` keeps the work from
 // being dropped.
 using ArithmeticFn = double (*)(size_t iterations, float* sink);
 
+// By fusedffn::Precision; null where the target lacks the instruction.
 struct ArithmeticFns {
-  ArithmeticFn multiply_add, dot_bf16, dot_u8s8;
+  ArithmeticFn of[kPrecisionCount];
 };
 
 template <int64_t kTarget>

@@ -1,5 +1,6 @@
 // Compiled once per target. The kinds of numbers that a tile multiplies. Each says what one step of k reads
-// from a row of A and from a column of B, how B's vectors are loaded, and how a product joins its sum.
+// from a row of A and from a column of B, how B's vectors are loaded, how a product joins its sum, how many
+// elements of k a step has, and how many steps an A chunk.
 #if defined(FUSEDFFN_KERNELS_ARITHMETIC_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FUSEDFFN_KERNELS_ARITHMETIC_INL_H_
 #undef FUSEDFFN_KERNELS_ARITHMETIC_INL_H_
@@ -21,6 +22,22 @@ namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
 
+// From here on compilers know nothing of how v was made, so they cannot make it in another way or place.
+template <class Vector>
+HWY_INLINE void Opaque(Vector& v) {
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR
+  asm("" : "+v"(v.raw));
+#elif HWY_TARGET & HWY_ALL_NEON
+  asm("" : "+w"(v.raw));
+#else
+  (void)v;
+#endif
+}
+
+#if HWY_TARGET & HWY_ALL_NEON
+HWY_INLINE void Opaque(float& value) { asm("" : "+w"(value)); }
+#endif
+
 // An fp32 of A, for all lanes of a vector of B. NEON's fmla takes it from a register's lowest lane. The load
 // into every lane (ld1r), which compilers take for some, occupies a vector pipe, which the plain one does
 // not: 60 cycles instead of 48 for four steps of 6x16 on Neoverse N1, 32 instead of 24 on V2, by llvm-mca 19.
@@ -29,7 +46,7 @@ using V = hn::Vec<D>;
 using Factor = float;
 HWY_INLINE Factor LoadFactor(const float* HWY_RESTRICT a) {
   float factor = *a;
-  asm volatile("" : "+w"(factor));
+  Opaque(factor);
   return factor;
 }
 HWY_INLINE V MulAddFactor(Factor a, V b, V c) { return hn::MulAdd(hn::Set(D(), a), b, c); }
@@ -43,6 +60,9 @@ HWY_INLINE V MulAddFactor(Factor a, V b, V c) { return hn::MulAdd(a, b, c); }
 struct F32 {
   using A = float;
   using B = float;
+  using Sum = float;
+  static constexpr size_t kStep = 1;
+  static constexpr size_t kChunk = kKc;
 
   // Vector v of `vecs` for one of several steps that begin at b.
   static HWY_INLINE V LoadB(const float* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
@@ -58,6 +78,9 @@ struct F32 {
 struct BF16Widened {
   using A = float;
   using B = uint16_t;
+  using Sum = float;
+  static constexpr size_t kStep = 1;
+  static constexpr size_t kChunk = kKc;
 
   // The upper one of each pair of bits. A mask needs a register, which AVX2 does not have.
   static HWY_INLINE V Upper(hn::Vec<hn::RebindToUnsigned<D>> bits) {
@@ -77,11 +100,8 @@ struct BF16Widened {
     const uint16_t* const pairs = b + 2 * (step / 2 * vecs + v) * hn::Lanes(d);
     const auto bits = hn::Load(du, reinterpret_cast<const uint32_t*>(pairs));
     V wide = step % 2 == 0 ? hn::BitCast(d, hn::ShiftLeft<16>(bits)) : Upper(bits);
-#if HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86 && HWY_NATIVE_FMA
-    asm("" : "+v"(wide.raw));  // gcc 12 takes this for integers otherwise, and copies it for the FMA
-#elif HWY_COMPILER_GCC_ACTUAL && (HWY_TARGET & HWY_ALL_NEON)
-    asm("" : "+w"(wide.raw));
-#endif
+    // gcc 12 takes this for integers otherwise, and copies it for the FMA.
+    if (HWY_COMPILER_GCC_ACTUAL && HWY_NATIVE_FMA) Opaque(wide);
     return wide;
   }
   static HWY_INLINE Factor LoadA(const float* HWY_RESTRICT a) { return LoadFactor(a); }
@@ -97,6 +117,9 @@ struct BF16Widened {
 struct BF16Dot {
   using A = uint32_t;  // two of one row
   using B = uint32_t;  // two of one column, see pack.h
+  using Sum = float;
+  static constexpr size_t kStep = 2;
+  static constexpr size_t kChunk = kKc;
   using DBF16 = hn::Repartition<hwy::bfloat16_t, D>;
 
   static HWY_INLINE hn::Vec<DBF16> LoadB(const uint32_t* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
@@ -105,10 +128,8 @@ struct BF16Dot {
   }
   static HWY_INLINE hn::Vec<DBF16> LoadA(const uint32_t* HWY_RESTRICT a) {
     auto pair = hn::Set(hn::RebindToUnsigned<D>(), *a);
-#if HWY_COMPILER_CLANG && HWY_ARCH_X86
     // clang 16 recurses without end when it finds a broadcast that becomes bf16.
-    asm("" : "+v"(pair.raw));
-#endif
+    if (HWY_COMPILER_CLANG && HWY_ARCH_X86) Opaque(pair);
     return hn::BitCast(DBF16(), pair);
   }
   static HWY_INLINE V MulAdd(hn::Vec<DBF16> a, hn::Vec<DBF16> b, V c) {
@@ -118,8 +139,63 @@ struct BF16Dot {
 };
 #endif
 
+using DI32 = hn::RebindToSigned<D>;
+using DU32 = hn::RebindToUnsigned<D>;
+
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL
+// A in u8 and B in s8: a step is four of k, for one instruction (vpdpbusd). Exact.
+struct Int8 {
+  using A = uint32_t;  // four of one row
+  using B = uint32_t;  // four of one column, see pack.h
+  using Sum = int32_t;
+  static constexpr size_t kStep = 4;
+  static constexpr size_t kChunk = kInt8Group / kStep;
+  using DI8 = hn::Repartition<int8_t, D>;
+  using DU8 = hn::Repartition<uint8_t, D>;
+
+  static HWY_INLINE hn::Vec<DI8> LoadB(const uint32_t* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
+    return hn::BitCast(DI8(), hn::Load(DU32(), b + (step * vecs + v) * hn::Lanes(DU32())));
+  }
+  static HWY_INLINE hn::Vec<DU8> LoadA(const uint32_t* HWY_RESTRICT a) {
+    return hn::BitCast(DU8(), hn::Set(DU32(), *a));
+  }
+  static HWY_INLINE hn::Vec<DI32> MulAdd(hn::Vec<DU8> a, hn::Vec<DI8> b, hn::Vec<DI32> c) {
+    auto sum = hn::SumOfMulQuadAccumulate(DI32(), a, b, c);
+    Opaque(sum);  // gcc 12 copies some of 12 accumulators otherwise
+    return sum;
+  }
+};
+#else
+// Without that instruction: A in 16 bits, and B widened to them when loaded. A step is two of k. Exact, where
+// the instruction for u8 and s8 that older CPUs have (vpmaddubsw) saturates.
+struct Int8 {
+  using A = uint32_t;  // two of one row
+  using B = uint16_t;  // two of one column, see pack.h
+  using Sum = int32_t;
+  static constexpr size_t kStep = 2;
+  static constexpr size_t kChunk = kInt8Group / kStep;
+  using DI16 = hn::Repartition<int16_t, D>;
+
+  static HWY_INLINE hn::Vec<DI16> LoadB(const uint16_t* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
+    const hn::Rebind<int8_t, DI16> di8;
+    const uint16_t* const pairs = b + (step * vecs + v) * hn::Lanes(D());
+    return hn::PromoteTo(DI16(), hn::Load(di8, reinterpret_cast<const int8_t*>(pairs)));
+  }
+  static HWY_INLINE hn::Vec<DI16> LoadA(const uint32_t* HWY_RESTRICT a) {
+    return hn::BitCast(DI16(), hn::Set(DU32(), *a));
+  }
+  static HWY_INLINE hn::Vec<DI32> MulAdd(hn::Vec<DI16> a, hn::Vec<DI16> b, hn::Vec<DI32> c) {
+    auto sum = hn::Add(c, hn::WidenMulPairwiseAdd(DI32(), a, b));
+    Opaque(sum);  // gcc 12 adds the products of several steps first otherwise, and spills
+    return sum;
+  }
+};
+#endif
+
 template <class Math>
 using VecB = decltype(Math::LoadB(nullptr, 0, 0, 0));
+template <class Math>
+using VecSum = hn::Vec<hn::Rebind<typename Math::Sum, D>>;
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

@@ -10,6 +10,7 @@
 #include "kernels/activation-inl.h"
 #include "kernels/convert-inl.h"
 #include "kernels/gemm_block-inl.h"
+#include "kernels/quantise-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
@@ -58,9 +59,11 @@ constexpr Kernels kKernels = {HWY_TARGET,
                               kTileVecs* kLanes,
                               kLanes,
                               HWY_NATIVE_FMA != 0,
-                              {GemmOf<F32>, GemmOf<BF16Widened>, kGemmBF16Dot},
+                              {GemmOf<F32>, GemmOf<BF16Widened>, kGemmBF16Dot, GemmOf<Int8>},
                               {nullptr, WidenArray<hwy::bfloat16_t>, WidenArray<hwy::float16_t>},
                               {nullptr, RoundArray<hwy::bfloat16_t>, RoundArray<hwy::float16_t>},
+                              Quantise,
+                              Int8::kStep,
                               {Fns<QuickGelu>(),
                                Fns<Gelu>(),
                                Fns<GeluTanh>(),

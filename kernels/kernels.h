@@ -19,6 +19,17 @@ inline constexpr size_t kKc = 528;
 // 64 bytes more than a multiple of 512, so that rows start in different sets of the L1 cache.
 inline constexpr size_t kAStride = kKc + 16;
 
+// int8: elements of k that have a scale in common, a row's as well as a column's; they are one A chunk. A
+// multiple of every target's nr, at most 2 * kKc, and few enough that 255 * 127 * kInt8Group is an int32.
+inline constexpr size_t kInt8Group = 2 * kKc;
+
+// An int8 row of A, quantised: element = scale * (q - zero), q in 0..255. In every chunk it lies behind the
+// row's last step, kKc steps from the first.
+struct RowQuant {
+  float scale;
+  int32_t zero;
+};
+
 inline constexpr size_t kLineBytes = 64;  // of a cache line
 
 // c = act(c) on a tile: rows of `columns` floats (whole vectors), stride ldc.
@@ -31,9 +42,10 @@ using ActivateFn = void (*)(size_t rows, size_t columns, float* c, size_t ldc);
 //   | fc1          | tokens | hidden | dim    |
 //   | fc2          | tokens | out    | hidden |
 //
-// A: chunks of kKc steps, one after the other; in each, m rows of stride kAStride.
-// B: packed panels of nr columns, see pack.h. `b` is the first panel that the block needs, at its step 0.
-// C: m rows of n floats, stride ldc, of which whole vectors are written: ldc >= n rounded up to lanes.
+// A: chunks of kKc steps (int8: of kInt8Group elements), one after the other; in each, m rows of stride
+// kAStride. B: packed panels of nr columns, see pack.h. `b` is the first panel that the block needs, at its
+// step 0. C: m rows of n floats, stride ldc, of which whole vectors are written: ldc >= n rounded up to
+// lanes.
 struct GemmBlock {
   size_t m, n, k;
   const void* a;
@@ -47,14 +59,19 @@ struct GemmBlock {
   ActivateFn activate;  // or null
   float* wide;          // bf16 widened: room for a panel chunk in fp32, kKc * nr floats, to widen it once for
                         // many row tiles; or null: each of them widens what it loads
-  void* rounded;       // bf16 dot: where act(C) goes, rounded, as one chunk of an A. `c` is then room for one
-                       // panel's m x nr, and either n <= nr or k <= kKc. Null: C stays in `c`
+  void* rounded;  // bf16 dot: where act(C) goes, rounded, as one chunk of an A. `c` is then room for one
+                  // panel's m x nr, and either n <= nr or k <= kKc. Null: C stays in `c`
+  const float* b_scale;  // int8: of the columns of B, for each group of k that the block goes through, and
+  const int32_t* b_sum;  // the sums over the group of what is in B; both [groups][b_group] like bias
+  size_t b_group;
   const void* b_next;  // what will be read of B after this block, to be prefetched; or null
 };
 
 using GemmBlockFn = void (*)(const GemmBlock& block);
 using MapFn = void (*)(const float* in, size_t count, float* out);
 using ConvertFn = void (*)(const void* in, size_t count, void* out);
+// One row of one A chunk, with its RowQuant; count <= kInt8Group.
+using QuantiseFn = void (*)(const float* in, size_t count, void* row);
 
 // By fusedffn::Activation.
 struct ActivationFns {
@@ -62,7 +79,7 @@ struct ActivationFns {
   MapFn map;        // the same on an array, for the tests
 };
 inline constexpr size_t kActivationCount = 7;
-inline constexpr size_t kPrecisionCount = 3;  // of fusedffn::Precision
+inline constexpr size_t kPrecisionCount = 4;  // of fusedffn::Precision
 inline constexpr size_t kDTypeCount = 3;      // of fusedffn::DType
 
 struct Kernels {
@@ -72,6 +89,8 @@ struct Kernels {
   GemmBlockFn gemm[kPrecisionCount];  // null where the CPU lacks the instruction
   ConvertFn to_f32[kDTypeCount];      // by DType; null for fp32 itself
   ConvertFn from_f32[kDTypeCount];
+  QuantiseFn quantise;
+  size_t int8_step;  // elements of k in one step of int8
   ActivationFns activations[kActivationCount];
 };
 

@@ -72,7 +72,7 @@ HWY_INLINE void KeepInOrder(Vector& v) {
 // kSteps steps of k: acc[r][v] += a[r][k] * b[k][v]. On the way asks for kLines lines of `next`.
 template <class Math, size_t kSteps, size_t kLines, size_t kRows, size_t kVecs>
 HWY_INLINE void Steps(const typename Math::A* HWY_RESTRICT a, const typename Math::B* HWY_RESTRICT b,
-                      V (&acc)[kRows][kVecs], const char* next) {
+                      VecSum<Math> (&acc)[kRows][kVecs], const char* next) {
   HWY_UNROLL(8)
   for (size_t step = 0; step < kSteps; ++step) {
     VecB<Math> bv[kVecs];
@@ -100,13 +100,13 @@ HWY_INLINE void Steps(const typename Math::A* HWY_RESTRICT a, const typename Mat
 // Prefetches kLines lines of `next` into L2 for each kUnroll steps, never with a branch in the loop.
 template <class Math, size_t kRows, size_t kVecs, size_t kLines>
 HWY_NOINLINE void Tile(const typename Math::A* HWY_RESTRICT a, const typename Math::B* HWY_RESTRICT b,
-                       size_t k, const float* HWY_RESTRICT bias, float* HWY_RESTRICT c, size_t ldc,
-                       const char* next) {
-  const D d;
+                       size_t k, const typename Math::Sum* HWY_RESTRICT bias,
+                       typename Math::Sum* HWY_RESTRICT c, size_t ldc, const char* next) {
+  const hn::Rebind<typename Math::Sum, D> d;
   const size_t lanes = hn::Lanes(d);
   const size_t b_step = kVecs * lanes;
-  V acc[kRows][kVecs];
-  const float* c0 = bias ? bias : c;
+  VecSum<Math> acc[kRows][kVecs];
+  const auto* c0 = bias ? bias : c;
   const size_t ldc0 = bias ? 0 : ldc;
   HWY_UNROLL(16)
   for (size_t r = 0; r < kRows; ++r) {

@@ -13,7 +13,7 @@ const char* NameAt(const char* const (&names)[kCount], Enum value) {
 }  // namespace
 
 const char* PrecisionName(Precision precision) noexcept {
-  static constexpr const char* kNames[kPrecisionCount] = {"f32", "bf16", "bf16-dot"};
+  static constexpr const char* kNames[kPrecisionCount] = {"f32", "bf16", "bf16-dot", "int8"};
   return NameAt(kNames, precision);
 }
 

@@ -1,8 +1,10 @@
 #include "src/pack.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "src/cpu_budget.h"
 
@@ -41,21 +43,49 @@ struct F16 {
   }
 };
 
-// Element types as they lie in panels.
+// Element types as they lie in panels. Of(row, k) is what elements of one row become from that k on, as far
+// as the group of kInt8Group goes that k is in.
 struct ToF32 {
   using Stored = float;
-  static float Narrow(float value) { return value; }
+  static constexpr size_t kGroup = 1;
+  static auto Of(size_t /*row*/, size_t /*k*/) {
+    return [](float value) { return value; };
+  }
 };
 
 // To nearest, ties to even. What is bf16 already keeps its bits, NaNs among them.
 struct ToBF16 {
   using Stored = uint16_t;
+  static constexpr size_t kGroup = 2;
   static uint16_t Narrow(float value) {
     uint32_t bits;
     std::memcpy(&bits, &value, sizeof(bits));
     if (value == value) return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
     const uint32_t upper = bits >> 16;
     return static_cast<uint16_t>(upper & 0x7F ? upper : upper | 0x40);  // else infinity
+  }
+  static auto Of(size_t /*row*/, size_t /*k*/) { return Narrow; }
+};
+
+// By the row's scale in that group, and added to its sum there.
+template <size_t kInterleaved>
+struct ToInt8 {
+  using Stored = int8_t;
+  static constexpr size_t kGroup = kInterleaved;
+  float* scale;  // of the first row, in the first group
+  int32_t* sum;
+  size_t next_group;
+
+  auto Of(size_t row, size_t k) const {
+    const size_t at = k / kInt8Group * next_group + row;
+    const float inverse = scale[at] > 0 ? 1 / scale[at] : 0;
+    return [inverse, total = sum + at](float value) {
+      if (inverse == 0) return int8_t{0};
+      constexpr float kShifter = 0x1.8p23f;  // adding it rounds to an integer, ties to even
+      const auto q = static_cast<int8_t>(value * inverse + kShifter - kShifter);
+      *total += q;
+      return q;
+    };
   }
 };
 
@@ -76,16 +106,18 @@ void WidenOf(const unsigned char* from, size_t count, float* to) {
 // where one element of each row at a time takes 11.2 (Zen 4, gcc 12).
 template <class From, class To>
 void PackPanelPart(const unsigned char* weight, size_t rows, size_t k, size_t stride, size_t width,
-                   typename To::Stored* panel) {
-  constexpr size_t kLine = 16, kGroup = 4 / sizeof(typename To::Stored);
+                   size_t first_row, const To& to, typename To::Stored* panel) {
+  constexpr size_t kLine = 16, kGroup = To::kGroup;
+  static_assert(kInt8Group % kLine == 0);
   float line[kLine];
   for (size_t k0 = 0; k0 < k; k0 += kLine) {
     const size_t count = std::min(kLine, k - k0);
     for (size_t r = 0; r < rows; ++r) {
       WidenOf<From>(weight + (r * stride + k0) * sizeof(typename From::Stored), count, line);
       typename To::Stored* const column = panel + k0 * width + r * kGroup;
+      const auto narrow = to.Of(first_row + r, k0);
       for (size_t i = 0; i < count; ++i) {
-        column[i / kGroup * kGroup * width + i % kGroup] = To::Narrow(line[i]);
+        column[i / kGroup * kGroup * width + i % kGroup] = narrow(line[i]);
       }
     }
   }
@@ -93,14 +125,40 @@ void PackPanelPart(const unsigned char* weight, size_t rows, size_t k, size_t st
 
 template <class From, class To>
 void PackRowsOf(const PackedLayout& layout, size_t n0, size_t rows, const unsigned char* weight,
-                size_t stride, unsigned char* packed) {
+                size_t stride, const To& to, unsigned char* packed) {
   for (size_t n = n0; n < n0 + rows;) {
     const size_t panel = n / layout.nr * layout.nr;
     const size_t count = std::min(n0 + rows, panel + layout.nr) - n;
-    auto* const to = reinterpret_cast<typename To::Stored*>(packed + layout.offset(panel, 0));
-    PackPanelPart<From, To>(weight + (n - n0) * stride * sizeof(typename From::Stored), count, layout.k,
-                            stride, layout.width(panel), to + (n - panel) * layout.group());
+    auto* const first = reinterpret_cast<typename To::Stored*>(packed + layout.offset(panel, 0));
+    PackPanelPart<From>(weight + (n - n0) * stride * sizeof(typename From::Stored), count, layout.k, stride,
+                        layout.width(panel), n, to, first + (n - panel) * To::kGroup);
     n += count;
+  }
+}
+
+// The scale of `count` elements.
+template <class From>
+float ScaleOf(const unsigned char* weight, size_t count) {
+  float largest = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const float magnitude = std::fabs(LoadElement<From>(weight, i));
+    if (!(magnitude <= std::numeric_limits<float>::max())) return std::numeric_limits<float>::quiet_NaN();
+    largest = std::max(largest, magnitude);
+  }
+  return largest / 127 < 0x1p-120f ? 0 : largest / 127;
+}
+
+template <class From>
+void ScaleRows(const PackedLayout& layout, size_t n0, size_t rows, const unsigned char* weight, size_t stride,
+               const PackedWeight& packed) {
+  for (size_t k0 = 0; k0 < layout.k; k0 += kInt8Group) {
+    const size_t count = std::min(kInt8Group, layout.k - k0);
+    const size_t at = k0 / kInt8Group * layout.padded_n() + n0;
+    for (size_t row = 0; row < rows; ++row) {
+      const auto* const from = weight + (row * stride + k0) * sizeof(typename From::Stored);
+      packed.scale[at + row] = ScaleOf<From>(from, count);
+      packed.sum[at + row] = 0;
+    }
   }
 }
 
@@ -119,44 +177,61 @@ void VisitDType(DType dtype, const Visit& visit) {
 
 }  // namespace
 
-Operands OperandsOf(Precision precision) {
+Operands OperandsOf(Precision precision, const Kernels& kernels) {
+  Operands operands;
   switch (precision) {
     case Precision::kF32:
-      return {4, 4};
+      break;
     case Precision::kBF16:
+      operands.b_bytes = operands.group = 2;
       // On Zen 4 the tiles widen for nothing: integer instructions have ports of their own. 257 tokens, one
       // thread, best ms, fp32 / each tile widens / once: AVX-512 38.12 / 37.94 / 39.23; AVX2 39.20 / 38.95 /
       // 40.36. Intel's AVX-512 has one port less for them than for FMAs; not measured.
-      return {4, 2, !IsAmdCpu()};
+      operands.widen_once = !IsAmdCpu();
+      break;
     case Precision::kBF16Dot:
-      return {2, 2};
+      operands.a_bytes = operands.b_bytes = operands.group = 2;
+      operands.chunk = 2 * kKc;
+      operands.hidden = Hidden::kRounded;
+      break;
+    case Precision::kInt8:
+      operands.a_bytes = 4 / kernels.int8_step;
+      operands.b_bytes = 1;
+      operands.group = kernels.int8_step;
+      operands.chunk = kInt8Group;
+      operands.hidden = Hidden::kQuantised;
+      break;
   }
-  return {};
+  return operands;
 }
 
 void PackRows(const PackedLayout& layout, size_t n0, size_t rows, const void* weight, DType dtype,
-              size_t stride, void* packed) {
+              size_t stride, const PackedWeight& packed) {
   const auto* from = static_cast<const unsigned char*>(weight);
-  auto* to = static_cast<unsigned char*>(packed);
   VisitDType(dtype, [&](auto type) {
     using From = decltype(type);
-    if (layout.element_bytes == sizeof(float)) {
-      PackRowsOf<From, ToF32>(layout, n0, rows, from, stride, to);
-    } else {
-      PackRowsOf<From, ToBF16>(layout, n0, rows, from, stride, to);
-    }
+    const auto pack = [&](const auto& to) {
+      PackRowsOf<From>(layout, n0, rows, from, stride, to, static_cast<unsigned char*>(packed.data));
+    };
+    if (layout.element_bytes == 4) return pack(ToF32());
+    if (layout.element_bytes == 2) return pack(ToBF16());
+    ScaleRows<From>(layout, n0, rows, from, stride, packed);
+    if (layout.group == 2) return pack(ToInt8<2>{packed.scale, packed.sum, layout.padded_n()});
+    pack(ToInt8<4>{packed.scale, packed.sum, layout.padded_n()});
   });
 }
 
-void ZeroPadding(const PackedLayout& layout, void* packed) {
-  const size_t last_group = layout.padded_k() - layout.group();
+void ZeroPadding(const PackedLayout& layout, const PackedWeight& packed) {
+  const size_t last_group = layout.padded_k() - layout.group;
   for (size_t n0 = 0; n0 < layout.n; n0 += layout.nr) {
     const bool full = n0 + layout.nr <= layout.n;
     if (full && layout.padded_k() == layout.k) continue;
     const size_t begin = layout.offset(n0, full ? last_group : 0);
     const size_t end = layout.offset(n0, layout.padded_k());
-    std::memset(static_cast<unsigned char*>(packed) + begin, 0, end - begin);
+    std::memset(static_cast<unsigned char*>(packed.data) + begin, 0, end - begin);
   }
+  if (packed.scale != nullptr) std::fill_n(packed.scale, layout.scales(), 0.0f);
+  if (packed.sum != nullptr) std::fill_n(packed.sum, layout.scales(), 0);
 }
 
 void Widen(const void* from, DType dtype, size_t count, float* to) {

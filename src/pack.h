@@ -19,34 +19,51 @@
 // element lies above. K is rounded up to whole groups, with zeros:
 //
 //     packed(n, k) = (n / nr) * nr * K + (k / group * width(n / nr) + n % nr) * group + k % group
+//
+// int8 weights are w = scale * q, with q in -127..127 and a scale for each n and each kInt8Group of k: the
+// largest |w| there / 127.
 #ifndef FUSEDFFN_SRC_PACK_H_
 #define FUSEDFFN_SRC_PACK_H_
 
 #include <cstddef>
+#include <cstdint>
 
 #include "fusedffn/fusedffn.h"
+#include "kernels/kernels.h"
 
 namespace fusedffn {
 
-// Bytes of one element of A and of B. A step of k is 4 bytes of A.
+// How fc1's output becomes fc2's A.
+enum class Hidden {
+  kAsIs,       // fc1 writes there
+  kRounded,    // each tile, when it is finished
+  kQuantised,  // each row, when an A chunk of it is finished
+};
+
+// Elements of A and of B, in bytes. A step of k is 4 bytes of A.
 struct Operands {
   size_t a_bytes = 4, b_bytes = 4;
+  size_t group = 1;    // elements of k that lie side by side in B
+  size_t chunk = kKc;  // elements of k in a chunk of A
+  Hidden hidden = Hidden::kAsIs;
   bool widen_once = false;  // B's panel chunks are widened before they are multiplied
 
   size_t step() const { return 4 / a_bytes; }  // elements of k in it
 };
 
-Operands OperandsOf(Precision precision);
+Operands OperandsOf(Precision precision, const Kernels& kernels);
 
 struct PackedLayout {
   size_t n, k;               // of the whole matrix
   size_t nr, lanes;          // of the target
-  size_t element_bytes = 4;  // 4: fp32; 2: bf16
+  size_t element_bytes = 4;  // 4: fp32; 2: bf16; 1: int8
+  size_t group = 1;
 
-  size_t group() const { return 4 / element_bytes; }
   size_t padded_n() const { return (n + lanes - 1) / lanes * lanes; }
-  size_t padded_k() const { return (k + group() - 1) / group() * group(); }
+  size_t padded_k() const { return (k + group - 1) / group * group; }
   size_t bytes() const { return padded_n() * padded_k() * element_bytes; }
+  // int8: a scale for each of padded_n columns, group after group.
+  size_t scales() const { return element_bytes == 1 ? (k + kInt8Group - 1) / kInt8Group * padded_n() : 0; }
 
   // Columns of the panel that starts at column n0.
   size_t width(size_t n0) const { return padded_n() - n0 < nr ? padded_n() - n0 : nr; }
@@ -54,14 +71,24 @@ struct PackedLayout {
   size_t offset(size_t n0, size_t k0) const { return (n0 * padded_k() + k0 * width(n0)) * element_bytes; }
 };
 
-// Packs rows [n0, n0 + rows) of W, which start at `weight`, into `packed` (layout.bytes() of them), as fp32
-// or rounded to bf16.
+// Where packed weights go.
+struct PackedWeight {
+  void* data;  // layout.bytes() of it
+
+  // int8 only: [groups][padded_n], layout.scales() of each
+  float* scale = nullptr;
+  int32_t* sum = nullptr;  // of q
+};
+
+// Packs rows [n0, n0 + rows) of W, which start at `weight`: as they are, rounded to bf16, or quantised, by
+// layout.element_bytes. A group of a row with a NaN or infinity is quantised to zeros with a scale of NaN;
+// one whose scale would be below 2^-120 to zeros.
 void PackRows(const PackedLayout& layout, size_t n0, size_t rows, const void* weight, DType dtype,
-              size_t stride, void* packed);
+              size_t stride, const PackedWeight& packed);
 
 // Makes zeros of what PackRows() never writes: columns beyond N and steps beyond K, which are computed like
 // the others and must be numbers.
-void ZeroPadding(const PackedLayout& layout, void* packed);
+void ZeroPadding(const PackedLayout& layout, const PackedWeight& packed);
 
 // Widens `count` elements to fp32, exactly.
 void Widen(const void* from, DType dtype, size_t count, float* to);

@@ -23,7 +23,7 @@ Status Invalid(const char* what) { return Status(StatusCode::kInvalidArgument, "
 
 Status CheckPrecision(Precision precision, const Kernels& kernels) {
   if (static_cast<size_t>(precision) >= kPrecisionCount) {
-    return Status(StatusCode::kInvalidArgument, "precision %d is none of kF32, kBF16, kBF16Dot",
+    return Status(StatusCode::kInvalidArgument, "precision %d is none of kF32, kBF16, kBF16Dot, kInt8",
                   static_cast<int>(precision));
   }
   if (kernels.gemm[static_cast<size_t>(precision)] == nullptr) {
@@ -50,9 +50,9 @@ Status CheckShape(const Shape& shape) {
   return Status();
 }
 
-PackedLayer MakeLayer(size_t n, size_t k, const Kernels& kernels, Precision precision) {
+PackedLayer MakeLayer(size_t n, size_t k, const Kernels& kernels, const Operands& operands) {
   PackedLayer layer = {};
-  layer.layout = {n, k, kernels.nr, kernels.lanes, OperandsOf(precision).b_bytes};
+  layer.layout = {n, k, kernels.nr, kernels.lanes, operands.b_bytes, operands.group};
   layer.row_packed.resize(n);
   layer.rows_left = n;
   return layer;
@@ -128,6 +128,16 @@ Status FindKernels(const char* name, const Kernels** kernels) noexcept {
                 reason, SupportedNames().text);
 }
 
+void PackedLayer::PlaceAt(float* memory) {
+  bias = memory;
+  float* const data = bias + layout.padded_n();
+  weight.data = data;
+  weight.scale = data + weight_floats();
+  weight.sum = reinterpret_cast<int32_t*>(weight.scale + layout.scales());
+  std::fill_n(bias, layout.padded_n(), 0.0f);
+  ZeroPadding(layout, weight);
+}
+
 PackedFfn::PackedFfn() noexcept = default;
 PackedFfn::PackedFfn(PackedFfn&&) noexcept = default;
 PackedFfn& PackedFfn::operator=(PackedFfn&&) noexcept = default;
@@ -154,10 +164,11 @@ Status PackedFfn::Create(const Shape& shape, Activation activation, const PackOp
     impl->kernels = kernels;
     impl->shape = shape;
     impl->precision = options.precision;
+    impl->operands = OperandsOf(options.precision, *kernels);
     impl->gemm = kernels->gemm[static_cast<size_t>(options.precision)];
     impl->activate = kernels->activations[static_cast<size_t>(activation)].tile;
-    impl->layers[0] = MakeLayer(shape.hidden, shape.dim, *kernels, options.precision);
-    impl->layers[1] = MakeLayer(shape.out, shape.hidden, *kernels, options.precision);
+    impl->layers[0] = MakeLayer(shape.hidden, shape.dim, *kernels, impl->operands);
+    impl->layers[1] = MakeLayer(shape.out, shape.hidden, *kernels, impl->operands);
     size_t floats = 0;
     for (const PackedLayer& layer : impl->layers) floats += layer.floats();
     impl->memory = AlignedFloats::Allocate(floats);
@@ -167,10 +178,7 @@ Status PackedFfn::Create(const Shape& shape, Activation activation, const PackOp
     }
     float* next = impl->memory.data();
     for (PackedLayer& layer : impl->layers) {
-      layer.bias = next;
-      layer.weight = reinterpret_cast<unsigned char*>(next + layer.layout.padded_n());
-      std::fill_n(layer.bias, layer.layout.padded_n(), 0.0f);
-      ZeroPadding(layer.layout, layer.weight);
+      layer.PlaceAt(next);
       next += layer.floats();
     }
     ffn->impl_ = std::move(impl);

@@ -14,18 +14,25 @@ namespace fusedffn {
 
 struct PackedLayer {
   PackedLayout layout;
-  unsigned char* weight;  // layout.bytes()
-  float* bias;            // layout.padded_n()
+  PackedWeight weight;
+  float* bias;  // layout.padded_n()
   std::vector<bool> row_packed;
   size_t rows_left;
 
-  size_t floats() const { return layout.padded_n() + layout.bytes() / sizeof(float); }
+  // In whole vectors, so that each array begins where one may.
+  size_t weight_floats() const {
+    const size_t vector_bytes = layout.lanes * sizeof(float);
+    return (layout.bytes() + vector_bytes - 1) / vector_bytes * layout.lanes;
+  }
+  size_t floats() const { return layout.padded_n() + weight_floats() + 2 * layout.scales(); }
+  void PlaceAt(float* memory);  // floats() of it
 };
 
 struct PackedFfn::Impl {
   const Kernels* kernels;  // those that the weights are packed for, and the only ones that may read them
   Shape shape;
   Precision precision;
+  Operands operands;  // of that precision
   GemmBlockFn gemm;
   ActivateFn activate;
   PackedLayer layers[2];  // by Layer

@@ -57,11 +57,10 @@ Cut CutAt(size_t n, const Tiling& tiling, size_t tokens, size_t parts, size_t in
   return {panel, (begin - panel * panel_vecs * tokens) / width};
 }
 
-size_t ChunkedFloats(size_t rows, size_t steps) { return DivideUp(steps, kKc) * rows * kAStride; }
+size_t ChunkedFloats(size_t rows, size_t k, size_t chunk) { return DivideUp(k, chunk) * rows * kAStride; }
 
 Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2_bytes, size_t threads,
               const Operands& operands) {
-  const size_t step = operands.step();
   Plan plan = {};
   plan.ldy = RoundUp(shape.out, tiling.lanes) + 16;  // not a multiple of the L1 cache's way
   plan.fused = tokens >= threads * kFusedRows;
@@ -75,12 +74,16 @@ Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2
     plan.parts = std::min(threads, MostColumnParts(shape, tokens, tiling));
     plan.mc = tokens;
   }
-  const size_t hidden_steps = DivideUp(shape.hidden, step);
-  plan.x_floats = ChunkedFloats(plan.mc, DivideUp(shape.dim, step));
-  plan.hidden_floats = ChunkedFloats(plan.mc, plan.fused ? std::min(kKc, hidden_steps) : hidden_steps);
+  const size_t hidden = plan.fused ? std::min(operands.chunk, shape.hidden) : shape.hidden;
+  plan.x_floats = ChunkedFloats(plan.mc, shape.dim, operands.chunk);
+  plan.hidden_floats = ChunkedFloats(plan.mc, hidden, operands.chunk);
   plan.y_floats = plan.mc * plan.ldy;
   if (operands.widen_once) plan.wide_floats = kKc * tiling.nr;
-  if (operands.a_bytes < sizeof(float)) plan.panel_floats = plan.mc * tiling.nr;
+  if (operands.hidden == Hidden::kRounded) plan.panel_floats = plan.mc * tiling.nr;
+  if (operands.hidden == Hidden::kQuantised) {
+    plan.ld_values = RoundUp(hidden, tiling.lanes) + 16;
+    plan.values_floats = plan.mc * plan.ld_values;
+  }
   plan.scratch_floats = plan.parts * plan.part_floats() + (plan.fused ? 0 : plan.block_floats());
   return plan;
 }

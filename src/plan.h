@@ -36,13 +36,14 @@ struct Plan {
   size_t parts;  // fused: of the rows; else: of the panels of each layer
   size_t mc;     // fused: rows of a block, at most
 
-  // Scratch, in floats: one array each of x in A chunks, hidden in A chunks, and y with padded rows.
-  size_t x_floats, hidden_floats, y_floats;  // fused: of one part
-  size_t wide_floats, panel_floats;          // of one part: a panel chunk widened, and one panel of C
-  size_t ldy;                                // row stride of the y array
-  size_t scratch_floats;                     // of the whole call
+  // Scratch, in floats: one array each of x in A chunks, hidden in A chunks, y with padded rows, and, where
+  // it is quantised, hidden before that.
+  size_t x_floats, hidden_floats, y_floats, values_floats;  // fused: of one part
+  size_t wide_floats, panel_floats;  // of one part: a panel chunk widened, and one panel of C
+  size_t ldy, ld_values;             // row strides of y and of the unquantised hidden
+  size_t scratch_floats;             // of the whole call
 
-  size_t block_floats() const { return x_floats + hidden_floats + y_floats; }
+  size_t block_floats() const { return x_floats + hidden_floats + y_floats + values_floats; }
   size_t part_floats() const { return wide_floats + panel_floats + (fused ? block_floats() : 0); }
 };
 
@@ -61,8 +62,8 @@ struct Cut {
 // index `parts`. Few rows are never cut: their time is that of reading the panel.
 Cut CutAt(size_t n, const Tiling& tiling, size_t tokens, size_t parts, size_t index);
 
-// Floats of `rows` rows and `steps` of k in A chunks (see kernels.h): [ceil(steps / kKc)][rows][kAStride].
-size_t ChunkedFloats(size_t rows, size_t steps);
+// Floats of `rows` rows and k columns in A chunks (see kernels.h): [ceil(k / chunk)][rows][kAStride].
+size_t ChunkedFloats(size_t rows, size_t k, size_t chunk = kKc);
 
 }  // namespace fusedffn
 

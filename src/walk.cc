@@ -11,16 +11,32 @@
 namespace fusedffn {
 namespace {
 
-// Rows in A chunks of kKc steps, [chunk][row][kAStride]; `rows` is the distance between chunks.
+// Rows in A chunks, [chunk][row][kAStride]; `rows` is the distance between chunks.
 struct Chunked {
   float* data;
   size_t rows;
-  size_t step;  // elements of k in 4 bytes
+  size_t columns;  // of a chunk
+  size_t step;     // elements of k in 4 bytes
 
-  size_t columns() const { return kKc * step; }  // of a chunk
+  Chunked(float* memory, size_t row_count, const Operands& operands)
+      : data(memory), rows(row_count), columns(operands.chunk), step(operands.step()) {}
   float* at(size_t row, size_t k) const {
-    return data + (k / columns() * rows + row) * kAStride + k % columns() / step;
+    return data + (k / columns * rows + row) * kAStride + k % columns / step;
   }
+};
+
+// x, hidden and y of some rows: see Plan.
+struct BlockScratch {
+  Chunked x, hidden;
+  float *y, *values;
+  size_t ld_values;
+
+  BlockScratch(const Call& call, float* memory)
+      : x(memory, call.plan.mc, call.ffn.operands),
+        hidden(x.data + call.plan.x_floats, call.plan.mc, call.ffn.operands),
+        y(hidden.data + call.plan.hidden_floats),
+        values(y + call.plan.y_floats),
+        ld_values(call.plan.ld_values) {}
 };
 
 // Of one part: see Plan.
@@ -36,7 +52,7 @@ struct PartScratch {
 };
 
 const void* PanelChunk(const PackedLayer& layer, size_t n0, size_t k0) {
-  return layer.weight + layer.layout.offset(n0, k0);
+  return static_cast<const unsigned char*>(layer.weight.data) + layer.layout.offset(n0, k0);
 }
 
 // Some columns of one layer and some of its k, for some rows of `a`. `next` is what will be read of the
@@ -54,41 +70,70 @@ GemmBlock BlockOf(const PackedLayer& layer, Range columns, Range k, const Chunke
   block.b_k0 = k.begin / a.step;
   block.bias = k.begin == 0 ? layer.bias + columns.begin : nullptr;
   block.wide = scratch.wide;
+  const size_t first_scale = k.begin / kInt8Group * layer.layout.padded_n() + columns.begin;
+  block.b_scale = layer.weight.scale + first_scale;
+  block.b_sum = layer.weight.sum + first_scale;
+  block.b_group = layer.layout.padded_n();
   block.b_next = next;
   return block;
 }
 
-// hidden = act(fc1(x)) for some columns of one A chunk; `hidden` is where the first of them go. Where x has
-// several chunks of k and hidden is rounded, for one panel.
-void Fc1(const Call& call, const Chunked& x, Range columns, Range rows, float* hidden,
+// hidden = act(fc1(x)) for some columns; column h0 of it is the first in b.hidden. Where x has several chunks
+// of k and hidden is rounded, for one panel.
+void Fc1(const Call& call, const BlockScratch& b, Range columns, size_t h0, Range rows,
          const PartScratch& scratch, const void* next) {
   const PackedLayer& fc1 = call.ffn.layers[0];
-  GemmBlock block = BlockOf(fc1, columns, {0, fc1.layout.k}, x, rows, scratch, next);
+  GemmBlock block = BlockOf(fc1, columns, {0, fc1.layout.k}, b.x, rows, scratch, next);
   block.activate = call.ffn.activate;
-  if (x.step == 1) {
-    block.c = hidden;
-    block.ldc = kAStride;
-  } else {
-    block.c = scratch.panel;
-    block.ldc = fc1.layout.nr;
-    block.rounded = hidden;
+  float* const hidden = b.hidden.at(rows.begin, columns.begin - h0);
+  switch (call.ffn.operands.hidden) {
+    case Hidden::kAsIs:
+      block.c = hidden;
+      block.ldc = kAStride;
+      break;
+    case Hidden::kRounded:
+      block.c = scratch.panel;
+      block.ldc = fc1.layout.nr;
+      block.rounded = hidden;
+      break;
+    case Hidden::kQuantised:
+      block.c = b.values + rows.begin * b.ld_values + columns.begin - h0;
+      block.ldc = b.ld_values;
+      break;
   }
   call.ffn.gemm(block);
 }
 
-// x, from any element type into A's.
+// Some elements of one row of x, from any type into A's.
+void CopyChunk(const Call& call, const void* from, size_t count, size_t step, float* chunk) {
+  const Kernels& kernels = *call.ffn.kernels;
+  if (call.ffn.operands.hidden != Hidden::kQuantised) {
+    if (count % step != 0) chunk[count / step] = 0.0f;  // the last step is not full
+    Convert(kernels, from, call.x_dtype, count, chunk, step == 1 ? DType::kF32 : DType::kBF16);
+  } else if (call.x_dtype == DType::kF32) {
+    kernels.quantise(static_cast<const float*>(from), count, chunk);
+  } else {
+    float wide[kInt8Group];
+    Convert(kernels, from, call.x_dtype, count, wide, DType::kF32);
+    kernels.quantise(wide, count, chunk);
+  }
+}
+
 void CopyIn(const Call& call, Range rows, const Chunked& x, size_t x_row) {
   const size_t dim = call.ffn.shape.dim;
-  const DType to = call.ffn.precision == Precision::kBF16Dot ? DType::kBF16 : DType::kF32;
   const size_t bytes = BytesOf(call.x_dtype);
   for (size_t row = rows.begin; row < rows.end; ++row, ++x_row) {
     const auto* from = static_cast<const unsigned char*>(call.x) + row * call.ldx * bytes;
-    for (size_t k0 = 0; k0 < dim; k0 += x.columns()) {
-      const size_t count = std::min(x.columns(), dim - k0);
-      float* const chunk = x.at(x_row, k0);
-      if (count % x.step != 0) chunk[count / x.step] = 0.0f;  // the last step is not full
-      Convert(*call.ffn.kernels, from + k0 * bytes, call.x_dtype, count, chunk, to);
+    for (size_t k0 = 0; k0 < dim; k0 += x.columns) {
+      CopyChunk(call, from + k0 * bytes, std::min(x.columns, dim - k0), x.step, x.at(x_row, k0));
     }
+  }
+}
+
+// Columns [k0, k0 + count) of some rows of hidden, which is one chunk of it.
+void QuantiseHidden(const Call& call, const BlockScratch& b, Range rows, size_t k0, size_t count) {
+  for (size_t row = rows.begin; row < rows.end; ++row) {
+    call.ffn.kernels->quantise(b.values + row * b.ld_values + k0, count, b.hidden.at(row, k0));
   }
 }
 
@@ -101,40 +146,39 @@ void CopyOut(const Call& call, Range rows, Range columns, const float* y) {
 }
 
 // Both layers for one block of rows.
-void FusedBlock(const Call& call, Range rows, const Chunked& x, const Chunked& hidden, float* y,
-                const PartScratch& scratch) {
+void FusedBlock(const Call& call, Range rows, const BlockScratch& b, const PartScratch& scratch) {
   const auto& [fc1, fc2] = call.ffn.layers;
+  const Hidden kind = call.ffn.operands.hidden;
   const Range all_rows = {0, rows.size()}, all_columns = {0, fc2.layout.n};
-  const bool whole = x.step == 1 || fc1.layout.k <= x.columns();
-  CopyIn(call, rows, x, 0);
-  for (size_t h0 = 0; h0 < fc1.layout.n; h0 += hidden.columns()) {
-    const Range h = {h0, std::min(h0 + hidden.columns(), fc1.layout.n)};
+  const bool whole = kind != Hidden::kRounded || fc1.layout.k <= b.x.columns;
+  CopyIn(call, rows, b.x, 0);
+  for (size_t h0 = 0; h0 < fc1.layout.n; h0 += b.hidden.columns) {
+    const Range h = {h0, std::min(h0 + b.hidden.columns, fc1.layout.n)};
     const size_t width = whole ? h.size() : fc1.layout.nr;
     for (size_t n0 = h.begin; n0 < h.end; n0 += width) {
       const Range columns = {n0, std::min(n0 + width, h.end)};
       const void* next = columns.end < h.end ? PanelChunk(fc1, columns.end, 0) : PanelChunk(fc2, 0, h.begin);
-      Fc1(call, x, columns, all_rows, hidden.at(0, n0 - h.begin), scratch, next);
+      Fc1(call, b, columns, h.begin, all_rows, scratch, next);
     }
+    if (kind == Hidden::kQuantised) QuantiseHidden(call, b, all_rows, 0, h.size());
     const void* next = PanelChunk(fc1, h.end < fc1.layout.n ? h.end : 0, 0);
-    GemmBlock block = BlockOf(fc2, all_columns, h, hidden, all_rows, scratch, next);
-    block.c = y;
+    GemmBlock block = BlockOf(fc2, all_columns, h, b.hidden, all_rows, scratch, next);
+    block.c = b.y;
     block.ldc = call.plan.ldy;
     call.ffn.gemm(block);
   }
-  CopyOut(call, rows, all_columns, y);
+  CopyOut(call, rows, all_columns, b.y);
 }
 
-void FusedPart(const Call& call, size_t part, size_t step) {
+void FusedPart(const Call& call, size_t part) {
   const Plan& plan = call.plan;
   const PartScratch scratch(call, part);
-  const Chunked x = {scratch.block, plan.mc, step};
-  const Chunked hidden = {x.data + plan.x_floats, plan.mc, step};
-  float* const y = hidden.data + plan.hidden_floats;
+  const BlockScratch b(call, scratch.block);
   const Range rows = EvenRange(call.tokens, plan.parts, part);
   const size_t blocks = (rows.size() + plan.mc - 1) / plan.mc;
   for (size_t i = 0; i < blocks; ++i) {
     const Range block = EvenRange(rows.size(), blocks, i);
-    FusedBlock(call, {rows.begin + block.begin, rows.begin + block.end}, x, hidden, y, scratch);
+    FusedBlock(call, {rows.begin + block.begin, rows.begin + block.end}, b, scratch);
   }
 }
 
@@ -158,30 +202,38 @@ void ForEachPiece(const Call& call, const PackedLayer& layer, size_t part, const
 // Floats a thread copies, at least: about 18 us on Zen 4, where another meeting of the threads takes 2.
 constexpr size_t kCopyFloats = size_t{1} << 16;
 
-void RunColumns(const Call& call, int threads, size_t step) {
+// copy(rows) for all rows of the call, `columns` floats each, on as many threads as that is worth.
+template <class F>
+void CopyRows(const Call& call, int threads, size_t columns, const F& copy) {
+  const size_t copies = std::clamp<size_t>(call.tokens * columns / kCopyFloats, 1, call.plan.parts);
+  ParallelFor(threads, copies, [&](size_t part) { copy(EvenRange(call.tokens, copies, part)); });
+}
+
+void RunColumns(const Call& call, int threads) {
   const Plan& plan = call.plan;
   const PackedLayer& fc1 = call.ffn.layers[0];
   const PackedLayer& fc2 = call.ffn.layers[1];
-  const Chunked x = {call.scratch + plan.parts * plan.part_floats(), call.tokens, step};
-  const Chunked hidden = {x.data + plan.x_floats, call.tokens, step};
-  float* const y = hidden.data + plan.hidden_floats;
+  const BlockScratch b(call, call.scratch + plan.parts * plan.part_floats());
 
-  const size_t copies = std::clamp<size_t>(call.tokens * fc1.layout.k / kCopyFloats, 1, plan.parts);
-  ParallelFor(threads, copies, [&](size_t part) {
-    const Range rows = EvenRange(call.tokens, copies, part);
-    CopyIn(call, rows, x, rows.begin);
-  });
+  CopyRows(call, threads, fc1.layout.k, [&](Range rows) { CopyIn(call, rows, b.x, rows.begin); });
   ParallelFor(threads, plan.parts, [&](size_t part) {
     const PartScratch scratch(call, part);
     ForEachPiece(call, fc1, part, [&](Range rows, Range columns, const void* next) {
-      Fc1(call, x, columns, rows, hidden.at(rows.begin, columns.begin), scratch, next);
+      Fc1(call, b, columns, 0, rows, scratch, next);
     });
   });
+  if (call.ffn.operands.hidden == Hidden::kQuantised) {
+    CopyRows(call, threads, fc2.layout.k, [&](Range rows) {
+      for (size_t k0 = 0; k0 < fc2.layout.k; k0 += b.hidden.columns) {
+        QuantiseHidden(call, b, rows, k0, std::min(b.hidden.columns, fc2.layout.k - k0));
+      }
+    });
+  }
   ParallelFor(threads, plan.parts, [&](size_t part) {
     const PartScratch scratch(call, part);
     ForEachPiece(call, fc2, part, [&](Range rows, Range columns, const void* next) {
-      GemmBlock block = BlockOf(fc2, columns, {0, fc2.layout.k}, hidden, rows, scratch, next);
-      float* const y0 = y + rows.begin * plan.ldy;
+      GemmBlock block = BlockOf(fc2, columns, {0, fc2.layout.k}, b.hidden, rows, scratch, next);
+      float* const y0 = b.y + rows.begin * plan.ldy;
       block.c = y0 + columns.begin;
       block.ldc = plan.ldy;
       call.ffn.gemm(block);
@@ -193,11 +245,10 @@ void RunColumns(const Call& call, int threads, size_t step) {
 }  // namespace
 
 void RunPlan(const Call& call, int threads) {
-  const size_t step = OperandsOf(call.ffn.precision).step();
   if (call.plan.fused) {
-    ParallelFor(threads, call.plan.parts, [&](size_t part) { FusedPart(call, part, step); });
+    ParallelFor(threads, call.plan.parts, [&](size_t part) { FusedPart(call, part); });
   } else {
-    RunColumns(call, threads, step);
+    RunColumns(call, threads);
   }
 }
 

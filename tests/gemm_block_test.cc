@@ -19,32 +19,39 @@
 namespace fusedffn {
 namespace {
 
-enum class Kind { kF32, kBF16, kBF16WidenedOnce, kBF16Dot };
+enum class Kind { kF32, kBF16, kBF16WidenedOnce, kBF16Dot, kInt8 };
 
 Precision PrecisionOf(Kind kind) {
   if (kind == Kind::kF32) return Precision::kF32;
+  if (kind == Kind::kInt8) return Precision::kInt8;
   return kind == Kind::kBF16Dot ? Precision::kBF16Dot : Precision::kBF16;
 }
 
 // One layer with data for up to `max_m` rows, and what it should give. Weights are exact in the kind's type;
-// for kBF16Dot all data are small integers, so that every order of adding gives the same sum.
+// for kBF16Dot and kInt8 all data are small integers, so that every order of adding gives the same sum.
 class GemmProblem {
  public:
   GemmProblem(const Kernels& kernels, Kind kind, size_t max_m, size_t n, size_t k, uint64_t seed)
       : kernels_(kernels),
         kind_(kind),
-        operands_(OperandsOf(PrecisionOf(kind))),
-        layout_{n, k, kernels.nr, kernels.lanes, operands_.b_bytes},
+        operands_(OperandsOf(PrecisionOf(kind), kernels)),
+        layout_{n, k, kernels.nr, kernels.lanes, operands_.b_bytes, operands_.group},
         packed_(layout_.bytes(), Flush::kRight),
+        scale_(layout_.scales(), Flush::kRight),
+        sum_(layout_.scales(), Flush::kRight),
         bias_(layout_.padded_n(), Flush::kRight) {
     Random random(seed);
     a_ = Values(max_m * k, false, &random);
-    const std::vector<float> weight = Values(n * k, kind != Kind::kF32, &random);
+    std::vector<float> weight = Values(n * k, kind != Kind::kF32, &random);
+    for (size_t i = 0; kind == Kind::kInt8 && i < n * k; ++i) {
+      if (i % k % kInt8Group == 0) weight[i] = 127;  // so that the scale is 1
+    }
     const std::vector<float> bias = Values(n, false, &random);
-    ZeroPadding(layout_, packed_.data());
+    const PackedWeight packed = {packed_.data(), scale_.data(), sum_.data()};
+    ZeroPadding(layout_, packed);
     std::fill_n(bias_.data(), bias_.size(), 0.0f);
     std::copy(bias.begin(), bias.end(), bias_.data());
-    PackRows(layout_, 0, n, weight.data(), DType::kF32, k, packed_.data());
+    PackRows(layout_, 0, n, weight.data(), DType::kF32, k, packed);
 
     Linear linear;
     linear.weight = weight.data();
@@ -71,8 +78,12 @@ class GemmProblem {
       block.k = std::min(steps, all_steps - k0);
       GuardedBuffer<float> a(ChunkedFloatsOf(m, block.k), flush);
       FillChunks(m, k0, block.k, a.data());
+      const size_t scales = k0 * step / kInt8Group * layout_.padded_n() + n0;
       block.a = a.data();
       block.a_chunk = m * kAStride;
+      block.b_scale = scale_.data() + scales;
+      block.b_sum = sum_.data() + scales;
+      block.b_group = layout_.padded_n();
       block.b = packed_.data() + layout_.offset(n0, 0);
       block.b_k = layout_.padded_k() / step;
       block.b_k0 = k0;
@@ -97,40 +108,53 @@ class GemmProblem {
  private:
   std::vector<float> Values(size_t count, bool bf16, Random* random) const {
     return random->Fill(count, [=](Random& r) {
-      if (kind_ == Kind::kBF16Dot) return static_cast<float>(r.Integer(-4, 4));
+      if (kind_ >= Kind::kBF16Dot) return static_cast<float>(r.Integer(-4, 4));
       return bf16 ? RoundToBf16(r.Symmetric()) : r.Symmetric();
     });
   }
 
   // Steps [k0, k0 + steps) of the first m rows of A, in chunks.
   void FillChunks(size_t m, size_t k0, size_t steps, float* chunks) const {
-    const size_t step = operands_.step();
     for (size_t row = 0; row < m; ++row) {
       for (size_t i = 0; i < steps; ++i) {
-        float* const to = chunks + (i / kKc * m + row) * kAStride + i % kKc;
-        const size_t k = (k0 + i) * step;
-        const float* const from = &a_[row * layout_.k + k];
-        if (step == 1) {
-          *to = *from;
-        } else {
-          const uint32_t second = k + 1 < layout_.k ? BitsOf(from[1]) & 0xFFFF0000u : 0;
-          *to = FloatOf(BitsOf(*from) >> 16 | second);
-        }
+        float* const chunk = chunks + (i / ChunkSteps() * m + row) * kAStride;
+        chunk[i % ChunkSteps()] = Step(row, (k0 + i) * operands_.step());
+        if (kind_ == Kind::kInt8) *reinterpret_cast<RowQuant*>(chunk + kKc) = {1, kZero};
       }
     }
   }
 
-  // Up to the last step of the last row.
-  static size_t ChunkedFloatsOf(size_t m, size_t k) {
-    const size_t last = (k - 1) / kKc * kKc;
-    return (last / kKc * m + m - 1) * kAStride + k - last;
+  // Of one row, from element k on, as its bits lie there.
+  float Step(size_t row, size_t k) const {
+    const auto element = [&](size_t i) { return k + i < layout_.k ? a_[row * layout_.k + k + i] : 0.0f; };
+    if (operands_.step() == 1) return element(0);
+    if (kind_ == Kind::kBF16Dot)
+      return FloatOf(BitsOf(element(0)) >> 16 | (BitsOf(element(1)) & 0xFFFF0000u));
+    uint32_t bits = 0;
+    for (size_t i = 0; i < operands_.step(); ++i) {
+      const auto q = static_cast<uint32_t>(static_cast<int32_t>(element(i)) + kZero);
+      bits |= q << (i * 32 / operands_.step());
+    }
+    return FloatOf(bits);
   }
+
+  size_t ChunkSteps() const { return operands_.chunk / operands_.step(); }
+
+  // Up to the last step of the last row, or to its scale and zero.
+  size_t ChunkedFloatsOf(size_t m, size_t k) const {
+    const size_t chunks = (k - 1) / ChunkSteps(), last_row = (chunks * m + m - 1) * kAStride;
+    return last_row + (kind_ == Kind::kInt8 ? kKc + 2 : k - chunks * ChunkSteps());
+  }
+
+  static constexpr int32_t kZero = 100;
 
   const Kernels& kernels_;
   Kind kind_;
   Operands operands_;
   PackedLayout layout_;
   GuardedBuffer<unsigned char> packed_;
+  GuardedBuffer<float> scale_;
+  GuardedBuffer<int32_t> sum_;
   GuardedBuffer<float> bias_;
   std::vector<float> a_, identity_, quick_gelu_;
 };
@@ -140,7 +164,7 @@ class GemmBlockTest : public TargetTest {
   const Kernels& kernels() const { return KernelsNamed(GetParam()); }
 
   std::vector<Kind> Kinds() const {
-    std::vector<Kind> kinds = {Kind::kF32, Kind::kBF16, Kind::kBF16WidenedOnce};
+    std::vector<Kind> kinds = {Kind::kF32, Kind::kBF16, Kind::kBF16WidenedOnce, Kind::kInt8};
     if (kernels().gemm[static_cast<size_t>(Precision::kBF16Dot)]) kinds.push_back(Kind::kBF16Dot);
     return kinds;
   }
@@ -192,10 +216,19 @@ TEST_P(GemmBlockTest, EverySplitOfKIntoCalls) {
   const size_t m = kernels().mr + 1, n = kernels().nr + kernels().lanes + 1, k = 97;
   for (const Kind kind : Kinds()) {
     GemmProblem problem(kernels(), kind, m, n, k, 1);
+    if (kind == Kind::kInt8) continue;                // only at a group, see below
     for (size_t steps = 2; steps <= k; steps += 2) {  // bf16 starts at an even k
       ASSERT_TRUE(problem.Run(m, 0, steps, true, Flush::kRight))
           << "kind " << static_cast<int>(kind) << ", calls of " << steps << " of k " << k;
     }
+  }
+}
+
+TEST_P(GemmBlockTest, Int8GoesOnFromGroupToGroup) {
+  const size_t m = kernels().mr + 1, k = 2 * kInt8Group + 97;
+  GemmProblem problem(kernels(), Kind::kInt8, m, 2 * kernels().nr + 1, k, 1);
+  for (const size_t groups : {1u, 2u}) {
+    ASSERT_TRUE(problem.Run(m, 0, groups * kInt8Group / kernels().int8_step, true, Flush::kRight)) << groups;
   }
 }
 

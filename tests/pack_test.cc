@@ -58,7 +58,7 @@ size_t PackedIndex(const PackedLayout& layout, size_t n, size_t k) {
   const size_t panel = n / layout.nr;
   const size_t padded_n = (layout.n + layout.lanes - 1) / layout.lanes * layout.lanes;
   const size_t width = std::min(layout.nr, padded_n - panel * layout.nr);
-  const size_t group = 4 / layout.element_bytes, padded_k = (layout.k + group - 1) / group * group;
+  const size_t group = layout.group, padded_k = (layout.k + group - 1) / group * group;
   return panel * layout.nr * padded_k + (k / group * width + n % layout.nr) * group + k % group;
 }
 
@@ -70,7 +70,7 @@ template <class Element>
 void ExpectFormula(size_t n, size_t k, float (*widen)(Element)) {
   constexpr size_t kLanes = 4, kNr = 12;
   const size_t stride = k + 3;
-  const PackedLayout layout = {n, k, kNr, kLanes, sizeof(Element)};
+  const PackedLayout layout = {n, k, kNr, kLanes, sizeof(Element), 4 / sizeof(Element)};
   const size_t count = layout.bytes() / sizeof(Element);
   const auto value = [](size_t i) { return static_cast<float>(i % 255 + 1); };
   GuardedBuffer<float> weight((n - 1) * stride + k, Flush::kRight);
@@ -79,10 +79,10 @@ void ExpectFormula(size_t n, size_t k, float (*widen)(Element)) {
   for (size_t i = 0; i < n * k; ++i) want[PackedIndex(layout, i / k, i % k)] = value(i);
   for (size_t piece = 1; piece <= n; ++piece) {
     GuardedBuffer<Element> packed(count, Flush::kRight);
-    ZeroPadding(layout, packed.data());
+    ZeroPadding(layout, {packed.data()});
     for (size_t begin = (n - 1) / piece * piece; begin < n; begin -= piece) {
       PackRows(layout, begin, std::min(piece, n - begin), weight.data() + begin * stride, DType::kF32, stride,
-               packed.data());
+               {packed.data()});
     }
     std::vector<float> got(count);
     std::transform(packed.data(), packed.data() + count, got.begin(), widen);
@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(Rows, PackedOrderTest, testing::Range(size_t{1}, size_t
 // One weight through a bf16 layout.
 uint16_t ToBf16(float value) {
   uint16_t packed[8] = {};
-  PackRows({1, 1, 4, 4, 2}, 0, 1, &value, DType::kF32, 1, packed);
+  PackRows({1, 1, 4, 4, 2, 2}, 0, 1, &value, DType::kF32, 1, {packed});
   return packed[0];
 }
 
@@ -125,7 +125,7 @@ TEST(PackTest, Bf16KeepsItsBits) {
   for (uint32_t bits = 0; bits < 0x10000; ++bits) {
     const auto stored = static_cast<uint16_t>(bits);
     uint16_t packed[8] = {};
-    PackRows({1, 1, 4, 4, 2}, 0, 1, &stored, DType::kBF16, 1, packed);
+    PackRows({1, 1, 4, 4, 2, 2}, 0, 1, &stored, DType::kBF16, 1, {packed});
     ASSERT_EQ(packed[0], stored);
   }
   for (const uint32_t nan : {0x7F800001u, 0xFF80FFFFu, 0x7FC00000u}) {

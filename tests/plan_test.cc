@@ -22,8 +22,9 @@ struct PlanCase {
   size_t tokens;
   Tiling tiling;
   size_t l2_bytes, threads;
+  Operands operands = {};
 
-  Plan plan() const { return MakePlan(shape, tokens, tiling, l2_bytes, threads); }
+  Plan plan() const { return MakePlan(shape, tokens, tiling, l2_bytes, threads, operands); }
 };
 
 std::ostream& operator<<(std::ostream& out, const PlanCase& c) {
@@ -134,13 +135,22 @@ void CheckPlan(const PlanCase& c) {
   ASSERT_GE(plan.ldy, (shape.out + c.tiling.lanes - 1) / c.tiling.lanes * c.tiling.lanes);
   ASSERT_EQ(plan.ldy % c.tiling.lanes, 0u) << "rows of y must start on a vector";
 
-  const size_t rows = plan.fused ? plan.mc : c.tokens;
-  const size_t hidden = plan.fused ? std::min(kKc, shape.hidden) : shape.hidden;
-  ASSERT_GE(plan.x_floats, ChunkedFloats(rows, shape.dim));
-  ASSERT_GE(plan.hidden_floats, ChunkedFloats(rows, hidden));
+  const size_t rows = plan.fused ? plan.mc : c.tokens, chunk = c.operands.chunk;
+  const size_t hidden = plan.fused ? std::min(chunk, shape.hidden) : shape.hidden;
+  ASSERT_GE(plan.x_floats, ChunkedFloats(rows, shape.dim, chunk));
+  ASSERT_GE(plan.hidden_floats, ChunkedFloats(rows, hidden, chunk));
   ASSERT_GE(plan.y_floats, rows * plan.ldy);
-  const size_t copies = plan.fused ? plan.parts : 1;
-  ASSERT_GE(plan.scratch_floats, copies * (plan.x_floats + plan.hidden_floats + plan.y_floats));
+  const bool rounded = c.operands.hidden == Hidden::kRounded;
+  ASSERT_GE(plan.panel_floats, rounded ? rows * c.tiling.nr : 0);
+  ASSERT_GE(plan.wide_floats, c.operands.widen_once ? kKc * c.tiling.nr : 0);
+  if (c.operands.hidden == Hidden::kQuantised) {
+    ASSERT_GE(plan.ld_values, (hidden + c.tiling.lanes - 1) / c.tiling.lanes * c.tiling.lanes);
+    ASSERT_EQ(plan.ld_values % c.tiling.lanes, 0u) << "its rows must start on a vector";
+    ASSERT_GE(plan.values_floats, rows * plan.ld_values);
+  }
+  const size_t block = plan.x_floats + plan.hidden_floats + plan.y_floats + plan.values_floats;
+  const size_t part = plan.panel_floats + plan.wide_floats;
+  ASSERT_GE(plan.scratch_floats, plan.parts * part + (plan.fused ? plan.parts : 1) * block);
   if (!plan.fused) return;
   ASSERT_GE(plan.mc, 1u);
   ASSERT_LE(plan.mc, EvenRange(c.tokens, plan.parts, 0).size());
@@ -157,6 +167,26 @@ TEST(PlanTest, CoversAllWorkOnce) {
             const PlanCase c = {shape, tokens, tiling, l2_bytes, threads};
             CheckPlan(c);
             if (testing::Test::HasFailure()) FAIL() << c;
+          }
+        }
+      }
+    }
+  }
+}
+
+// Operands of every kind, whether or not a precision has them.
+TEST(PlanTest, HasScratchForEveryPrecision) {
+  const Operands kinds[] = {{4, 2, 2, kKc, Hidden::kAsIs, true},
+                            {2, 2, 2, 2 * kKc, Hidden::kRounded, false},
+                            {1, 1, 4, kInt8Group, Hidden::kQuantised, false},
+                            {2, 1, 2, kInt8Group, Hidden::kQuantised, false}};
+  for (const Shape& shape : {kClipL, Shape{1, 1, 1}, Shape{1152, 4304, 1152}, Shape{5000, 31, 3}}) {
+    for (const Tiling& tiling : kTilings) {
+      for (const Operands& operands : kinds) {
+        for (const size_t tokens : {1u, 49u, 257u, 1028u}) {
+          for (const size_t threads : {1u, 2u, 7u, 64u}) {
+            CheckPlan({shape, tokens, tiling, size_t{1} << 20, threads, operands});
+            if (testing::Test::HasFailure()) FAIL() << shape << ", " << tokens << ", " << threads;
           }
         }
       }

@@ -172,7 +172,7 @@ TEST_F(BadRunTest, Options) {
           {"target and a space", {{"--isa", "avx2 "}}, "'avx2 ' is not an instruction set of this build"},
           {"two targets", {{"--isa", "avx2,avx3"}}, "is not an instruction set of this build"},
           {"control characters", {{"--isa", "\x1b[2J\n"}}, "'\\x1b[2J\\x0a' is not"},
-          {"other dtype", {{"--dtype", "int4"}}, "--dtype: must be f32, bf16 or bf16-dot, not 'int4'"},
+          {"other dtype", {{"--dtype", "int4"}}, "--dtype: must be f32, bf16, bf16-dot or int8, not 'int4'"},
           {"unknown activation",
            {{"--activation", "swish"}},
            "--activation: must be quick_gelu, gelu, gelu_tanh, silu, relu, relu2 or identity, not 'swish'"},

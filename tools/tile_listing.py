@@ -39,7 +39,7 @@ class X86(NamedTuple):
         return None
 
     def is_multiply_add(self):
-        return self.name.startswith(("vfmadd", "vdpbf16ps", "vpdpbusd"))
+        return self.name.startswith(("vfmadd", "vdpbf16ps", "vpdpbusd", "vpmaddwd"))
 
     def is_prefetch(self):
         return self.name.startswith("prefetch")

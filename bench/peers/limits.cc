@@ -30,11 +30,11 @@ Json Hello() {
 
 // Operations a second by the fastest way to compute in `dtype`; 0 for an unknown one.
 double PeakOf(const std::string& dtype, const char* target, int threads, double seconds) {
-  if (dtype == "int8") return ProbeDotPeak(target, threads, DotInput::kU8S8, seconds);
-  const double fma = ProbeFmaPeak(target, threads, seconds);
+  if (dtype == "int8") return ProbePeak(target, Precision::kInt8, threads, seconds);
+  const double fma = ProbePeak(target, Precision::kF32, threads, seconds);
   if (dtype == "f32") return fma;
   if (dtype != "bf16" && dtype != "bf16-dot") return 0;
-  return std::max(fma, ProbeDotPeak(target, threads, DotInput::kBF16, seconds));
+  return std::max(fma, ProbePeak(target, Precision::kBF16Dot, threads, seconds));
 }
 
 Json Answer(const std::string& line, const Json& targets) {

@@ -13,9 +13,11 @@ void ThrowIfError(const Status& status) {
 }
 
 Precision PrecisionOf(const PeerOptions& options) {
-  RequireDtype(options, {"f32", "bf16", "bf16-dot"});
-  if (options.dtype == "f32") return Precision::kF32;
-  return options.dtype == "bf16" ? Precision::kBF16 : Precision::kBF16Dot;
+  RequireDtype(options, {"f32", "bf16", "bf16-dot", "int8"});
+  for (const Precision precision : {Precision::kBF16, Precision::kBF16Dot, Precision::kInt8}) {
+    if (options.dtype == PrecisionName(precision)) return precision;
+  }
+  return Precision::kF32;
 }
 
 class Ours : public Peer {

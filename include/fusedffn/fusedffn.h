@@ -56,16 +56,20 @@ class [[nodiscard]] FUSEDFFN_API Status {
 // and rounded to nearest, ties to even, when written.
 enum class DType { kF32, kBF16, kF16 };
 
-// How packed weights are kept and multiplied. Sums, biases and the activation are fp32 in all of them.
+// How packed weights are kept and multiplied. Biases and the activation are fp32 in all of them, and sums in
+// all but kInt8.
 enum class Precision {
   kF32,      // weights as fp32: 4 bytes a parameter
   kBF16,     // weights as bf16: 2 bytes a parameter; they are widened exactly while they are multiplied. With
              // weights that are bf16 already, the same bits as kF32; others are rounded to bf16 when packed
   kBF16Dot,  // as kBF16, and x and the hidden values are rounded to bf16 as well: two products a lane for the
              // CPU's bf16 dot-product instruction, on targets that have it. Denormals count as zero
+  kInt8,  // weights as 8-bit integers: 1 byte a parameter, quantised when packed; x and the hidden values are
+          // quantised on the way. Off by about 1 % of y, and more where few of a token's values are far
+          // larger than the others: README, "int8", says when not to use it
 };
 
-// "f32", "bf16", "bf16-dot"; "" for any other number.
+// "f32", "bf16", "bf16-dot", "int8"; "" for any other number.
 FUSEDFFN_API const char* PrecisionName(Precision precision) noexcept;
 
 // ULP: the largest distance from the formula in double precision, measured over all 2^32 floats on x86
@@ -122,8 +126,8 @@ FUSEDFFN_API bool BF16DotIsFaster(const char* target) noexcept;
 // The two layers of a block.
 enum class Layer { kFc1, kFc2 };
 
-// Weights in the order in which the kernels of one instruction set read them: 4 or 2 bytes a parameter (see
-// Precision), plus the padding of each layer's output features to a vector (under 1 % from 1024 up).
+// Weights in the order in which the kernels of one instruction set read them: 4, 2 or 1 bytes a parameter
+// (see Precision), plus the padding of each layer's output features to a vector (under 1 % from 1024 up).
 // Movable, not copyable. Any number of threads may Run() on one PackedFfn at the same time.
 class FUSEDFFN_API PackedFfn {
  public:
@@ -186,9 +190,15 @@ struct RunOptions {
 // Numerics: every output element is one chain of fused multiply-adds, bias first, then k in order. So the
 // bits of a row depend on that row and the weights only: not on `threads`, `tokens` or the row's place.
 // They are the same on all targets with FMA (AVX2, AVX3*, NEON), and differ on those without.
-// With kBF16Dot the sums are the instruction's: two products at a time, in order of k. The bits of a row
-// still depend on that row and the weights only, but are those of one kind of CPU. Reference:
-// double-precision loops in tests/reference.h; README, "Accuracy" has the bounds.
+// With kInt8 every 1056 columns of k are a group, in which a weight is scale * q, q in -127..127 and one
+// scale for each output feature, and a value of x or of the hidden ones is scale * (q - zero), q in 0..255
+// and one scale and zero for each token. Products are summed exactly, one fused multiply-add for each group.
+// So all that is said above holds, with these operations in place of the chain. A token with a NaN or
+// infinity in x, or whose hidden values overflow, gives a row of NaN; weights with one give NaN to all that
+// needs them. Groups whose scale would be below 2^-120 count as zero. With kBF16Dot the sums are the
+// instruction's: two products at a time, in order of k. The bits of a row still depend on that row and the
+// weights only, but are those of one kind of CPU. Reference: double-precision loops in tests/reference.h;
+// README, "Accuracy" has the bounds.
 FUSEDFFN_API Status Run(const PackedFfn& ffn, const float* x, size_t ldx, size_t tokens, float* y, size_t ldy,
                         const RunOptions& options = {}) noexcept;
 

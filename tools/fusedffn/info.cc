@@ -77,8 +77,10 @@ void PrintProbes() {
   Section peak("FMA peak"), bandwidth("reading");
   const char* target = BestTarget().name;
   const int threads = DefaultThreads();
-  peak.Line("{:.1f} GFLOP/s on 1 thread, {}", ProbeFmaPeak(target, 1) / 1e9, target);
-  if (threads > 1) peak.Line("{:.1f} GFLOP/s on {} threads", ProbeFmaPeak(target, threads) / 1e9, threads);
+  peak.Line("{:.1f} GFLOP/s on 1 thread, {}", ProbePeak(target, Precision::kF32, 1) / 1e9, target);
+  if (threads > 1) {
+    peak.Line("{:.1f} GFLOP/s on {} threads", ProbePeak(target, Precision::kF32, threads) / 1e9, threads);
+  }
   bandwidth.Line("{:.1f} GB/s from memory on 1 thread", ProbeReadBandwidth(1) / 1e9);
   if (threads > 1) bandwidth.Line("{:.1f} GB/s on {} threads", ProbeReadBandwidth(threads) / 1e9, threads);
 }

@@ -1,0 +1,118 @@
+// Precision::kInt8 one scalar operation at a time, as the public header, kernels/quantise-inl.h and
+// src/pack.h describe it. The kernels must give these bits.
+#ifndef FUSEDFFN_TESTS_INT8_MODEL_H_
+#define FUSEDFFN_TESTS_INT8_MODEL_H_
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "kernels/kernels.h"
+
+namespace fusedffn {
+
+struct QuantisedGroup {
+  float scale = 0;
+  std::vector<int> steps;  // element = scale * step
+};
+
+inline float Int8Scale(bool finite, float scale) {
+  if (!finite) return NAN;
+  return scale < 0x1p-120f ? 0 : scale;
+}
+
+inline bool AllFinite(const float* values, size_t count) {
+  return std::all_of(values, values + count, [](float value) { return std::isfinite(value); });
+}
+
+// Activations: 256 steps from the smallest to the largest value, with 0 among them.
+inline QuantisedGroup QuantiseRow(const float* x, size_t count) {
+  float lo = 0, hi = 0;
+  for (size_t i = 0; i < count; ++i) {
+    lo = std::min(lo, x[i]);
+    hi = std::max(hi, x[i]);
+  }
+  QuantisedGroup group = {Int8Scale(AllFinite(x, count), hi / 255 - lo / 255), std::vector<int>(count)};
+  if (!(group.scale > 0)) return group;
+  const float inverse = 1 / group.scale;
+  const int zero = static_cast<int>(std::nearbyint(-lo * inverse));
+  for (size_t i = 0; i < count; ++i) {
+    group.steps[i] = std::min(static_cast<int>(std::nearbyint(x[i] * inverse)), 255 - zero);
+  }
+  return group;
+}
+
+// Weights: -127 to 127 steps.
+inline QuantisedGroup QuantiseWeights(const float* w, size_t count) {
+  float largest = 0;
+  for (size_t i = 0; i < count; ++i) largest = std::max(largest, std::fabs(w[i]));
+  QuantisedGroup group = {Int8Scale(AllFinite(w, count), largest / 127), std::vector<int>(count)};
+  if (!(group.scale > 0)) return group;
+  for (size_t i = 0; i < count; ++i) {
+    group.steps[i] = static_cast<int>(std::nearbyint(w[i] * (1 / group.scale)));
+  }
+  return group;
+}
+
+// One layer in fp32, quantised when made.
+class Int8Layer {
+ public:
+  Int8Layer(bool fma, const Linear& layer, size_t rows, size_t cols) : fma_(fma), cols_(cols) {
+    const auto* bias = static_cast<const float*>(layer.bias);
+    bias_.assign(rows, 0.0f);
+    if (bias != nullptr) bias_.assign(bias, bias + rows);
+    for (size_t n = 0; n < rows; ++n) {
+      for (size_t k = 0; k < cols; k += kInt8Group) {
+        weights_.push_back(QuantiseWeights(static_cast<const float*>(layer.weight) + n * cols + k, Count(k)));
+      }
+    }
+  }
+
+  std::vector<float> Apply(const float* x) const {
+    std::vector<float> y = bias_;
+    for (size_t k = 0; k < cols_; k += kInt8Group) {
+      const QuantisedGroup row = QuantiseRow(x + k, Count(k));
+      for (size_t n = 0; n < y.size(); ++n) {
+        const QuantisedGroup& weights = weights_[n * Groups() + k / kInt8Group];
+        int64_t sum = 0;
+        for (size_t i = 0; i < Count(k); ++i) sum += row.steps[i] * weights.steps[i];
+        const float scale = row.scale * weights.scale, value = static_cast<float>(sum);
+        y[n] = fma_ ? std::fma(value, scale, y[n]) : value * scale + y[n];
+      }
+    }
+    return y;
+  }
+
+ private:
+  size_t Count(size_t k) const { return std::min(kInt8Group, cols_ - k); }
+  size_t Groups() const { return (cols_ + kInt8Group - 1) / kInt8Group; }
+
+  bool fma_;
+  size_t cols_;
+  std::vector<float> bias_;
+  std::vector<QuantisedGroup> weights_;  // [rows][groups]
+};
+
+// The whole block, [tokens, out], with the activation of `kernels`.
+inline std::vector<float> Int8Ffn(const Kernels& kernels, const Weights& weights, const float* x,
+                                  size_t tokens) {
+  const Shape& shape = weights.shape;
+  const Int8Layer fc1(kernels.fma, weights.fc1, shape.hidden, shape.dim);
+  const Int8Layer fc2(kernels.fma, weights.fc2, shape.out, shape.hidden);
+  std::vector<float> y;
+  for (size_t t = 0; t < tokens; ++t) {
+    std::vector<float> hidden = fc1.Apply(x + t * shape.dim);
+    kernels.activations[static_cast<size_t>(weights.activation)].map(hidden.data(), hidden.size(),
+                                                                     hidden.data());
+    const std::vector<float> row = fc2.Apply(hidden.data());
+    y.insert(y.end(), row.begin(), row.end());
+  }
+  return y;
+}
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_TESTS_INT8_MODEL_H_
