@@ -71,7 +71,7 @@ TEST(CheckpointBlocksTest, RefusesBlocksThatDoNotFit) {
   for (const auto& bad : cases) {
     SCOPED_TRACE(bad.name);
     const std::string path = WriteZeros(folder, bad.entries);
-    const SafetensorsFile file(path);
+    const Checkpoint file(path);
     EXPECT_TRUE(Contains(ErrorOf(path, [&] { FindBlock(file, "m"); }), bad.message));
     const std::vector<BlockListing> listings = ListBlocks(file);
     for (const BlockListing& listing : listings) EXPECT_NE(listing.problem, "");
@@ -81,18 +81,18 @@ TEST(CheckpointBlocksTest, RefusesBlocksThatDoNotFit) {
 // Names that end like a block's, in several numbers of digits, and some that only look similar.
 TEST(CheckpointBlocksTest, ListsBlocksInNaturalOrder) {
   const TempFolder folder;
-  const SafetensorsFile file(WriteZeros(folder, {{"layers.10.mlp.fc1.weight", "BF16", {3, 2}},
-                                                 {"layers.10.mlp.fc2.weight", "BF16", {1, 3}},
-                                                 {"layers.10.mlp.fc1.bias", "F32", {3}},
-                                                 {"layers.2.mlp.fc1.weight", "F16", {3, 2}},
-                                                 {"layers.2.mlp.fc2.weight", "F16", {2, 3}},
-                                                 {"fc1.weight", "F32", {1, 1}},
-                                                 {"fc2.weight", "F32", {1, 1}},
-                                                 {"half.fc2.weight", "F32", {1, 1}},
-                                                 {"xfc1.weight", "F32", {1, 1}},
-                                                 {"a.fc1.weight.b", "F32", {1, 1}},
-                                                 {"a.fc1.bias", "F32", {1}},
-                                                 {".fc1.weight", "F32", {1, 1}}}));
+  const Checkpoint file(WriteZeros(folder, {{"layers.10.mlp.fc1.weight", "BF16", {3, 2}},
+                                            {"layers.10.mlp.fc2.weight", "BF16", {1, 3}},
+                                            {"layers.10.mlp.fc1.bias", "F32", {3}},
+                                            {"layers.2.mlp.fc1.weight", "F16", {3, 2}},
+                                            {"layers.2.mlp.fc2.weight", "F16", {2, 3}},
+                                            {"fc1.weight", "F32", {1, 1}},
+                                            {"fc2.weight", "F32", {1, 1}},
+                                            {"half.fc2.weight", "F32", {1, 1}},
+                                            {"xfc1.weight", "F32", {1, 1}},
+                                            {"a.fc1.weight.b", "F32", {1, 1}},
+                                            {"a.fc1.bias", "F32", {1}},
+                                            {".fc1.weight", "F32", {1, 1}}}));
   const std::vector<BlockListing> listings = ListBlocks(file);
   std::vector<std::string> usable;
   for (const auto& [block, problem] : listings) {
@@ -112,7 +112,7 @@ void ExpectLoadsAsStored(const Shape& shape, const StoredAs& stored_as) {
   const TempFolder folder;
   const std::string path = folder / "file.safetensors";
   const TestBlock block = WriteCheckpoint(path, "a.mlp", shape, stored_as);
-  const SafetensorsFile file(path);
+  const Checkpoint file(path);
   const PackedFfn loaded = LoadBlock(file, FindBlock(file, "a.mlp"), Activation::kQuickGelu, {});
   PackedFfn packed;
   ASSERT_TRUE(Pack(block.weights(), {}, &packed).ok());
@@ -146,7 +146,7 @@ TEST(CheckpointBlocksTest, LoadRefusesAnUnknownTarget) {
   const TempFolder folder;
   const std::string path = folder / "file.safetensors";
   WriteCheckpoint(path, "m", {2, 3, 2}, {});
-  const SafetensorsFile file(path);
+  const Checkpoint file(path);
   const Block block = FindBlock(file, "m");
   EXPECT_TRUE(Contains(ErrorOf(path, [&] { LoadBlock(file, block, Activation::kQuickGelu, {"AVX9"}); }),
                        "block 'm': target 'AVX9'"));
@@ -156,7 +156,7 @@ TEST(CheckpointBlocksTest, LoadSeesThatTheFileHasShrunk) {
   const TempFolder folder;
   const std::string path = folder / "file.safetensors";
   WriteCheckpoint(path, "m", {64, 64, 64}, {});
-  const SafetensorsFile file(path);
+  const Checkpoint file(path);
   const Block block = FindBlock(file, "m");
   std::filesystem::resize_file(path, 20'000);
   EXPECT_TRUE(Contains(ErrorOf(path, [&] { LoadBlock(file, block, Activation::kQuickGelu, {}); }),

@@ -204,6 +204,20 @@ TEST_F(BadRunTest, OutputOntoAnInput) {
       2);
 }
 
+TEST_F(BadRunTest, Shards) {
+  SplitIntoShards(folder_ / "good.safetensors", folder_.path());
+  const char* index = "model.safetensors.index.json";
+  ExpectRefused(
+      {{"a shard", {{"--weights", index}, {"--output", "1.safetensors"}}, "is the file of --weights"}}, 2);
+  fs::remove(folder_ / "1.safetensors");
+  ExpectRefused({{"no shard",
+                  {{"--weights", index}},
+                  "should be in '1.safetensors', and there is no such file beside the index"}},
+                1);
+  folder_.Write(index, "{");
+  ExpectRefused({{"no JSON", {{"--weights", index}}, "not valid JSON at its byte 2"}}, 1);
+}
+
 TEST_F(BadRunTest, Weights) {
   const std::string good = ReadBytes(folder_ / "good.safetensors");
   fs::create_directory(folder_ / "folder.safetensors");
@@ -221,7 +235,9 @@ TEST_F(BadRunTest, Weights) {
           {"none",
            {{"--weights", "none.safetensors"}},
            "none.safetensors: cannot open: No such file or directory"},
-          {"folder", {{"--weights", "folder.safetensors"}}, "folder.safetensors: not a regular file"},
+          {"folder",
+           {{"--weights", "folder.safetensors"}},
+           "folder.safetensors: a folder with neither model.safetensors.index.json nor"},
           {"empty", {{"--weights", "empty.safetensors"}}, "0 bytes are too few for a safetensors file"},
           {"another format", {{"--weights", "x.npy"}}, "not a safetensors file"},
           {"cut", {{"--weights", "cut.safetensors"}}, "truncated: the header describes"},
@@ -320,10 +336,10 @@ TEST_F(ProgramTest, BadCommands) {
       {{"--threads", "2"}, 2, "not expected: "},
       {{"run"}, 2, "is required ('fusedffn run --help' says"},
       {{"run", "inspect"}, 2, "fusedffn: "},
-      {{"inspect"}, 2, "FILE is required ('fusedffn inspect --help' says"},
+      {{"inspect"}, 2, "PATH is required ('fusedffn inspect --help' says"},
       {{"inspect", folder_ / "good.safetensors", "more"}, 2, "not expected: more"},
       {{"inspect", folder_ / "none"}, 1, "none: cannot open: No such file or directory"},
-      {{"inspect", folder_.path()}, 1, "not a regular file"},
+      {{"inspect", folder_.path()}, 1, "a folder with neither"},
       {{"inspect", folder_ / "x.npy"}, 1, "not a safetensors file"},
       {{"inspect", "/dev/zero"}, 1, "/dev/zero: not a regular file"},
       {{"info", "--dim", "0"}, 2, "--dim: must be a whole number from 1 to 18446744073709551615, not '0'"},
@@ -396,6 +412,18 @@ TEST_F(ProgramTest, RunsEveryDTypeWithAndWithoutBias) {
     const Outcome outcome = Run({{"--weights", "w.safetensors"}, {"--layer", "a.b.mlp"}});
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     ExpectResult("new.npy", block, x);
+  }
+}
+
+// By the index, and by the folder that it is in.
+TEST_F(ProgramTest, RunsABlockInTwoShards) {
+  SplitIntoShards(folder_ / "good.safetensors", folder_.path());
+  for (const char* weights : {"model.safetensors.index.json", ""}) {
+    const Outcome outcome = Run({{"--weights", weights}});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    ExpectResult("new.npy", block_, x_);
+    const Outcome inspected = Start({"inspect", folder_ / weights});
+    EXPECT_TRUE(Contains(inspected.out, "1 usable block of 132 bytes, among 4 tensors\n")) << inspected.err;
   }
 }
 
@@ -563,10 +591,10 @@ TEST_F(ProgramTest, HelpAndVersion) {
   const std::pair<std::vector<std::string>, std::vector<const char*>> cases[] = {
       {{"--help"}, {"run", "inspect", "info", "Example:", "Exit code: 0"}},
       {{"run", "--help"},
-       {"--weights FILE", "--layer PREFIX", "--input FILE", "--output FILE", "--activation NAME",
+       {"--weights PATH", "--layer PREFIX", "--input FILE", "--output FILE", "--activation NAME",
         "--threads N", "--isa NAME", "--repeat N", "Examples:", "default quick_gelu", ".npy",
         ".safetensors"}},
-      {{"inspect", "--help"}, {"FILE", "PREFIX.fc1.weight [hidden, dim]", "Example:"}},
+      {{"inspect", "--help"}, {"PATH", "PREFIX.fc1.weight [hidden, dim]", "Example:"}},
       {{"info", "--help"},
        {"--dim", "--hidden", "--out", "--batch", "--seq", "--layers", "--dtype", "bf16", "Example:"}},
       {{"--version"}, {"fusedffn "}},

@@ -12,6 +12,7 @@
 #include "tests/compare.h"
 #include "tests/random.h"
 #include "tests/test_block.h"
+#include "tests/test_files.h"
 #include "tests/widen.h"
 
 namespace fusedffn {
@@ -76,6 +77,26 @@ inline TestBlock WriteCheckpoint(const std::string& path, const std::string& pre
   }
   io::WriteSafetensors(path, tensors);
   return block;
+}
+
+// Puts the tensors of a file by turns into two shards in `folder`, beside an index, and returns the index's
+// path.
+inline std::string SplitIntoShards(const std::string& path, const std::string& folder) {
+  const io::SafetensorsFile file(path);
+  std::vector<std::vector<char>> bytes;
+  std::vector<io::TensorData> shards[2];
+  std::string map;
+  for (const io::Tensor& tensor : file.tensors()) {
+    const size_t shard = bytes.size() % 2;
+    std::vector<char>& data = bytes.emplace_back(tensor.end - tensor.begin);
+    file.Read(tensor, 0, data.size(), data.data());
+    shards[shard].push_back({tensor.name, tensor.dtype, tensor.shape, data.data()});
+    map += (map.empty() ? "\"" : ", \"") + tensor.name + "\": \"" + std::to_string(shard) + ".safetensors\"";
+  }
+  for (size_t i = 0; i < 2; ++i)
+    io::WriteSafetensors(folder + "/" + std::to_string(i) + ".safetensors", shards[i]);
+  WriteBytes(folder + "/model.safetensors.index.json", "{\"weight_map\": {" + map + "}}");
+  return folder + "/model.safetensors.index.json";
 }
 
 }  // namespace fusedffn

@@ -22,7 +22,7 @@ std::string Join(const std::string& prefix, const char* name) {
   return prefix.empty() ? name : prefix + "." + name;
 }
 
-std::array<const Tensor*, 4> TensorsOf(const Block& block) {
+std::array<StoredTensor, 4> TensorsOf(const Block& block) {
   return {block.weight[0], block.bias[0], block.weight[1], block.bias[1]};
 }
 
@@ -41,11 +41,11 @@ std::string CheckTensor(const Tensor& tensor, size_t rank) {
 }
 
 // Fills in `block` from its prefix. Returns what is wrong with it, or "".
-std::string Resolve(const SafetensorsFile& file, Block* block) {
+std::string Resolve(const Checkpoint& checkpoint, Block* block) {
   for (size_t i = 0; i < 2; ++i) {
     const std::string name = Join(block->prefix, kWeightNames[i]);
-    block->weight[i] = file.Find(name);
-    if (block->weight[i] == nullptr) return fmt::format("there is no tensor {}", Quoted(name));
+    block->weight[i] = checkpoint.Find(name);
+    if (!block->weight[i]) return fmt::format("there is no tensor {}", Quoted(name));
     if (std::string problem = CheckTensor(*block->weight[i], 2); !problem.empty()) return problem;
   }
   const Tensor& fc1 = *block->weight[0];
@@ -56,8 +56,8 @@ std::string Resolve(const SafetensorsFile& file, Block* block) {
                        Quoted(fc1.name), DimsText(fc1.shape), Quoted(fc2.name), DimsText(fc2.shape));
   }
   for (size_t i = 0; i < 2; ++i) {
-    block->bias[i] = file.Find(Join(block->prefix, kBiasNames[i]));
-    if (block->bias[i] == nullptr) continue;
+    block->bias[i] = checkpoint.Find(Join(block->prefix, kBiasNames[i]));
+    if (!block->bias[i]) continue;
     if (std::string problem = CheckTensor(*block->bias[i], 1); !problem.empty()) return problem;
     if (block->bias[i]->shape[0] != block->weight[i]->shape[0]) {
       return fmt::format("{} has shape {}; beside {} {} it must be [{}]", Quoted(block->bias[i]->name),
@@ -91,15 +91,15 @@ bool NaturalLess(std::string_view a, std::string_view b) {
   return a.size() < b.size();
 }
 
-std::vector<std::string> Prefixes(const SafetensorsFile& file) {
+std::vector<std::string> Prefixes(const Checkpoint& checkpoint) {
   std::set<std::string> prefixes;
-  for (const Tensor& tensor : file.tensors()) {
+  for (const std::string& tensor : checkpoint.Names()) {
     for (const std::string_view name : kWeightNames) {
-      if (tensor.name == name) prefixes.insert("");
-      if (tensor.name.size() <= name.size() + 1) continue;
-      const size_t dot = tensor.name.size() - name.size() - 1;
-      if (tensor.name.compare(dot + 1, name.size(), name) == 0 && tensor.name[dot] == '.') {
-        prefixes.insert(tensor.name.substr(0, dot));
+      if (tensor == name) prefixes.insert("");
+      if (tensor.size() <= name.size() + 1) continue;
+      const size_t dot = tensor.size() - name.size() - 1;
+      if (tensor.compare(dot + 1, name.size(), name) == 0 && tensor[dot] == '.') {
+        prefixes.insert(tensor.substr(0, dot));
       }
     }
   }
@@ -109,19 +109,19 @@ std::vector<std::string> Prefixes(const SafetensorsFile& file) {
 }
 
 // Names a block that the file does have.
-std::string Suggestion(const SafetensorsFile& file) {
-  const std::vector<std::string> prefixes = Prefixes(file);
+std::string Suggestion(const Checkpoint& checkpoint) {
+  const std::vector<std::string> prefixes = Prefixes(checkpoint);
   if (prefixes.empty()) return "the file has no PREFIX.fc1.weight at all";
   return fmt::format("the file has {} block{}, the first of which is {}", prefixes.size(),
                      prefixes.size() == 1 ? "" : "s", Quoted(prefixes[0]));
 }
 
-void Check(const Status& status, const SafetensorsFile& file, const Block& block) {
+void Check(const Status& status, const Checkpoint& checkpoint, const Block& block) {
   if (!status.ok())
-    throw Error(file.path(), fmt::format("block {}: {}", Quoted(block.prefix), status.message()));
+    throw Error(checkpoint.path(), fmt::format("block {}: {}", Quoted(block.prefix), status.message()));
 }
 
-void LoadLayer(const SafetensorsFile& file, const Block& block, size_t i, PackedFfn* ffn) {
+void LoadLayer(const Checkpoint& checkpoint, const Block& block, size_t i, PackedFfn* ffn) {
   constexpr uint64_t kChunkBytes = 1 << 20;
   const Tensor& weight = *block.weight[i];
   const DType dtype = *UsableDType(weight);
@@ -131,14 +131,14 @@ void LoadLayer(const SafetensorsFile& file, const Block& block, size_t i, Packed
   std::vector<char> chunk(chunk_rows * row_bytes);
   for (uint64_t row = 0; row < rows; row += chunk_rows) {
     const uint64_t count = std::min(chunk_rows, rows - row);
-    file.Read(weight, row * row_bytes, count * row_bytes, chunk.data());
-    Check(ffn->PackRows(kLayers[i], row, count, chunk.data(), dtype, cols), file, block);
+    block.weight[i].file->Read(weight, row * row_bytes, count * row_bytes, chunk.data());
+    Check(ffn->PackRows(kLayers[i], row, count, chunk.data(), dtype, cols), checkpoint, block);
   }
-  if (block.bias[i] != nullptr) {
+  if (block.bias[i]) {
     const Tensor& bias = *block.bias[i];
     chunk.resize(bias.end - bias.begin);
-    file.Read(bias, 0, chunk.size(), chunk.data());
-    Check(ffn->PackBias(kLayers[i], chunk.data(), *UsableDType(bias)), file, block);
+    block.bias[i].file->Read(bias, 0, chunk.size(), chunk.data());
+    Check(ffn->PackBias(kLayers[i], chunk.data(), *UsableDType(bias)), checkpoint, block);
   }
 }
 
@@ -146,42 +146,46 @@ void LoadLayer(const SafetensorsFile& file, const Block& block, size_t i, Packed
 
 uint64_t FileBytes(const Block& block) {
   uint64_t bytes = 0;
-  for (const Tensor* tensor : TensorsOf(block)) bytes += tensor ? tensor->end - tensor->begin : 0;
+  for (const StoredTensor& tensor : TensorsOf(block)) bytes += tensor ? tensor->end - tensor->begin : 0;
   return bytes;
 }
 
 std::string DTypes(const Block& block) {
   std::set<std::string> dtypes;
-  for (const Tensor* tensor : TensorsOf(block)) {
-    if (tensor != nullptr) dtypes.insert(tensor->dtype);
+  for (const StoredTensor& tensor : TensorsOf(block)) {
+    if (tensor) dtypes.insert(tensor->dtype);
   }
   return fmt::format("{}", fmt::join(dtypes, "+"));
 }
 
-std::vector<BlockListing> ListBlocks(const SafetensorsFile& file) {
+std::vector<BlockListing> ListBlocks(const Checkpoint& checkpoint) {
   std::vector<BlockListing> listings;
-  for (const std::string& prefix : Prefixes(file)) {
+  for (const std::string& prefix : Prefixes(checkpoint)) {
     BlockListing& listing = listings.emplace_back();
     listing.block.prefix = prefix;
-    listing.problem = Resolve(file, &listing.block);
+    try {
+      listing.problem = Resolve(checkpoint, &listing.block);
+    } catch (const Error& error) {  // a shard that is missing or damaged; others may be fine
+      listing.problem = error.what();
+    }
   }
   return listings;
 }
 
-Block FindBlock(const SafetensorsFile& file, const std::string& prefix) {
+Block FindBlock(const Checkpoint& checkpoint, const std::string& prefix) {
   Block block;
   block.prefix = prefix;
-  const std::string problem = Resolve(file, &block);
+  const std::string problem = Resolve(checkpoint, &block);
   if (problem.empty()) return block;
-  if (block.weight[0] == nullptr) throw Error(file.path(), problem + "; " + Suggestion(file));
-  throw Error(file.path(), problem);
+  if (!block.weight[0]) throw Error(checkpoint.path(), problem + "; " + Suggestion(checkpoint));
+  throw Error(checkpoint.path(), problem);
 }
 
-PackedFfn LoadBlock(const SafetensorsFile& file, const Block& block, Activation activation,
+PackedFfn LoadBlock(const Checkpoint& checkpoint, const Block& block, Activation activation,
                     const PackOptions& options) {
   PackedFfn ffn;
-  Check(PackedFfn::Create(block.shape, activation, options, &ffn), file, block);
-  for (size_t i = 0; i < 2; ++i) LoadLayer(file, block, i, &ffn);
+  Check(PackedFfn::Create(block.shape, activation, options, &ffn), checkpoint, block);
+  for (size_t i = 0; i < 2; ++i) LoadLayer(checkpoint, block, i, &ffn);
   return ffn;
 }
 

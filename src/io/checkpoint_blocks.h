@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
-#include "src/io/safetensors.h"
+#include "src/io/checkpoint.h"
 
 namespace fusedffn::io {
 
@@ -17,12 +17,12 @@ namespace fusedffn::io {
 struct Block {
   std::string prefix;
   Shape shape;
-  // Of the file that the block was found in. By layer: fc1, fc2.
-  const Tensor* weight[2] = {};
-  const Tensor* bias[2] = {};  // null: none
+  // Of the checkpoint that the block was found in. By layer: fc1, fc2.
+  StoredTensor weight[2];
+  StoredTensor bias[2];  // each may be empty
 };
 
-// Bytes of its tensors in the file.
+// Bytes of its tensors in their files.
 uint64_t FileBytes(const Block& block);
 
 // Its tensors' dtypes, each once: "BF16", or "BF16+F32".
@@ -34,14 +34,14 @@ struct BlockListing {
 };
 
 // Every prefix that has an fc1.weight or fc2.weight, layers.2 before layers.10.
-std::vector<BlockListing> ListBlocks(const SafetensorsFile& file);
+std::vector<BlockListing> ListBlocks(const Checkpoint& checkpoint);
 
 // Throws Error if there is none such, or it cannot be used.
-Block FindBlock(const SafetensorsFile& file, const std::string& prefix);
+Block FindBlock(const Checkpoint& checkpoint, const std::string& prefix);
 
 // Reads a block's tensors a few rows at a time into packed weights, so that memory never holds them twice.
 // Throws Error.
-PackedFfn LoadBlock(const SafetensorsFile& file, const Block& block, Activation activation,
+PackedFfn LoadBlock(const Checkpoint& checkpoint, const Block& block, Activation activation,
                     const PackOptions& options);
 
 }  // namespace fusedffn::io

@@ -21,8 +21,8 @@ const char* BiasText(const io::Block& block) {
 }
 
 void Inspect(const std::string& path) {
-  const io::SafetensorsFile file(path);
-  const std::vector<io::BlockListing> listings = io::ListBlocks(file);
+  const io::Checkpoint checkpoint(path);
+  const std::vector<io::BlockListing> listings = io::ListBlocks(checkpoint);
   size_t width = 6;
   for (const auto& [block, problem] : listings) width = std::max(width, io::Quoted(block.prefix).size());
   if (!listings.empty()) {
@@ -43,7 +43,7 @@ void Inspect(const std::string& path) {
     ++usable;
   }
   fmt::print("{} usable block{} of {} bytes, among {} tensors\n", usable, usable == 1 ? "" : "s",
-             Grouped(bytes), file.tensors().size());
+             Grouped(bytes), checkpoint.TensorCount());
 }
 
 }  // namespace
@@ -58,9 +58,14 @@ void AddInspect(CLI::App* app) {
       "\n"
       "Example:\n"
       "  fusedffn inspect clip_l.safetensors\n");
-  const auto file = std::make_shared<std::string>();
-  command->add_option("FILE", *file, "Checkpoint, a .safetensors file")->required()->type_name("");
-  command->callback([file] { Inspect(*file); });
+  const auto path = std::make_shared<std::string>();
+  command
+      ->add_option("PATH", *path,
+                   "Checkpoint: a .safetensors file, a model.safetensors.index.json, or a folder\n"
+                   "with model.safetensors or such an index")
+      ->required()
+      ->type_name("");
+  command->callback([path] { Inspect(*path); });
 }
 
 }  // namespace fusedffn::program

@@ -109,10 +109,10 @@ PackOptions OptionsOf(const Arguments& arguments) {
 void Run(const Arguments& arguments) {
   const PackOptions options = OptionsOf(arguments);
   RequireOtherFile(arguments.output, "--input", arguments.input);
-  RequireOtherFile(arguments.output, "--weights", arguments.weights);
   io::CheckWritable(arguments.output);
+  const io::Checkpoint weights(arguments.weights);
+  for (const std::string& file : weights.Files()) RequireOtherFile(arguments.output, "--weights", file);
 
-  const io::SafetensorsFile weights(arguments.weights);
   const io::Block block = io::FindBlock(weights, arguments.layer);
   const io::Array x = io::ReadArray(arguments.input);
   const size_t tokens = Tokens(arguments.input, x, block.shape.dim);
@@ -145,9 +145,12 @@ void AddRun(CLI::App* app) {
       "      --input x.npy --output y.npy\n"
       "  fusedffn run ... --threads 1 --isa avx2 --repeat 100\n");
   const auto arguments = std::make_shared<Arguments>();
-  command->add_option("--weights", arguments->weights, "Checkpoint, a .safetensors file")
+  command
+      ->add_option("--weights", arguments->weights,
+                   "Checkpoint: a .safetensors file, a model.safetensors.index.json, or a folder\n"
+                   "with model.safetensors or such an index")
       ->required()
-      ->type_name("FILE");
+      ->type_name("PATH");
   command
       ->add_option("--layer", arguments->layer,
                    "The block's prefix, before .fc1.weight; 'fusedffn inspect FILE' lists them")

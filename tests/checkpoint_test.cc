@@ -1,0 +1,131 @@
+// One file, an index with shards, or a folder with either: which tensors there are, which files are opened
+// for them, and what an index may not say.
+#include "src/io/checkpoint.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/test_files.h"
+
+namespace fusedffn::io {
+namespace {
+
+const std::vector<float> kZeros(64);
+
+void WriteShard(const std::string& path, const std::vector<std::string>& names) {
+  std::vector<TensorData> tensors;
+  for (const std::string& name : names) tensors.push_back({name, "F32", {2, 3}, kZeros.data()});
+  WriteSafetensors(path, tensors);
+}
+
+class CheckpointTest : public testing::Test {
+ protected:
+  std::string WriteIndex(const std::string& json) {
+    return folder_.Write("model.safetensors.index.json", json);
+  }
+
+  TempFolder folder_;
+};
+
+TEST_F(CheckpointTest, OneFile) {
+  const std::string path = folder_ / "any.safetensors";
+  WriteShard(path, {"b", "a"});
+  const Checkpoint checkpoint(path);
+  EXPECT_EQ(checkpoint.path(), path);
+  EXPECT_EQ(checkpoint.Names(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(checkpoint.Files(), std::vector<std::string>{path});
+  EXPECT_EQ(checkpoint.Beside("config.json"), folder_ / "config.json");
+  ASSERT_TRUE(checkpoint.Find("a"));
+  EXPECT_EQ(checkpoint.Find("a")->shape, (Dims{2, 3}));
+  EXPECT_EQ(checkpoint.Find("a").file, checkpoint.Find("b").file);
+  EXPECT_FALSE(checkpoint.Find("c"));
+}
+
+TEST_F(CheckpointTest, ShardsAreOpenedWhenTheyAreNeeded) {
+  const std::string path = WriteIndex(
+      R"({"metadata": {"total_size": 1}, "weight_map": {"a": "1.safetensors", "b": "2.safetensors", "c": "1.safetensors",
+          "d": "3.safetensors"}})");
+  WriteShard(folder_ / "1.safetensors", {"a", "c"});
+  WriteShard(folder_ / "2.safetensors", {"b", "unlisted"});
+  folder_.Write("3.safetensors", "not one");
+  const Checkpoint checkpoint(path);
+  EXPECT_EQ(checkpoint.TensorCount(), 4u);
+  EXPECT_EQ(checkpoint.Files().size(), 4u);
+  EXPECT_EQ(checkpoint.Find("a").file->path(), folder_ / "1.safetensors");
+  EXPECT_EQ(checkpoint.Find("b").file->path(), folder_ / "2.safetensors");
+  EXPECT_EQ(checkpoint.Find("c").file, checkpoint.Find("a").file);
+  EXPECT_FALSE(checkpoint.Find("unlisted"));
+  EXPECT_TRUE(
+      Contains(ErrorOf(folder_ / "3.safetensors", [&] { checkpoint.Find("d"); }), "7 bytes are too few"));
+}
+
+TEST_F(CheckpointTest, AFolderStandsForWhatItHolds) {
+  EXPECT_TRUE(Contains(ErrorOf(folder_.path(), [&] { Checkpoint{folder_.path()}; }),
+                       "a folder with neither model.safetensors.index.json nor model.safetensors"));
+  WriteShard(folder_ / "model.safetensors", {"a"});
+  EXPECT_TRUE(Checkpoint(folder_.path()).Find("a"));
+  const std::string index = WriteIndex(R"({"weight_map": {"b": "model.safetensors"}})");
+  EXPECT_TRUE(Contains(ErrorOf(folder_.path(), [&] { Checkpoint{folder_.path()}; }), "name one of the two"));
+  std::filesystem::rename(folder_ / "model.safetensors", folder_ / "shard.safetensors");
+  WriteIndex(R"({"weight_map": {"a": "shard.safetensors"}})");
+  const Checkpoint checkpoint(folder_.path());
+  EXPECT_EQ(checkpoint.path(), index);
+  EXPECT_TRUE(checkpoint.Find("a"));
+}
+
+TEST_F(CheckpointTest, WhatAnIndexPromisesAndTheShardsDoNotKeep) {
+  const std::string path = WriteIndex(R"({"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}})");
+  WriteShard(folder_ / "1.safetensors", {"c"});
+  const Checkpoint checkpoint(path);
+  EXPECT_TRUE(Contains(ErrorOf(folder_ / "1.safetensors", [&] { checkpoint.Find("a"); }),
+                       "has no tensor 'a', but " + path));
+  EXPECT_TRUE(Contains(ErrorOf(path, [&] { checkpoint.Find("b"); }),
+                       "'b' should be in '2.safetensors', and there is no such file beside the index"));
+}
+
+TEST_F(CheckpointTest, RefusesBadIndices) {
+  const auto map_to = [](const std::string& file) { return R"({"weight_map": {"a": ")" + file + R"("}})"; };
+  const std::string name = "must end in .safetensors and be beside the index";
+  const std::pair<std::string, std::string> cases[] = {
+      {"", "not valid JSON at its byte"},
+      {"{", "not valid JSON at its byte"},
+      {"{} {}", "not valid JSON at its byte"},
+      {R"({"weight_map": {"a": "\ud800"}})", "not valid JSON at its byte"},
+      {R"({"size": 1e999})", "not valid JSON: a number is too large"},
+      {"[]", "must hold a JSON object"},
+      {"3", "must hold a JSON object"},
+      {"{}", "not an index: it must have an object weight_map"},
+      {R"({"weight_map": []})", "not an index: it must have an object weight_map"},
+      {R"({"weight_map": {"a": 1}})", "weight_map: 'a' must be a file's name"},
+      {R"({"weight_map": {"a": {"b": "1.safetensors"}}})", "weight_map: 'a' must be a file's name"},
+      {R"({"weight_map": {"a": "1.safetensors", "a": "2.safetensors"}})", "has the key 'a' twice"},
+      {R"({"weight_map": {}, "weight_map": {}})", "has the key 'weight_map' twice"},
+      {std::string(100'000, '['), "nested deeper than 64, the most"},
+      {map_to("../x.safetensors"), name},
+      {map_to("/etc/x.safetensors"), name},
+      {map_to("sub/x.safetensors"), name},
+      {map_to(R"(..\\x.safetensors)"), name},
+      {map_to(R"(x\u0000.safetensors)"), name},
+      {map_to(".."), name},
+      {map_to("."), name},
+      {map_to(""), name},
+      {map_to(".safetensors"), name},
+      {map_to("model.bin"), name},
+  };
+  for (const auto& [json, message] : cases) {
+    SCOPED_TRACE(json.substr(0, 80));
+    const std::string path = WriteIndex(json);
+    EXPECT_TRUE(Contains(ErrorOf(path, [&] { Checkpoint{path}; }), message));
+  }
+}
+
+TEST_F(CheckpointTest, RefusesAnIndexTooLargeToRead) {
+  const std::string path = WriteIndex("{}");
+  std::filesystem::resize_file(path, (uint64_t{64} << 20) + 1);
+  EXPECT_TRUE(Contains(ErrorOf(path, [&] { Checkpoint{path}; }), "67108864 are the most"));
+}
+
+}  // namespace
+}  // namespace fusedffn::io
