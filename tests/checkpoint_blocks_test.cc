@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "src/io/block_loader.h"
 #include "tests/compare.h"
 #include "tests/test_checkpoint.h"
 #include "tests/test_files.h"
@@ -13,18 +14,8 @@
 namespace fusedffn::io {
 namespace {
 
-// A file of tensors of zeros.
-struct Entry {
-  const char* name;
-  const char* dtype;
-  Dims shape;
-};
-
 std::string WriteZeros(const TempFolder& folder, const std::vector<Entry>& entries) {
-  const std::vector<double> zeros(64);
-  std::vector<TensorData> tensors;
-  for (const Entry& entry : entries) tensors.push_back({entry.name, entry.dtype, entry.shape, zeros.data()});
-  WriteSafetensors(folder / "file.safetensors", tensors);
+  WriteZeros(folder / "file.safetensors", entries);
   return folder / "file.safetensors";
 }
 
@@ -35,9 +26,15 @@ TEST(CheckpointBlocksTest, RefusesBlocksThatDoNotFit) {
     std::vector<Entry> entries;
     const char* message;
   } const cases[] = {
-      {"no tensors", {}, "there is no tensor 'm.fc1.weight'; the file has no PREFIX.fc1.weight at all"},
-      {"other names", {{"m.lin1.weight", "F32", {4, 2}}}, "the file has no PREFIX.fc1.weight at all"},
-      {"other prefix", {{"n.fc1.weight", "F32", {4, 2}}}, "the file has 1 block, the first of which is 'n'"},
+      {"no tensors",
+       {},
+       "there is no block 'm'; there is none at all: no PREFIX.NAME.weight with the names c_fc and c_proj; "
+       "fc1 and "},
+      {"other names", {{"m.linear1.weight", "F32", {4, 2}}}, "there is none at all: no PREFIX.NAME.weight"},
+      {"half of it", {{"m.lin1.weight", "F32", {4, 2}}}, "there is no tensor 'm.lin2.weight'"},
+      {"other prefix",
+       {{"n.fc1.weight", "F32", {4, 2}}},
+       "there is no block 'm'; there is 1, the first of which is 'n'"},
       {"no fc1.weight", {w2}, "there is no tensor 'm.fc1.weight'"},
       {"no fc2.weight", {w1}, "there is no tensor 'm.fc2.weight'"},
       {"fc1.weight of one dimension",
@@ -88,7 +85,9 @@ TEST(CheckpointBlocksTest, ListsBlocksInNaturalOrder) {
                                             {"layers.2.mlp.fc2.weight", "F16", {2, 3}},
                                             {"fc1.weight", "F32", {1, 1}},
                                             {"fc2.weight", "F32", {1, 1}},
+                                            {"blocks.7.mlp.fc2.weight", "F32", {1, 1}},
                                             {"half.fc2.weight", "F32", {1, 1}},
+                                            {"encoder.layer.0.attention.output.dense.weight", "F32", {1, 1}},
                                             {"xfc1.weight", "F32", {1, 1}},
                                             {"a.fc1.weight.b", "F32", {1, 1}},
                                             {"a.fc1.bias", "F32", {1}},
@@ -100,11 +99,78 @@ TEST(CheckpointBlocksTest, ListsBlocksInNaturalOrder) {
   }
   EXPECT_EQ(usable, (std::vector<std::string>{"", "layers.2.mlp", "layers.10.mlp"}));
   ASSERT_EQ(listings.size(), 4u);
-  EXPECT_EQ(listings[1].block.prefix, "half");
-  EXPECT_EQ(listings[1].problem, "there is no tensor 'half.fc1.weight'");
+  EXPECT_EQ(listings[1].block.prefix, "blocks.7.mlp");
+  EXPECT_EQ(listings[1].problem, "there is no tensor 'blocks.7.mlp.fc1.weight'");
   EXPECT_EQ(DTypes(listings[3].block), "BF16+F32");
   EXPECT_EQ(FileBytes(listings[3].block), 2u * 6 + 2 * 3 + 4 * 3);
   EXPECT_EQ(FileBytes(listings[2].block), 2u * 6 + 2 * 6);
+}
+
+// As in old CLIP GGUFs: up and down exchanged, with their biases or without them.
+TEST(CheckpointBlocksTest, SeesSwappedLayers) {
+  const TempFolder folder;
+  const std::string known = "vision_model.encoder.layers.0.mlp";
+  const auto entries = [](const std::string& prefix, uint64_t bias1, uint64_t bias2) {
+    return std::vector<Entry>{{prefix + ".fc1.weight", "F32", {4, 16}},
+                              {prefix + ".fc2.weight", "F32", {16, 4}},
+                              {prefix + ".fc1.bias", "F32", {bias1}},
+                              {prefix + ".fc2.bias", "F32", {bias2}}};
+  };
+  const auto error = [&](const std::string& prefix, const std::vector<Entry>& file) {
+    const std::string path = WriteZeros(folder, file);
+    return ErrorOf(path, [&] { FindBlock(Checkpoint(path), prefix); });
+  };
+  const std::string fc1 = ".fc1.weight' is [4, 16] and '", fc2 = ".fc2.weight' [16, 4]: they look swapped";
+  EXPECT_TRUE(Contains(error(known, entries(known, 16, 4)), known + fc1 + known + fc2));
+  EXPECT_TRUE(Contains(error(known, entries(known, 4, 16)), known + fc1 + known + fc2));
+  EXPECT_TRUE(Contains(error("m", entries("m", 16, 4)), "m" + fc1 + "m" + fc2));
+  // A bottleneck, of which nothing is known.
+  EXPECT_EQ(error("m", entries("m", 4, 16)), "");
+}
+
+TEST(CheckpointBlocksTest, SeesGatesInTheSameTensor) {
+  const TempFolder folder;
+  const std::string path =
+      WriteZeros(folder, {{"m.fc1.weight", "F32", {8, 2}}, {"m.fc2.weight", "F32", {2, 4}}});
+  EXPECT_TRUE(Contains(ErrorOf(path, [&] { FindBlock(Checkpoint(path), "m"); }),
+                       "They look like a gated block with two layers in one tensor"));
+}
+
+TEST(CheckpointBlocksTest, GatedBlocksAreListedAndNotLoaded) {
+  const TempFolder folder;
+  const std::string path = WriteZeros(folder, {{"m.gate_proj.weight", "F32", {4, 2}},
+                                               {"m.up_proj.weight", "F32", {4, 2}},
+                                               {"m.down_proj.weight", "F32", {2, 4}},
+                                               {"n.gate_proj.weight", "F32", {3, 2}},
+                                               {"n.up_proj.weight", "F32", {4, 2}},
+                                               {"n.down_proj.weight", "F32", {2, 4}},
+                                               {"o.up_proj.weight", "F32", {4, 2}}});
+  const Checkpoint checkpoint(path);
+  const std::vector<BlockListing> listings = ListBlocks(checkpoint);
+  ASSERT_EQ(listings.size(), 3u);
+  EXPECT_EQ(listings[0].problem, "");
+  EXPECT_EQ(FileBytes(listings[0].block), 3u * 8 * 4);
+  EXPECT_EQ(listings[1].problem,
+            "'n.gate_proj.weight' [3, 2] and 'n.up_proj.weight' [4, 2] do not fit; they must have one shape");
+  EXPECT_EQ(listings[2].problem, "there is no tensor 'o.gate_proj.weight'");
+  const Block block = FindBlock(checkpoint, "m");
+  const char* message =
+      "block 'm' is gated (gate_proj, up_proj and down_proj): this version cannot run gated blocks";
+  EXPECT_EQ(ErrorOf(path, [&] { CheckLoadable(block); }), message);
+  EXPECT_EQ(ErrorOf(path, [&] { LoadBlock(block, Activation::kSilu, {}); }), message);
+}
+
+TEST(CheckpointBlocksTest, ListsWhatTheOtherShardsHold) {
+  const TempFolder folder;
+  WriteZeros(folder, {{"a.fc1.weight", "F32", {4, 2}}, {"a.fc2.weight", "F32", {2, 4}}});
+  const std::string index = folder.Write(
+      "index.json",
+      R"({"weight_map": {"a.fc1.weight": "file.safetensors", "a.fc2.weight": "file.safetensors", "b.fc1.weight": "no.safetensors"}})");
+  const Checkpoint checkpoint(index);
+  const std::vector<BlockListing> listings = ListBlocks(checkpoint);
+  ASSERT_EQ(listings.size(), 2u);
+  EXPECT_EQ(listings[0].problem, "");
+  EXPECT_TRUE(Contains(listings[1].problem, "'b.fc1.weight' should be in 'no.safetensors'"));
 }
 
 // The bits that come out of weights loaded from a file, and of the same weights packed from memory.
@@ -113,7 +179,7 @@ void ExpectLoadsAsStored(const Shape& shape, const StoredAs& stored_as) {
   const std::string path = folder / "file.safetensors";
   const TestBlock block = WriteCheckpoint(path, "a.mlp", shape, stored_as);
   const Checkpoint file(path);
-  const PackedFfn loaded = LoadBlock(file, FindBlock(file, "a.mlp"), Activation::kQuickGelu, {});
+  const PackedFfn loaded = LoadBlock(FindBlock(file, "a.mlp"), Activation::kQuickGelu, {});
   PackedFfn packed;
   ASSERT_TRUE(Pack(block.weights(), {}, &packed).ok());
   Random random(2);
@@ -142,13 +208,24 @@ TEST(CheckpointBlocksTest, LoadsInChunks) {
   ExpectLoadsAsStored({600'000, 2, 1}, {"BF16", "BF16", "BF16", "BF16"});
 }
 
+// The same weights as [in, out], of 2 and of 4 bytes; in one strip, in several with a rest, a column at a
+// time.
+TEST(CheckpointBlocksTest, LoadsTransposedWeights) {
+  for (const char* dtype : {"F32", "BF16", "F16"}) {
+    StoredAs stored_as = {dtype, dtype, dtype, dtype, "c_fc", "c_proj", true};
+    ExpectLoadsAsStored({33, 70, 17}, stored_as);
+  }
+  ExpectLoadsAsStored({1000, 3000, 3}, {"F32", "F32", "F32", "F32", "c_fc", "c_proj", true});
+  ExpectLoadsAsStored({33, 70, 1}, {"F32", "F32", "F32", "F32", "c_fc", "c_proj", true});
+}
+
 TEST(CheckpointBlocksTest, LoadRefusesAnUnknownTarget) {
   const TempFolder folder;
   const std::string path = folder / "file.safetensors";
   WriteCheckpoint(path, "m", {2, 3, 2}, {});
   const Checkpoint file(path);
   const Block block = FindBlock(file, "m");
-  EXPECT_TRUE(Contains(ErrorOf(path, [&] { LoadBlock(file, block, Activation::kQuickGelu, {"AVX9"}); }),
+  EXPECT_TRUE(Contains(ErrorOf(path, [&] { LoadBlock(block, Activation::kQuickGelu, {"AVX9"}); }),
                        "block 'm': target 'AVX9'"));
 }
 
@@ -159,8 +236,8 @@ TEST(CheckpointBlocksTest, LoadSeesThatTheFileHasShrunk) {
   const Checkpoint file(path);
   const Block block = FindBlock(file, "m");
   std::filesystem::resize_file(path, 20'000);
-  EXPECT_TRUE(Contains(ErrorOf(path, [&] { LoadBlock(file, block, Activation::kQuickGelu, {}); }),
-                       "ends at byte 20000"));
+  EXPECT_TRUE(
+      Contains(ErrorOf(path, [&] { LoadBlock(block, Activation::kQuickGelu, {}); }), "ends at byte 20000"));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "src/io/safetensors.h"
@@ -48,7 +49,22 @@ struct StoredAs {
   const char* bias1 = "F32";  // "": absent
   const char* weight2 = "F32";
   const char* bias2 = "F32";
+  std::string fc1 = "fc1", fc2 = "fc2";
+  bool transposed = false;
 };
+
+// [rows, cols] -> [cols, rows]
+inline std::vector<char> Transposed(const std::vector<char>& bytes, size_t rows, size_t cols) {
+  const size_t element = bytes.size() / rows / cols;
+  std::vector<char> transposed(bytes.size());
+  for (size_t row = 0; row < rows; ++row) {
+    for (size_t col = 0; col < cols; ++col) {
+      std::memcpy(transposed.data() + (col * rows + row) * element,
+                  bytes.data() + (row * cols + col) * element, element);
+    }
+  }
+  return transposed;
+}
 
 // Writes one random block and returns it as stored.
 inline TestBlock WriteCheckpoint(const std::string& path, const std::string& prefix, const Shape& shape,
@@ -56,14 +72,14 @@ inline TestBlock WriteCheckpoint(const std::string& path, const std::string& pre
   Random random(seed);
   TestBlock block = RandomBlock(shape, &random);
   struct {
-    const char* name;
+    std::string name;
     std::string dtype;
     io::Dims shape;
     std::vector<float>* values;
-  } const parts[] = {{"fc1.weight", stored_as.weight1, {shape.hidden, shape.dim}, &block.w1},
-                     {"fc1.bias", stored_as.bias1, {shape.hidden}, &block.b1},
-                     {"fc2.weight", stored_as.weight2, {shape.out, shape.hidden}, &block.w2},
-                     {"fc2.bias", stored_as.bias2, {shape.out}, &block.b2}};
+  } const parts[] = {{stored_as.fc1 + ".weight", stored_as.weight1, {shape.hidden, shape.dim}, &block.w1},
+                     {stored_as.fc1 + ".bias", stored_as.bias1, {shape.hidden}, &block.b1},
+                     {stored_as.fc2 + ".weight", stored_as.weight2, {shape.out, shape.hidden}, &block.w2},
+                     {stored_as.fc2 + ".bias", stored_as.bias2, {shape.out}, &block.b2}};
   std::vector<std::vector<char>> bytes;
   std::vector<io::TensorData> tensors;
   for (const auto& part : parts) {
@@ -72,11 +88,30 @@ inline TestBlock WriteCheckpoint(const std::string& path, const std::string& pre
       continue;
     }
     bytes.push_back(Store(part.dtype, part.values));
+    io::Dims stored = part.shape;
+    if (stored_as.transposed && stored.size() == 2) {
+      bytes.back() = Transposed(bytes.back(), stored[0], stored[1]);
+      std::swap(stored[0], stored[1]);
+    }
     const std::string name = prefix.empty() ? part.name : prefix + "." + part.name;
-    tensors.push_back({name, part.dtype, part.shape, bytes.back().data()});
+    tensors.push_back({name, part.dtype, stored, bytes.back().data()});
   }
   io::WriteSafetensors(path, tensors);
   return block;
+}
+
+// A file of tensors of zeros, of up to 1024 bytes each.
+struct Entry {
+  std::string name;
+  std::string dtype;
+  io::Dims shape;
+};
+
+inline void WriteZeros(const std::string& path, const std::vector<Entry>& entries) {
+  const std::vector<double> zeros(128);
+  std::vector<io::TensorData> tensors;
+  for (const Entry& entry : entries) tensors.push_back({entry.name, entry.dtype, entry.shape, zeros.data()});
+  io::WriteSafetensors(path, tensors);
 }
 
 // Puts the tensors of a file by turns into two shards in `folder`, beside an index, and returns the index's

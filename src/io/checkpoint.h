@@ -37,6 +37,7 @@ class Checkpoint {
   std::vector<std::string> Files() const;             // with tensors, and the index
 
   std::vector<std::string> Names() const;  // of all tensors, in order
+  bool Has(const std::string& name) const { return shard_of_.count(name) != 0; }
   size_t TensorCount() const { return shard_of_.size(); }
 
   // Empty if there is none of this name. Opens its shard at the first call that needs it, and throws Error if

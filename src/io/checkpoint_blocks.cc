@@ -4,69 +4,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
-#include <cctype>
+#include <optional>
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include "src/io/error.h"
 
 namespace fusedffn::io {
 namespace {
-
-constexpr Layer kLayers[] = {Layer::kFc1, Layer::kFc2};
-constexpr const char* kWeightNames[] = {"fc1.weight", "fc2.weight"};
-constexpr const char* kBiasNames[] = {"fc1.bias", "fc2.bias"};
-
-std::string Join(const std::string& prefix, const char* name) {
-  return prefix.empty() ? name : prefix + "." + name;
-}
-
-std::array<StoredTensor, 4> TensorsOf(const Block& block) {
-  return {block.weight[0], block.bias[0], block.weight[1], block.bias[1]};
-}
-
-// What is wrong with one tensor of a block, or "".
-std::string CheckTensor(const Tensor& tensor, size_t rank) {
-  const bool empty = std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end();
-  if (tensor.shape.size() != rank || empty) {
-    return fmt::format("{} has shape {}; it must have {} dimension{} of at least 1", Quoted(tensor.name),
-                       DimsText(tensor.shape), rank, rank == 1 ? "" : "s");
-  }
-  if (!UsableDType(tensor)) {
-    return fmt::format("{} is of dtype {}; accepted are F32, BF16 and F16", Quoted(tensor.name),
-                       Quoted(tensor.dtype));
-  }
-  return "";
-}
-
-// Fills in `block` from its prefix. Returns what is wrong with it, or "".
-std::string Resolve(const Checkpoint& checkpoint, Block* block) {
-  for (size_t i = 0; i < 2; ++i) {
-    const std::string name = Join(block->prefix, kWeightNames[i]);
-    block->weight[i] = checkpoint.Find(name);
-    if (!block->weight[i]) return fmt::format("there is no tensor {}", Quoted(name));
-    if (std::string problem = CheckTensor(*block->weight[i], 2); !problem.empty()) return problem;
-  }
-  const Tensor& fc1 = *block->weight[0];
-  const Tensor& fc2 = *block->weight[1];
-  block->shape = {fc1.shape[1], fc1.shape[0], fc2.shape[0]};
-  if (fc2.shape[1] != fc1.shape[0]) {
-    return fmt::format("{} {} and {} {} do not fit; they must be [hidden, dim] and [out, hidden]",
-                       Quoted(fc1.name), DimsText(fc1.shape), Quoted(fc2.name), DimsText(fc2.shape));
-  }
-  for (size_t i = 0; i < 2; ++i) {
-    block->bias[i] = checkpoint.Find(Join(block->prefix, kBiasNames[i]));
-    if (!block->bias[i]) continue;
-    if (std::string problem = CheckTensor(*block->bias[i], 1); !problem.empty()) return problem;
-    if (block->bias[i]->shape[0] != block->weight[i]->shape[0]) {
-      return fmt::format("{} has shape {}; beside {} {} it must be [{}]", Quoted(block->bias[i]->name),
-                         DimsText(block->bias[i]->shape), Quoted(block->weight[i]->name),
-                         DimsText(block->weight[i]->shape), block->weight[i]->shape[0]);
-    }
-  }
-  return "";
-}
 
 // Like text, but runs of digits by their value.
 bool NaturalLess(std::string_view a, std::string_view b) {
@@ -91,15 +37,24 @@ bool NaturalLess(std::string_view a, std::string_view b) {
   return a.size() < b.size();
 }
 
+// What stands before ".NAME" at the end of a tensor's name, or nothing.
+std::optional<std::string> PrefixBefore(const std::string& name, const std::string& tensor) {
+  if (tensor == name) return "";
+  if (tensor.size() <= name.size() + 1) return std::nullopt;
+  const size_t dot = tensor.size() - name.size() - 1;
+  if (tensor[dot] != '.' || tensor.compare(dot + 1, name.size(), name) != 0) return std::nullopt;
+  return tensor.substr(0, dot);
+}
+
 std::vector<std::string> Prefixes(const Checkpoint& checkpoint) {
   std::set<std::string> prefixes;
   for (const std::string& tensor : checkpoint.Names()) {
-    for (const std::string_view name : kWeightNames) {
-      if (tensor == name) prefixes.insert("");
-      if (tensor.size() <= name.size() + 1) continue;
-      const size_t dot = tensor.size() - name.size() - 1;
-      if (tensor.compare(dot + 1, name.size(), name) == 0 && tensor[dot] == '.') {
-        prefixes.insert(tensor.substr(0, dot));
+    for (const auto& [name, layout] : Families().layouts) {
+      for (const std::string& layer : {layout.gate, layout.up, layout.down}) {
+        const std::optional<std::string> prefix = PrefixBefore(layer + ".weight", tensor);
+        if (layer.empty() || !prefix) continue;
+        // An attention's output, too, is called c_proj or output.dense.
+        if (layer != layout.down || !FamiliesAt(*prefix, layout).empty()) prefixes.insert(*prefix);
       }
     }
   }
@@ -108,64 +63,67 @@ std::vector<std::string> Prefixes(const Checkpoint& checkpoint) {
   return ordered;
 }
 
-// Names a block that the file does have.
+// Those of which there is a tensor at `prefix`: if some are a known family's, only those.
+std::vector<const Layout*> LayoutsAt(const Checkpoint& checkpoint, const std::string& prefix) {
+  std::vector<const Layout*> present, known;
+  for (const auto& [name, layout] : Families().layouts) {
+    const auto has = [&](const std::string& layer) {
+      return !layer.empty() && checkpoint.Has(TensorName(prefix, layer + ".weight"));
+    };
+    if (!has(layout.gate) && !has(layout.up) && !has(layout.down)) continue;
+    present.push_back(&layout);
+    if (!FamiliesAt(prefix, layout).empty()) known.push_back(&layout);
+  }
+  return known.empty() ? present : known;
+}
+
+std::string LayerNames(const Layout& layout) {
+  return layout.gated() ? fmt::format("{}, {} and {}", layout.gate, layout.up, layout.down)
+                        : fmt::format("{} and {}", layout.up, layout.down);
+}
+
+// The block at `prefix` in the one layout that fits. c_fc and c_proj are the names of two layouts, which
+// their shapes tell apart. There must be one of LayoutsAt().
+BlockListing ReadInOneLayout(const Checkpoint& checkpoint, const std::string& prefix) {
+  std::vector<BlockListing> usable, others;
+  std::vector<std::string> readings;
+  for (const Layout* layout : LayoutsAt(checkpoint, prefix)) {
+    BlockListing listing = ReadBlock(checkpoint, prefix, *layout);
+    if (listing.problem.empty()) {
+      readings.push_back(LayerNames(*layout) + (layout->transposed ? ", as [in, out]" : ", as [out, in]"));
+    }
+    (listing.problem.empty() ? usable : others).push_back(std::move(listing));
+  }
+  BlockListing& first = usable.empty() ? others[0] : usable[0];
+  if (usable.size() > 1) {
+    first.problem =
+        fmt::format("{} can be read in several ways: {}", Quoted(prefix), fmt::join(readings, "; "));
+  }
+  return first;
+}
+
+// Names a block that the checkpoint does have.
 std::string Suggestion(const Checkpoint& checkpoint) {
   const std::vector<std::string> prefixes = Prefixes(checkpoint);
-  if (prefixes.empty()) return "the file has no PREFIX.fc1.weight at all";
-  return fmt::format("the file has {} block{}, the first of which is {}", prefixes.size(),
-                     prefixes.size() == 1 ? "" : "s", Quoted(prefixes[0]));
-}
-
-void Check(const Status& status, const Checkpoint& checkpoint, const Block& block) {
-  if (!status.ok())
-    throw Error(checkpoint.path(), fmt::format("block {}: {}", Quoted(block.prefix), status.message()));
-}
-
-void LoadLayer(const Checkpoint& checkpoint, const Block& block, size_t i, PackedFfn* ffn) {
-  constexpr uint64_t kChunkBytes = 1 << 20;
-  const Tensor& weight = *block.weight[i];
-  const DType dtype = *UsableDType(weight);
-  const uint64_t rows = weight.shape[0], cols = weight.shape[1];
-  const uint64_t row_bytes = (weight.end - weight.begin) / rows;
-  const uint64_t chunk_rows = std::clamp<uint64_t>(kChunkBytes / row_bytes, 1, rows);
-  std::vector<char> chunk(chunk_rows * row_bytes);
-  for (uint64_t row = 0; row < rows; row += chunk_rows) {
-    const uint64_t count = std::min(chunk_rows, rows - row);
-    block.weight[i].file->Read(weight, row * row_bytes, count * row_bytes, chunk.data());
-    Check(ffn->PackRows(kLayers[i], row, count, chunk.data(), dtype, cols), checkpoint, block);
+  if (!prefixes.empty()) {
+    return fmt::format("there {} {}, the first of which is {}", prefixes.size() == 1 ? "is" : "are",
+                       prefixes.size(), Quoted(prefixes[0]));
   }
-  if (block.bias[i]) {
-    const Tensor& bias = *block.bias[i];
-    chunk.resize(bias.end - bias.begin);
-    block.bias[i].file->Read(bias, 0, chunk.size(), chunk.data());
-    Check(ffn->PackBias(kLayers[i], chunk.data(), *UsableDType(bias)), checkpoint, block);
-  }
+  std::set<std::string> names;
+  for (const auto& [name, layout] : Families().layouts) names.insert(LayerNames(layout));
+  return fmt::format("there is none at all: no PREFIX.NAME.weight with the names {}", fmt::join(names, "; "));
 }
 
 }  // namespace
 
-uint64_t FileBytes(const Block& block) {
-  uint64_t bytes = 0;
-  for (const StoredTensor& tensor : TensorsOf(block)) bytes += tensor ? tensor->end - tensor->begin : 0;
-  return bytes;
-}
-
-std::string DTypes(const Block& block) {
-  std::set<std::string> dtypes;
-  for (const StoredTensor& tensor : TensorsOf(block)) {
-    if (tensor) dtypes.insert(tensor->dtype);
-  }
-  return fmt::format("{}", fmt::join(dtypes, "+"));
-}
-
 std::vector<BlockListing> ListBlocks(const Checkpoint& checkpoint) {
   std::vector<BlockListing> listings;
   for (const std::string& prefix : Prefixes(checkpoint)) {
-    BlockListing& listing = listings.emplace_back();
-    listing.block.prefix = prefix;
     try {
-      listing.problem = Resolve(checkpoint, &listing.block);
+      listings.push_back(ReadInOneLayout(checkpoint, prefix));
     } catch (const Error& error) {  // a shard that is missing or damaged; others may be fine
+      BlockListing& listing = listings.emplace_back();
+      listing.block.prefix = prefix;
       listing.problem = error.what();
     }
   }
@@ -173,20 +131,13 @@ std::vector<BlockListing> ListBlocks(const Checkpoint& checkpoint) {
 }
 
 Block FindBlock(const Checkpoint& checkpoint, const std::string& prefix) {
-  Block block;
-  block.prefix = prefix;
-  const std::string problem = Resolve(checkpoint, &block);
-  if (problem.empty()) return block;
-  if (!block.weight[0]) throw Error(checkpoint.path(), problem + "; " + Suggestion(checkpoint));
-  throw Error(checkpoint.path(), problem);
-}
-
-PackedFfn LoadBlock(const Checkpoint& checkpoint, const Block& block, Activation activation,
-                    const PackOptions& options) {
-  PackedFfn ffn;
-  Check(PackedFfn::Create(block.shape, activation, options, &ffn), checkpoint, block);
-  for (size_t i = 0; i < 2; ++i) LoadLayer(checkpoint, block, i, &ffn);
-  return ffn;
+  if (LayoutsAt(checkpoint, prefix).empty()) {
+    throw Error(checkpoint.path(),
+                fmt::format("there is no block {}; {}", Quoted(prefix), Suggestion(checkpoint)));
+  }
+  BlockListing listing = ReadInOneLayout(checkpoint, prefix);
+  if (!listing.problem.empty()) throw Error(checkpoint.path(), listing.problem);
+  return listing.block;
 }
 
 }  // namespace fusedffn::io

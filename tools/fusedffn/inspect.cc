@@ -15,9 +15,9 @@ namespace fusedffn::program {
 namespace {
 
 const char* BiasText(const io::Block& block) {
-  if (block.bias[0] && block.bias[1]) return "both";
-  if (block.bias[0]) return "fc1 only";
-  return block.bias[1] ? "fc2 only" : "none";
+  if (block.up.bias && block.down.bias) return "both";
+  if (block.up.bias) return "fc1 only";
+  return block.down.bias ? "fc2 only" : "none";
 }
 
 void Inspect(const std::string& path) {

@@ -14,6 +14,7 @@
 #include "fusedffn/fusedffn.h"
 #include "src/io/array_file.h"
 #include "src/io/atomic_file.h"
+#include "src/io/block_loader.h"
 #include "src/io/checkpoint_blocks.h"
 #include "src/io/error.h"
 #include "tools/fusedffn/arguments.h"
@@ -114,9 +115,10 @@ void Run(const Arguments& arguments) {
   for (const std::string& file : weights.Files()) RequireOtherFile(arguments.output, "--weights", file);
 
   const io::Block block = io::FindBlock(weights, arguments.layer);
+  io::CheckLoadable(block);
   const io::Array x = io::ReadArray(arguments.input);
   const size_t tokens = Tokens(arguments.input, x, block.shape.dim);
-  const PackedFfn ffn = io::LoadBlock(weights, block, ActivationNamed(arguments.activation), options);
+  const PackedFfn ffn = io::LoadBlock(block, ActivationNamed(arguments.activation), options);
   io::Array y = MakeOutput(arguments.output, x, tokens, block.shape.out);
   const std::vector<double> times = TimeRuns(ffn, x, tokens, arguments, &y);
   // More threads than CPUs have no higher peak.

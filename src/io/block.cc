@@ -1,0 +1,150 @@
+#include "src/io/block.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "src/io/error.h"
+
+namespace fusedffn::io {
+namespace {
+
+std::array<StoredTensor, 6> TensorsOf(const Block& block) {
+  return {block.gate.weight, block.gate.bias,   block.up.weight,
+          block.up.bias,     block.down.weight, block.down.bias};
+}
+
+// "'m.fc1.weight' [4096, 1024]"
+std::string Described(const StoredTensor& tensor) {
+  return fmt::format("{} {}", Quoted(tensor->name), DimsText(tensor->shape));
+}
+
+// What is wrong with one tensor of a block, or "".
+std::string CheckTensor(const Tensor& tensor, size_t rank) {
+  const bool empty = std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end();
+  if (tensor.shape.size() != rank || empty) {
+    return fmt::format("{} has shape {}; it must have {} dimension{} of at least 1", Quoted(tensor.name),
+                       DimsText(tensor.shape), rank, rank == 1 ? "" : "s");
+  }
+  if (!UsableDType(tensor)) {
+    return fmt::format("{} is of dtype {}; accepted are F32, BF16 and F16", Quoted(tensor.name),
+                       Quoted(tensor.dtype));
+  }
+  return "";
+}
+
+// Finds a layer's tensors. Returns what is wrong with each for itself, or "".
+std::string ReadLayer(const Checkpoint& checkpoint, const std::string& prefix, const std::string& name,
+                      BlockLayer* layer) {
+  const std::string weight = TensorName(prefix, name + ".weight");
+  layer->weight = checkpoint.Find(weight);
+  if (!layer->weight) return fmt::format("there is no tensor {}", Quoted(weight));
+  if (std::string problem = CheckTensor(*layer->weight, 2); !problem.empty()) return problem;
+  layer->bias = checkpoint.Find(TensorName(prefix, name + ".bias"));
+  return layer->bias ? CheckTensor(*layer->bias, 1) : "";
+}
+
+// Whether a layer's bias, if it has one, is for `outputs`.
+bool BiasFits(const BlockLayer& layer, uint64_t outputs) {
+  return !layer.bias || layer.bias->shape[0] == outputs;
+}
+
+const char* WantedShapes(const Layout& layout) {
+  return layout.transposed ? "[dim, hidden] and [hidden, out]" : "[hidden, dim] and [out, hidden]";
+}
+
+// Whether fc1 and fc2 may have been exchanged, or [in, out] taken for [out, in]: the hidden layer is narrower
+// than x and y, and no block of a known family is like that, or a bias is not for it.
+bool LooksSwapped(const Block& block) {
+  const Shape& shape = block.shape;
+  if (block.layout->gated() || shape.hidden >= std::min(shape.dim, shape.out)) return false;
+  return !block.families.empty() || !BiasFits(block.up, shape.hidden) || !BiasFits(block.down, shape.out);
+}
+
+std::string CheckBias(const BlockLayer& layer, const Layout& layout) {
+  const uint64_t outputs = OutputsOf(*layer.weight, layout);
+  if (BiasFits(layer, outputs)) return "";
+  return fmt::format("{} has shape {}; beside {} it must be [{}]", Quoted(layer.bias->name),
+                     DimsText(layer.bias->shape), Described(layer.weight), outputs);
+}
+
+// Whether the layers fit each other. Returns what is wrong, or "".
+std::string CheckFit(const Block& block) {
+  const Layout& layout = *block.layout;
+  const Tensor &up = *block.up.weight, &down = *block.down.weight;
+  const uint64_t hidden = OutputsOf(up, layout);
+  if (InputsOf(down, layout) != hidden) {
+    const bool packed = !layout.gated() && hidden == 2 * InputsOf(down, layout);
+    return fmt::format("{} and {} do not fit; they must be {}{}", Described(block.up.weight),
+                       Described(block.down.weight), WantedShapes(layout),
+                       packed ? ". They look like a gated block with two layers in one tensor" : "");
+  }
+  if (layout.gated() && block.gate.weight->shape != up.shape) {
+    return fmt::format("{} and {} do not fit; they must have one shape", Described(block.gate.weight),
+                       Described(block.up.weight));
+  }
+  if (LooksSwapped(block)) {
+    return fmt::format(
+        "{} is {} and {} {}: they look swapped, or transposed; they must be {}, with hidden not below "
+        "dim, and biases [hidden] and [out]",
+        Quoted(up.name), DimsText(up.shape), Quoted(down.name), DimsText(down.shape), WantedShapes(layout));
+  }
+  for (const BlockLayer* layer : {&block.gate, &block.up, &block.down}) {
+    if (!layer->weight) continue;
+    if (std::string problem = CheckBias(*layer, layout); !problem.empty()) return problem;
+  }
+  return "";
+}
+
+}  // namespace
+
+BlockListing ReadBlock(const Checkpoint& checkpoint, const std::string& prefix, const Layout& layout) {
+  BlockListing listing;
+  Block& block = listing.block;
+  block.prefix = prefix;
+  block.layout = &layout;
+  block.families = FamiliesAt(prefix, layout);
+  struct {
+    const std::string& name;
+    BlockLayer* layer;
+  } const parts[] = {{layout.gate, &block.gate}, {layout.up, &block.up}, {layout.down, &block.down}};
+  for (const auto& part : parts) {
+    if (part.name.empty()) continue;
+    listing.problem = ReadLayer(checkpoint, prefix, part.name, part.layer);
+    if (!listing.problem.empty()) return listing;
+  }
+  block.shape = {InputsOf(*block.up.weight, layout), OutputsOf(*block.up.weight, layout),
+                 OutputsOf(*block.down.weight, layout)};
+  listing.problem = CheckFit(block);
+  return listing;
+}
+
+uint64_t OutputsOf(const Tensor& weight, const Layout& layout) {
+  return weight.shape[layout.transposed ? 1 : 0];
+}
+uint64_t InputsOf(const Tensor& weight, const Layout& layout) {
+  return weight.shape[layout.transposed ? 0 : 1];
+}
+
+uint64_t FileBytes(const Block& block) {
+  uint64_t bytes = 0;
+  for (const StoredTensor& tensor : TensorsOf(block)) bytes += tensor ? tensor->end - tensor->begin : 0;
+  return bytes;
+}
+
+std::string DTypes(const Block& block) {
+  std::set<std::string> dtypes;
+  for (const StoredTensor& tensor : TensorsOf(block)) {
+    if (tensor) dtypes.insert(tensor->dtype);
+  }
+  return fmt::format("{}", fmt::join(dtypes, "+"));
+}
+
+std::string TensorName(const std::string& prefix, const std::string& name) {
+  return prefix.empty() ? name : prefix + "." + name;
+}
+
+}  // namespace fusedffn::io

@@ -1,0 +1,55 @@
+// Compiled once. The models whose blocks are known by their names: src/io/families.json, which explains
+// itself.
+#ifndef FUSEDFFN_SRC_IO_FAMILIES_H_
+#define FUSEDFFN_SRC_IO_FAMILIES_H_
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+
+namespace fusedffn::io {
+
+// What the layers of a block are called, without .weight and .bias.
+struct Layout {
+  std::string gate;  // "": the block is not gated
+  std::string up, down;
+  bool transposed = false;  // weights are [in, out]
+
+  bool gated() const { return !gate.empty(); }
+};
+
+struct Family {
+  std::string name;
+  std::vector<std::string> prefixes;
+  const Layout* layout = nullptr;
+  Activation activation = Activation::kIdentity;
+  bool names_suffice = false;
+  std::vector<std::string> sections, model_types, parents;
+  std::string source;
+};
+
+struct FamilyTable {
+  std::map<std::string, Layout> layouts;
+  std::map<std::string, Activation> activations;  // by their names in config.json
+  std::vector<Family> families;
+};
+
+// The text of families.json, and what it says.
+const char* FamiliesText();
+const FamilyTable& Families();
+
+// Those that have a block of this layout at `prefix`.
+std::vector<const Family*> FamiliesAt(std::string_view prefix, const Layout& layout);
+
+// "A", "A or B", "A, B or C".
+std::string NamesOf(const std::vector<const Family*>& families);
+
+// Whether `pattern`, as in the table, stands for `prefix`.
+bool MatchesPattern(std::string_view prefix, std::string_view pattern);
+
+}  // namespace fusedffn::io
+
+#endif  // FUSEDFFN_SRC_IO_FAMILIES_H_
