@@ -77,8 +77,11 @@ class ProgramTest : public testing::Test {
 
   // Arguments of `run` with some options changed or left out. Names of files are in the test's folder.
   std::vector<std::string> RunArguments(const Options& changes) const {
-    Options options = {
-        {"--weights", "good.safetensors"}, {"--layer", "m"}, {"--input", "x.npy"}, {"--output", "new.npy"}};
+    Options options = {{"--weights", "good.safetensors"},
+                       {"--layer", "m"},
+                       {"--activation", "quick_gelu"},
+                       {"--input", "x.npy"},
+                       {"--output", "new.npy"}};
     for (const auto& [name, value] : changes) options[name] = value;
     std::vector<std::string> arguments = {"run"};
     for (const auto& [name, value] : options) {
@@ -152,6 +155,10 @@ TEST_F(BadRunTest, Options) {
           {"no layer", {{"--layer", kAbsent}}, "--layer is required"},
           {"no input", {{"--input", kAbsent}}, "--input is required"},
           {"no output", {{"--output", kAbsent}}, "--output is required"},
+          {"no activation",
+           {{"--activation", kAbsent}},
+           "block 'm' is not known: its names are of no known family, and there is no config.json beside it; "
+           "give"},
           {"no threads", {{"--threads", "0"}}, "--threads: must be a whole number from 1 to 4096, not '0'"},
           {"minus one thread", {{"--threads", "-1"}}, "must be a whole number from 1 to 4096, not '-1'"},
           {"threads in words", {{"--threads", "two"}}, "must be a whole number from 1 to 4096, not 'two'"},
@@ -433,6 +440,82 @@ TEST_F(ProgramTest, RunsInBF16) {
   EXPECT_TRUE(Contains(outcome.out, ", bf16, 1 thread, "));
 }
 
+// What the names of a block and config.json say, and what was given.
+TEST_F(ProgramTest, ChoosesTheActivation) {
+  const char* const deepseek = "model.vision_model.transformer.layers.0.mlp";
+  const char* const siglip = "vision_model.encoder.layers.0.mlp";
+  const char* const config =
+      R"({"model_type": "siglip", "vision_config": {"model_type": "siglip_vision_model"}})";
+  const struct {
+    const char* layer;
+    const char* config;
+    const char* given;
+    Activation activation;
+    std::string warning;
+  } cases[] = {
+      {deepseek, "{}", kAbsent, Activation::kQuickGelu, ""},
+      {deepseek, "no JSON", kAbsent, Activation::kQuickGelu, ""},
+      {siglip, config, kAbsent, Activation::kGeluTanh, ""},
+      {siglip, config, "gelu_tanh", Activation::kGeluTanh, ""},
+      {siglip, "no JSON", "gelu", Activation::kGelu, ""},
+      {siglip, config, "gelu", Activation::kGelu,
+       "fusedffn: warning: --activation gelu, but the block has gelu_tanh: config.json's model_type says "
+       "so\n"},
+      {deepseek, "{}", "silu", Activation::kSilu,
+       "fusedffn: warning: --activation silu, but the block has quick_gelu: its names say so\n"},
+  };
+  for (const auto& choice : cases) {
+    SCOPED_TRACE(std::string(choice.layer) + " " + choice.config + " " + choice.given);
+    TestBlock block = WriteCheckpoint(folder_ / "w.safetensors", choice.layer, kShape, {});
+    block.activation = choice.activation;
+    folder_.Write("config.json", choice.config);
+    const Outcome outcome =
+        Run({{"--weights", "w.safetensors"}, {"--layer", choice.layer}, {"--activation", choice.given}});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, choice.warning);
+    EXPECT_TRUE(Contains(outcome.out, std::string("-> 3, ") + ActivationName(choice.activation) + ", "));
+    ExpectResult("new.npy", block, x_);
+  }
+}
+
+TEST_F(BadRunTest, ActivationNotKnown) {
+  WriteCheckpoint(folder_ / "good.safetensors", "visual.transformer.resblocks.0.mlp", kShape,
+                  {"F32", "F32", "F32", "F32", "c_fc", "c_proj"});
+  const Options options = {{"--layer", "visual.transformer.resblocks.0.mlp"}, {"--activation", kAbsent}};
+  const std::string names =
+      "'visual.transformer.resblocks.0.mlp' is not known: its names are those of OpenAI CLIP image tower "
+      "(quick_gelu) or "
+      "open_clip image tower (gelu), and ";
+  ExpectRefused(
+      {{"no config", options, (names + "there is no config.json beside it; give --activation").c_str()}}, 2);
+  folder_.Write("config.json", R"({"hidden_act": "gelu"})");
+  ExpectRefused({{"another's", options, (names + "config.json does not say; give --activation").c_str()}}, 2);
+  folder_.Write("config.json", "{");
+  ExpectRefused({{"bad config", options, "config.json: not valid JSON at its byte 2; give --activation"}}, 2);
+  folder_.Write("config.json", R"({"vision_config": {"hidden_act": "mish"}})");
+  ExpectRefused(
+      {{"other activation", options, "config.json has vision_config.hidden_act 'mish', which is not known"}},
+      2);
+}
+
+TEST_F(BadRunTest, GatedBlocks) {
+  WriteZeros(folder_ / "good.safetensors", {{"model.layers.0.mlp.gate_proj.weight", "F32", {7, 5}},
+                                            {"model.layers.0.mlp.up_proj.weight", "F32", {7, 5}},
+                                            {"model.layers.0.mlp.down_proj.weight", "F32", {5, 7}}});
+  ExpectRefused({{"gated",
+                  {{"--layer", "model.layers.0.mlp"}, {"--activation", kAbsent}},
+                  "is gated (gate_proj, up_proj and down_proj): this version cannot run gated blocks"}},
+                1);
+}
+
+TEST_F(ProgramTest, RunsConv1DBlocks) {
+  const TestBlock block = WriteCheckpoint(folder_ / "gpt2.safetensors", "h.0.mlp", {5, 7, 5},
+                                          {"F32", "F32", "F32", "F32", "c_fc", "c_proj", true});
+  const Outcome outcome = Run({{"--weights", "gpt2.safetensors"}, {"--layer", "h.0.mlp"}});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  ExpectResult("new.npy", block, x_);
+}
+
 TEST_F(ProgramTest, RunsEveryActivation) {
   TestBlock block = block_;
   for (const Activation activation : AllActivations()) {
@@ -453,7 +536,7 @@ TEST_F(ProgramTest, RunsOnEveryTarget) {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_EQ(outcome.err, "");
     const std::regex summary(
-        "\\[4, 5\\] -> 7 -> 3, " + upper +
+        "\\[4, 5\\] -> 7 -> 3, quick_gelu, " + upper +
         ", f32, 1 thread, best [0-9.]+ ms, median [0-9.]+ ms, [0-9.]+ GFLOP/s, [0-9.]+ % of peak\n");
     EXPECT_TRUE(std::regex_match(outcome.out, summary)) << outcome.out;
     ExpectResult("new.npy", block_, x_);
@@ -592,8 +675,7 @@ TEST_F(ProgramTest, HelpAndVersion) {
       {{"--help"}, {"run", "inspect", "info", "Example:", "Exit code: 0"}},
       {{"run", "--help"},
        {"--weights PATH", "--layer PREFIX", "--input FILE", "--output FILE", "--activation NAME",
-        "--threads N", "--isa NAME", "--repeat N", "Examples:", "default quick_gelu", ".npy",
-        ".safetensors"}},
+        "--threads N", "--isa NAME", "--repeat N", "Examples:", "it must be given", ".npy", ".safetensors"}},
       {{"inspect", "--help"}, {"PATH", "PREFIX.fc1.weight [hidden, dim]", "Example:"}},
       {{"info", "--help"},
        {"--dim", "--hidden", "--out", "--batch", "--seq", "--layers", "--dtype", "bf16", "Example:"}},

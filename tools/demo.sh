@@ -66,8 +66,8 @@ awk -F'\t' '
   }
   {
     split($2, summary, ", ")
-    row($1 == "default" ? "default" : "--isa", summary[2], word(summary[4], 1), word(summary[5], 2),
-        word(summary[6], 2), word(summary[7], 1), word(summary[8], 1), word($3, 4))
+    row($1 == "default" ? "default" : "--isa", summary[3], word(summary[5], 1), word(summary[6], 2),
+        word(summary[7], 2), word(summary[8], 1), word(summary[9], 1), word($3, 4))
   }' $rows
 
 if $peers; then

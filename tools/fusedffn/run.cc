@@ -14,6 +14,7 @@
 #include "fusedffn/fusedffn.h"
 #include "src/io/array_file.h"
 #include "src/io/atomic_file.h"
+#include "src/io/block_activation.h"
 #include "src/io/block_loader.h"
 #include "src/io/checkpoint_blocks.h"
 #include "src/io/error.h"
@@ -25,8 +26,8 @@ namespace {
 
 struct Arguments {
   std::string weights, layer, input, output;
-  std::string activation = "quick_gelu";
-  std::string isa;  // "": the best
+  std::string activation;  // "": the checkpoint says it
+  std::string isa;         // "": the best
   std::string dtype = "f32";
   int threads = DefaultThreads();
   size_t repeat = 1;
@@ -81,7 +82,7 @@ std::vector<double> TimeRuns(const PackedFfn& ffn, const io::Array& x, size_t to
 }
 
 // `peak`: FLOP/s of as many threads.
-void PrintSummary(const PackedFfn& ffn, const io::Array& x, size_t tokens, int threads,
+void PrintSummary(const PackedFfn& ffn, Activation activation, const io::Array& x, size_t tokens, int threads,
                   const std::vector<double>& times, double peak) {
   const Shape shape = ffn.shape();
   const double best = times.front();
@@ -90,10 +91,12 @@ void PrintSummary(const PackedFfn& ffn, const io::Array& x, size_t tokens, int t
                       static_cast<double>(shape.dim + shape.out);
   const double flops = tokens == 0 ? 0 : flop / best * 1e3;
   fmt::print(
-      "{} -> {} -> {}, {}, {}, {} thread{}, best {:.3f} ms, median {:.3f} ms, {:.1f} GFLOP/s, {:.1f} % of "
+      "{} -> {} -> {}, {}, {}, {}, {} thread{}, best {:.3f} ms, median {:.3f} ms, {:.1f} GFLOP/s, {:.1f} % "
+      "of "
       "peak\n",
-      io::DimsText(x.shape), shape.hidden, shape.out, ffn.target(), PrecisionName(ffn.precision()), threads,
-      threads == 1 ? "" : "s", best, median, flops / 1e9, 100 * flops / peak);
+      io::DimsText(x.shape), shape.hidden, shape.out, ActivationName(activation), ffn.target(),
+      PrecisionName(ffn.precision()), threads, threads == 1 ? "" : "s", best, median, flops / 1e9,
+      100 * flops / peak);
 }
 
 // Refuses a dtype that the instruction set has not got, before any file is touched.
@@ -107,6 +110,23 @@ PackOptions OptionsOf(const Arguments& arguments) {
   return options;
 }
 
+Activation ChooseActivation(const Arguments& arguments, const io::Checkpoint& weights,
+                            const io::Block& block) {
+  const io::BlockActivation found =
+      io::ActivationOf(block, io::ReadModelConfig(weights.Beside("config.json")));
+  if (arguments.activation.empty()) {
+    if (found.activation) return *found.activation;
+    throw UsageError(fmt::format("the activation of block {} is not known: {}; give --activation",
+                                 io::Quoted(block.prefix), found.reason));
+  }
+  const Activation given = ActivationNamed(arguments.activation);
+  if (found.activation && *found.activation != given) {
+    fmt::print(stderr, "fusedffn: warning: --activation {}, but the block has {}: {}\n", arguments.activation,
+               ActivationName(*found.activation), found.reason);
+  }
+  return given;
+}
+
 void Run(const Arguments& arguments) {
   const PackOptions options = OptionsOf(arguments);
   RequireOtherFile(arguments.output, "--input", arguments.input);
@@ -116,15 +136,16 @@ void Run(const Arguments& arguments) {
 
   const io::Block block = io::FindBlock(weights, arguments.layer);
   io::CheckLoadable(block);
+  const Activation activation = ChooseActivation(arguments, weights, block);
   const io::Array x = io::ReadArray(arguments.input);
   const size_t tokens = Tokens(arguments.input, x, block.shape.dim);
-  const PackedFfn ffn = io::LoadBlock(block, ActivationNamed(arguments.activation), options);
+  const PackedFfn ffn = io::LoadBlock(block, activation, options);
   io::Array y = MakeOutput(arguments.output, x, tokens, block.shape.out);
   const std::vector<double> times = TimeRuns(ffn, x, tokens, arguments, &y);
   // More threads than CPUs have no higher peak.
   const double peak = ProbePeak(ffn.target(), ffn.precision(), std::min(arguments.threads, DefaultThreads()));
   io::WriteArray(arguments.output, y);
-  PrintSummary(ffn, x, tokens, arguments.threads, times, peak);
+  PrintSummary(ffn, activation, x, tokens, arguments.threads, times, peak);
 }
 
 }  // namespace
@@ -137,9 +158,12 @@ void AddRun(CLI::App* app) {
       "(one F32 tensor; Y's is named y). Weights and biases are F32, BF16 or F16; a\n"
       "missing bias is zero. The bits of Y do not depend on the number of threads.\n"
       "\n"
-      "Prints one line: shape, instruction set, dtype, threads, milliseconds of the\n"
-      "best call and of the median one, GFLOP/s of the best, and how much that is of\n"
-      "the cores' peak in that dtype, which is measured right afterwards.\n"
+      "The activation is a matter of the model. Where neither the block's names nor a\n"
+      "config.json beside the checkpoint say which one it is, it must be given.\n"
+      "\n"
+      "Prints one line: shape, activation, instruction set, dtype, threads, milliseconds\n"
+      "of the best call and of the median one, GFLOP/s of the best, and how much that is\n"
+      "of the cores' peak in that dtype, which is measured right afterwards.\n"
       "\n"
       "Examples:\n"
       "  fusedffn run --weights clip_l.safetensors \\\n"
@@ -169,8 +193,10 @@ void AddRun(CLI::App* app) {
       ->type_name("FILE")
       ->check(CheckArrayName);
   command
-      ->add_option("--activation", arguments->activation,
-                   fmt::format("{}; default quick_gelu", fmt::join(ActivationNames(), ", ")))
+      ->add_option(
+          "--activation", arguments->activation,
+          fmt::format("{}; default: what the block's names or a\nconfig.json beside the checkpoint say",
+                      fmt::join(ActivationNames(), ", ")))
       ->type_name("NAME")
       ->check(OneOf(ActivationNames()));
   command

@@ -1,0 +1,26 @@
+// Compiled once. What the config.json beside a checkpoint says of activations.
+#ifndef FUSEDFFN_SRC_IO_MODEL_CONFIG_H_
+#define FUSEDFFN_SRC_IO_MODEL_CONFIG_H_
+
+#include <map>
+#include <string>
+
+namespace fusedffn::io {
+
+struct ModelConfig {
+  struct Section {
+    std::string model_type;  // "" if it gives none
+    std::string key;         // "hidden_act", ...; "" if it gives no activation
+    std::string activation;  // as it calls it
+  };
+
+  std::map<std::string, Section> sections;  // its objects by name, and itself as ""
+  std::string problem;  // why there are no sections: "there is no config.json beside it", ...
+};
+
+// Does not throw: a configuration that cannot be read may not be needed.
+ModelConfig ReadModelConfig(const std::string& path);
+
+}  // namespace fusedffn::io
+
+#endif  // FUSEDFFN_SRC_IO_MODEL_CONFIG_H_
