@@ -31,6 +31,19 @@ TEST(AccountingTest, ClipL) {
             "fc1 2.15 + fc2 2.15 = 4.30 GFLOP a block, 103.2 for 24 layers; fc1 output 2.10 MB, peak 2.6 MB");
 }
 
+// DeepSeek-OCR's first layer: three matrices of 1280 x 6848.
+TEST(AccountingTest, Gated) {
+  Workload workload;
+  workload.dim = workload.out = 1280;
+  workload.hidden = 6848;
+  workload.gated = true;
+  workload.seq = 1;
+  const Accounting a = Account(workload);
+  EXPECT_EQ(a.block.weights, 3u * 1280 * 6848);
+  EXPECT_EQ(a.block.biases, 2u * 6848 + 1280);
+  EXPECT_EQ(a.block.matmul_flop, 2 * a.block.weights);
+}
+
 TEST(AccountingTest, EveryDimensionHasItsPlace) {
   const Accounting a = Account({2, 3, 5, 7, 11, 13, 4});
   EXPECT_EQ(a.tokens, 77u);

@@ -1,10 +1,12 @@
 # The file side and the program.
-foreach(part accounting array_file atomic_file block_activation checkpoint checkpoint_blocks families npy safetensors)
+foreach(part accounting array_file atomic_file block_activation checkpoint checkpoint_blocks families npy prefix_ranges safetensors)
   fusedffn_test(${part}_test SOURCES ${part}_test.cc LIBRARIES fusedffn_io)
 endforeach()
 target_sources(accounting_test PRIVATE ${PROJECT_SOURCE_DIR}/tools/fusedffn/accounting.cc
                                        ${PROJECT_SOURCE_DIR}/tools/fusedffn/units.cc)
+target_sources(prefix_ranges_test PRIVATE ${PROJECT_SOURCE_DIR}/tools/fusedffn/prefix_ranges.cc)
 target_link_libraries(accounting_test PRIVATE fmt::fmt)
+target_link_libraries(prefix_ranges_test PRIVATE fmt::fmt)
 
 fusedffn_test(program_test SOURCES program_test.cc LIBRARIES fusedffn_io)
 add_dependencies(program_test fusedffn_program)

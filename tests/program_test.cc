@@ -345,6 +345,12 @@ TEST_F(ProgramTest, BadCommands) {
       {{"run", "inspect"}, 2, "fusedffn: "},
       {{"inspect"}, 2, "PATH is required ('fusedffn inspect --help' says"},
       {{"inspect", folder_ / "good.safetensors", "more"}, 2, "not expected: more"},
+      {{"inspect", folder_ / "good.safetensors", "--tokens", "0"},
+       2,
+       "--tokens: must be a whole number from 1"},
+      {{"inspect", folder_ / "good.safetensors", "--tokens", "18446744073709551615"},
+       2,
+       "figures above 2^64 - 1, the most that is accepted"},
       {{"inspect", folder_ / "none"}, 1, "none: cannot open: No such file or directory"},
       {{"inspect", folder_.path()}, 1, "a folder with neither"},
       {{"inspect", folder_ / "x.npy"}, 1, "not a safetensors file"},
@@ -430,7 +436,7 @@ TEST_F(ProgramTest, RunsABlockInTwoShards) {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     ExpectResult("new.npy", block_, x_);
     const Outcome inspected = Start({"inspect", folder_ / weights});
-    EXPECT_TRUE(Contains(inspected.out, "1 usable block of 132 bytes, among 4 tensors\n")) << inspected.err;
+    EXPECT_TRUE(Contains(inspected.out, "1 usable block, 132 bytes, among 4 tensors\n")) << inspected.err;
   }
 }
 
@@ -609,20 +615,81 @@ TEST_F(ProgramTest, NotFiniteInputs) {
 TEST_F(ProgramTest, Inspect) {
   const Outcome outcome = Start({"inspect", folder_ / "good.safetensors"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  const std::regex table(
-      "prefix +dim +hidden +out +dtype +bias +bytes *\n"
-      "'m' +5 +7 +3 +BF16 +both +132\n"
-      "1 usable block of 132 bytes, among 4 tensors\n");
-  EXPECT_TRUE(std::regex_match(outcome.out, table)) << outcome.out;
+  EXPECT_EQ(outcome.out,
+            "'m'\n"
+            "    of no known family: 5 -> 7 -> 3, BF16, biases\n"
+            "    1 block, 132 bytes\n"
+            "    activation not known, give --activation: its names are of no known family, and there is no "
+            "config.json beside it\n"
+            "1 usable block, 132 bytes, among 4 tensors\n");
+}
+
+// All that a checkpoint like DeepSeek-OCR's has, in few lines.
+TEST_F(ProgramTest, InspectPutsLikeBlocksTogether) {
+  std::vector<Entry> entries;
+  const auto add = [&](const std::string& name, uint64_t rows, uint64_t cols) {
+    entries.push_back({name + ".weight", "BF16", {rows, cols}});
+  };
+  const auto add_gated = [&](const std::string& prefix, uint64_t hidden) {
+    add(prefix + ".gate_proj", hidden, 3);
+    add(prefix + ".up_proj", hidden, 3);
+    add(prefix + ".down_proj", 3, hidden);
+  };
+  for (const char* layer : {"0", "1", "2", "10"}) {
+    add("model.vision_model.transformer.layers." + std::string(layer) + ".mlp.fc1", 8, 2);
+    add("model.vision_model.transformer.layers." + std::string(layer) + ".mlp.fc2", 2, 8);
+    add("h." + std::string(layer) + ".mlp.c_fc", 2, 8);
+    add("h." + std::string(layer) + ".mlp.c_proj", 8, 2);
+  }
+  add_gated("model.layers.0.mlp", 12);
+  for (const char* layer : {"1", "2"}) {
+    const std::string mlp = "model.layers." + std::string(layer) + ".mlp";
+    for (const char* expert : {"0", "1", "2"}) add_gated(mlp + ".experts." + expert, 2);
+    add_gated(mlp + ".shared_experts", 4);
+  }
+  entries.push_back({"lm_head.weight", "BF16", {4, 2}});
+  WriteZeros(folder_ / "model.safetensors", entries);
+  folder_.Write("config.json", R"({"model_type": "gpt2", "language_config": {"hidden_act": "silu"}})");
+  const Outcome outcome = Start({"inspect", folder_.path(), "--tokens", "1000000"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, R"('h.{0..2,10}.mlp'
+    GPT-2: 2 -> 8 -> 2, BF16, no biases, transposed
+    4 blocks, 256 bytes, 256.0 MFLOP
+    gelu_tanh: config.json's model_type says so
+'model.layers.0.mlp'
+    Llama, Mistral, Qwen or DeepSeek or Gemma: 3 -> 12 gated -> 3, BF16, no biases
+    1 block, 216 bytes, 216.0 MFLOP
+    silu: config.json says so
+    gated: this version cannot run it
+'model.layers.{1..2}.mlp.experts.{0..2}'
+    experts of DeepSeek or Qwen: 3 -> 2 gated -> 3, BF16, no biases
+    6 blocks, 216 bytes, 216.0 MFLOP
+    silu: config.json says so
+    gated: this version cannot run it
+'model.layers.{1..2}.mlp.shared_experts'
+    experts of DeepSeek or Qwen: 3 -> 4 gated -> 3, BF16, no biases
+    2 blocks, 144 bytes, 144.0 MFLOP
+    silu: config.json says so
+    gated: this version cannot run it
+'model.vision_model.transformer.layers.{0..2,10}.mlp'
+    DeepSeek-OCR CLIP-L: 2 -> 8 -> 2, BF16, no biases
+    4 blocks, 256 bytes, 256.0 MFLOP
+    quick_gelu: its names say so
+8 usable blocks, 512 bytes, 512.0 MFLOP; 9 gated blocks, 576 bytes, 576.0 MFLOP, for 1,000,000 tokens each, among 44 tensors
+)");
 }
 
 TEST_F(ProgramTest, InspectNamesWhatCannotBeUsed) {
-  const std::vector<float> zeros(64);
-  io::WriteSafetensors(folder_ / "w.safetensors", {{"a.fc1.weight", "F32", {4, 5}, zeros.data()}});
+  WriteZeros(folder_ / "w.safetensors", {{"a.fc1.weight", "F32", {4, 5}}});
   const Outcome outcome = Start({"inspect", folder_ / "w.safetensors"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(
+      outcome.out,
+      "'a'\n    not usable: there is no tensor 'a.fc2.weight'\n0 usable blocks, 0 bytes, among 1 tensors\n");
+  WriteZeros(folder_ / "w.safetensors", {{"a.weight", "F32", {4, 5}}});
   EXPECT_TRUE(
-      Contains(outcome.out, "'a'     not usable: there is no tensor 'a.fc2.weight'\n0 usable blocks"));
+      Contains(Start({"inspect", folder_ / "w.safetensors"}).out,
+               "no blocks: no PREFIX.NAME.weight with the names c_fc and c_proj; fc1 and fc2; gate_proj, "));
   const Outcome none = Start({"inspect", folder_ / "none.safetensors"});
   EXPECT_EQ(none.exit_code, 1);
 }
@@ -676,7 +743,7 @@ TEST_F(ProgramTest, HelpAndVersion) {
       {{"run", "--help"},
        {"--weights PATH", "--layer PREFIX", "--input FILE", "--output FILE", "--activation NAME",
         "--threads N", "--isa NAME", "--repeat N", "Examples:", "it must be given", ".npy", ".safetensors"}},
-      {{"inspect", "--help"}, {"PATH", "PREFIX.fc1.weight [hidden, dim]", "Example:"}},
+      {{"inspect", "--help"}, {"PATH", "--tokens N", "PREFIX.fc1.weight [hidden, dim]", "Examples:"}},
       {{"info", "--help"},
        {"--dim", "--hidden", "--out", "--batch", "--seq", "--layers", "--dtype", "bf16", "Example:"}},
       {{"--version"}, {"fusedffn "}},

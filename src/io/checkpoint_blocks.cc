@@ -109,9 +109,7 @@ std::string Suggestion(const Checkpoint& checkpoint) {
     return fmt::format("there {} {}, the first of which is {}", prefixes.size() == 1 ? "is" : "are",
                        prefixes.size(), Quoted(prefixes[0]));
   }
-  std::set<std::string> names;
-  for (const auto& [name, layout] : Families().layouts) names.insert(LayerNames(layout));
-  return fmt::format("there is none at all: no PREFIX.NAME.weight with the names {}", fmt::join(names, "; "));
+  return "there is none at all: " + NoBlocks();
 }
 
 }  // namespace
@@ -128,6 +126,12 @@ std::vector<BlockListing> ListBlocks(const Checkpoint& checkpoint) {
     }
   }
   return listings;
+}
+
+std::string NoBlocks() {
+  std::set<std::string> names;
+  for (const auto& [name, layout] : Families().layouts) names.insert(LayerNames(layout));
+  return fmt::format("no PREFIX.NAME.weight with the names {}", fmt::join(names, "; "));
 }
 
 Block FindBlock(const Checkpoint& checkpoint, const std::string& prefix) {

@@ -14,6 +14,9 @@ namespace fusedffn::io {
 // known family. layers.2 stands before layers.10.
 std::vector<BlockListing> ListBlocks(const Checkpoint& checkpoint);
 
+// What a checkpoint has not got if ListBlocks() is empty.
+std::string NoBlocks();
+
 // Throws Error if there is none such, or it cannot be used.
 Block FindBlock(const Checkpoint& checkpoint, const std::string& prefix);
 

@@ -14,12 +14,6 @@ void Require(bool fits) {
     throw std::overflow_error("these dimensions give figures above 2^64 - 1, the most that is accepted");
 }
 
-uint64_t Sum(uint64_t a, uint64_t b) {
-  uint64_t sum;
-  Require(!__builtin_add_overflow(a, b, &sum));
-  return sum;
-}
-
 uint64_t Product(std::initializer_list<uint64_t> factors) {
   uint64_t product = 1;
   for (const uint64_t factor : factors) Require(!__builtin_mul_overflow(product, factor, &product));
@@ -29,11 +23,12 @@ uint64_t Product(std::initializer_list<uint64_t> factors) {
 Counts CountBlock(const Workload& w, uint64_t tokens) {
   constexpr uint64_t kActivationFlop = 5;  // what a sigmoid and two multiplications are usually counted as
   Counts counts;
-  counts.weights = Sum(Product({w.hidden, w.dim}), Product({w.out, w.hidden}));
-  counts.biases = Sum(w.hidden, w.out);
+  const uint64_t first_layers = w.gated ? 2 : 1;
+  counts.weights = Sum(Product({first_layers, w.hidden, w.dim}), Product({w.out, w.hidden}));
+  counts.biases = Sum(Product({first_layers, w.hidden}), w.out);
   counts.weight_bytes = Product({w.element_bytes, counts.weights});
   counts.bias_bytes = Product({w.element_bytes, counts.biases});
-  counts.fc1_flop = Product({2, tokens, w.dim, w.hidden});
+  counts.fc1_flop = Product({first_layers, 2, tokens, w.dim, w.hidden});
   counts.activation_flop = Product({kActivationFlop, tokens, w.hidden});
   counts.fc2_flop = Product({2, tokens, w.hidden, w.out});
   counts.matmul_flop = Sum(counts.fc1_flop, counts.fc2_flop);
@@ -54,6 +49,12 @@ std::string Decimal(uint64_t hundredths, int decimals) {
 }
 
 }  // namespace
+
+uint64_t Sum(uint64_t a, uint64_t b) {
+  uint64_t sum;
+  Require(!__builtin_add_overflow(a, b, &sum));
+  return sum;
+}
 
 Accounting Account(const Workload& w) {
   Accounting result;

@@ -11,12 +11,13 @@ struct Workload {
   uint64_t dim = 1024, hidden = 4096, out = 1024;
   uint64_t batch = 1, seq = 257, layers = 24;
   uint64_t element_bytes = 2;  // of weights and activations
+  bool gated = false;          // a gate beside fc1, of its size
 };
 
 struct Counts {
   uint64_t weights, biases;  // parameters
   uint64_t weight_bytes, bias_bytes;
-  uint64_t fc1_flop, activation_flop, fc2_flop;  // a multiply and an add are two
+  uint64_t fc1_flop, activation_flop, fc2_flop;  // a multiply and an add are two; fc1 with its gate
   uint64_t matmul_flop;                          // fc1 and fc2
 };
 
@@ -31,6 +32,9 @@ struct Accounting {
 
 // Throws std::overflow_error if a figure does not fit in 64 bits.
 Accounting Account(const Workload& workload);
+
+// a + b. Throws likewise.
+uint64_t Sum(uint64_t a, uint64_t b);
 
 // The matrix products and the hidden array with every part cut, not rounded, to two decimals before it is
 // added up and multiplied, which is how such figures are often quoted. One line.

@@ -1,49 +1,128 @@
-// fusedffn inspect: the blocks that a checkpoint holds.
+// fusedffn inspect: the blocks that a checkpoint holds, those which differ by their numbers only as one.
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "src/io/block_activation.h"
 #include "src/io/checkpoint_blocks.h"
 #include "src/io/error.h"
+#include "tools/fusedffn/accounting.h"
+#include "tools/fusedffn/arguments.h"
 #include "tools/fusedffn/commands.h"
+#include "tools/fusedffn/prefix_ranges.h"
 #include "tools/fusedffn/units.h"
 
 namespace fusedffn::program {
 namespace {
 
+struct Arguments {
+  std::string path;
+  uint64_t tokens = 0;  // 0: operations are not asked for
+};
+
+struct Total {
+  uint64_t blocks = 0, bytes = 0, flop = 0;
+};
+
+// Blocks that are alike.
+struct Group {
+  io::Block block;  // one of them
+  io::BlockActivation activation;
+  std::vector<std::string> prefixes;
+  Total total;
+};
+
 const char* BiasText(const io::Block& block) {
-  if (block.up.bias && block.down.bias) return "both";
-  if (block.up.bias) return "fc1 only";
-  return block.down.bias ? "fc2 only" : "none";
+  if (block.up.bias && block.down.bias) return "biases";
+  if (block.up.bias) return "bias of the first layer";
+  return block.down.bias ? "bias of the last layer" : "no biases";
 }
 
-void Inspect(const std::string& path) {
-  const io::Checkpoint checkpoint(path);
-  const std::vector<io::BlockListing> listings = io::ListBlocks(checkpoint);
-  size_t width = 6;
-  for (const auto& [block, problem] : listings) width = std::max(width, io::Quoted(block.prefix).size());
-  if (!listings.empty()) {
-    fmt::print("{:<{}}  {:>7} {:>7} {:>7}  {:<9} {:<9} {:>15}\n", "prefix", width, "dim", "hidden", "out",
-               "dtype", "bias", "bytes");
-  }
-  uint64_t bytes = 0;
-  size_t usable = 0;
+// What a group's blocks have in common.
+std::string Describe(const io::Block& block) {
+  const std::string families = io::NamesOf(block.families);
+  return fmt::format("{}: {} -> {}{} -> {}, {}, {}{}", families.empty() ? "of no known family" : families,
+                     block.shape.dim, block.shape.hidden, block.layout->gated() ? " gated" : "",
+                     block.shape.out, io::DTypes(block), BiasText(block),
+                     block.layout->transposed ? ", transposed" : "");
+}
+
+std::vector<Group> GroupBlocks(const io::Checkpoint& checkpoint,
+                               const std::vector<io::BlockListing>& listings) {
+  const io::ModelConfig config = io::ReadModelConfig(checkpoint.Beside("config.json"));
+  std::vector<Group> groups;
+  std::map<std::string, size_t> index_of;
   for (const auto& [block, problem] : listings) {
-    fmt::print("{:<{}}  ", io::Quoted(block.prefix), width);
-    if (!problem.empty()) {
-      fmt::print("not usable: {}\n", problem);
-      continue;
+    if (!problem.empty()) continue;
+    const std::string key = WithoutNumbers(block.prefix) + '\n' + Describe(block);
+    const auto [index, is_new] = index_of.emplace(key, groups.size());
+    if (is_new) {
+      groups.push_back({block, io::ActivationOf(block, config), {}, {}});
+      groups.back().block.families = groups.back().activation.families;
     }
-    fmt::print("{:>7} {:>7} {:>7}  {:<9} {:<9} {:>15}\n", block.shape.dim, block.shape.hidden,
-               block.shape.out, io::DTypes(block), BiasText(block), Grouped(io::FileBytes(block)));
-    bytes += io::FileBytes(block);
-    ++usable;
+    groups[index->second].prefixes.push_back(block.prefix);
   }
-  fmt::print("{} usable block{} of {} bytes, among {} tensors\n", usable, usable == 1 ? "" : "s",
-             Grouped(bytes), checkpoint.TensorCount());
+  return groups;
+}
+
+uint64_t MatmulFlop(const Group& group, uint64_t tokens) {
+  Workload workload;
+  workload.dim = group.block.shape.dim;
+  workload.hidden = group.block.shape.hidden;
+  workload.out = group.block.shape.out;
+  workload.gated = group.block.layout->gated();
+  workload.seq = tokens;
+  workload.layers = group.prefixes.size();
+  return Account(workload).all_layers.matmul_flop;
+}
+
+std::string TotalText(const Total& total, const char* kind, uint64_t tokens) {
+  return fmt::format("{} {}block{}, {} bytes{}", total.blocks, kind, total.blocks == 1 ? "" : "s",
+                     Grouped(total.bytes), tokens == 0 ? "" : ", " + Flops(total.flop));
+}
+
+void PrintGroup(const Group& group, uint64_t tokens) {
+  for (const std::string& prefix : CollapsePrefixes(group.prefixes)) fmt::print("{}\n", io::Quoted(prefix));
+  fmt::print("    {}\n    {}\n", Describe(group.block), TotalText(group.total, "", tokens));
+  const auto& [activation, reason, families] = group.activation;
+  if (activation) {
+    fmt::print("    {}: {}\n", ActivationName(*activation), reason);
+  } else {
+    fmt::print("    activation not known, give --activation: {}\n", reason);
+  }
+  if (group.block.layout->gated()) fmt::print("    gated: this version cannot run it\n");
+}
+
+void Add(const Total& more, Total* total) {
+  total->blocks += more.blocks;
+  total->bytes += more.bytes;
+  total->flop = Sum(total->flop, more.flop);
+}
+
+void Inspect(const Arguments& arguments) {
+  const io::Checkpoint checkpoint(arguments.path);
+  const std::vector<io::BlockListing> listings = io::ListBlocks(checkpoint);
+  const uint64_t tokens = arguments.tokens;
+  std::vector<Group> groups = GroupBlocks(checkpoint, listings);
+  Total usable, gated;
+  for (Group& group : groups) {  // before anything is printed, since figures may be too large
+    const uint64_t blocks = group.prefixes.size();
+    group.total = {blocks, blocks * io::FileBytes(group.block), MatmulFlop(group, tokens)};
+    Add(group.total, group.block.layout->gated() ? &gated : &usable);
+  }
+  for (const Group& group : groups) PrintGroup(group, tokens);
+  for (const auto& [block, problem] : listings) {
+    if (!problem.empty()) fmt::print("{}\n    not usable: {}\n", io::Quoted(block.prefix), problem);
+  }
+  if (listings.empty()) fmt::print("no blocks: {}\n", io::NoBlocks());
+  fmt::print("{}{}{}, among {} tensors\n", TotalText(usable, "usable ", tokens),
+             gated.blocks == 0 ? "" : "; " + TotalText(gated, "gated ", tokens),
+             tokens == 0 ? "" : fmt::format(", for {} token{} each", Grouped(tokens), tokens == 1 ? "" : "s"),
+             checkpoint.TensorCount());
 }
 
 }  // namespace
@@ -53,19 +132,33 @@ void AddInspect(CLI::App* app) {
   command->footer(
       "A block is PREFIX.fc1.weight [hidden, dim] and PREFIX.fc2.weight [out, hidden],\n"
       "with or without PREFIX.fc1.bias [hidden] and PREFIX.fc2.bias [out], in F32,\n"
-      "BF16 or F16. Its prefix, without the quotes, is what 'fusedffn run --layer'\n"
-      "takes; '' stands for plain fc1.weight and so on.\n"
+      "BF16 or F16, or has one of the other pairs of names that known models have. Its\n"
+      "prefix, without the quotes and with one of the numbers in {}, is what 'fusedffn\n"
+      "run --layer' takes; '' stands for plain fc1.weight and so on. Told are its\n"
+      "family, sizes, activation, and the bytes of all such blocks in the file.\n"
       "\n"
-      "Example:\n"
-      "  fusedffn inspect clip_l.safetensors\n");
-  const auto path = std::make_shared<std::string>();
+      "Examples:\n"
+      "  fusedffn inspect clip_l.safetensors\n"
+      "  fusedffn inspect DeepSeek-OCR --tokens 257\n");
+  const auto arguments = std::make_shared<Arguments>();
   command
-      ->add_option("PATH", *path,
+      ->add_option("PATH", arguments->path,
                    "Checkpoint: a .safetensors file, a model.safetensors.index.json, or a folder\n"
                    "with model.safetensors or such an index")
       ->required()
       ->type_name("");
-  command->callback([path] { Inspect(*path); });
+  command
+      ->add_option("--tokens", arguments->tokens,
+                   "Tell the operations, too, with so many tokens through each block")
+      ->type_name("N")
+      ->check(WholeNumber(UINT64_MAX));
+  command->callback([arguments] {
+    try {
+      Inspect(*arguments);
+    } catch (const std::overflow_error& error) {
+      throw UsageError(error.what());
+    }
+  });
 }
 
 }  // namespace fusedffn::program
