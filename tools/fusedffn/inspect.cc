@@ -143,8 +143,8 @@ void AddInspect(CLI::App* app) {
   const auto arguments = std::make_shared<Arguments>();
   command
       ->add_option("PATH", arguments->path,
-                   "Checkpoint: a .safetensors file, a model.safetensors.index.json, or a folder\n"
-                   "with model.safetensors or such an index")
+                   "Checkpoint: a .safetensors file, a model.safetensors.index.json\n"
+                   "(its shards beside it), or a folder with such an index or model.safetensors")
       ->required()
       ->type_name("");
   command

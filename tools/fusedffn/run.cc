@@ -148,38 +148,16 @@ void Run(const Arguments& arguments) {
   PrintSummary(ffn, activation, x, tokens, arguments.threads, times, peak);
 }
 
-}  // namespace
-
-void AddRun(CLI::App* app) {
-  CLI::App* command = app->add_subcommand("run", "Apply one block of a checkpoint: y = fc2(act(fc1(x)))");
-  command->footer(
-      "X is [tokens, dim] or [batch, seq, dim] in float32; Y has the same shape but\n"
-      "for the last dimension. Both are .npy (little-endian, C order) or .safetensors\n"
-      "(one F32 tensor; Y's is named y). Weights and biases are F32, BF16 or F16; a\n"
-      "missing bias is zero. The bits of Y do not depend on the number of threads.\n"
-      "\n"
-      "The activation is a matter of the model. Where neither the block's names nor a\n"
-      "config.json beside the checkpoint say which one it is, it must be given.\n"
-      "\n"
-      "Prints one line: shape, activation, instruction set, dtype, threads, milliseconds\n"
-      "of the best call and of the median one, GFLOP/s of the best, and how much that is\n"
-      "of the cores' peak in that dtype, which is measured right afterwards.\n"
-      "\n"
-      "Examples:\n"
-      "  fusedffn run --weights clip_l.safetensors \\\n"
-      "      --layer model.vision_model.transformer.layers.0.mlp \\\n"
-      "      --input x.npy --output y.npy\n"
-      "  fusedffn run ... --threads 1 --isa avx2 --repeat 100\n");
-  const auto arguments = std::make_shared<Arguments>();
+void AddFiles(CLI::App* command, Arguments* arguments) {
   command
       ->add_option("--weights", arguments->weights,
-                   "Checkpoint: a .safetensors file, a model.safetensors.index.json, or a folder\n"
-                   "with model.safetensors or such an index")
+                   "Checkpoint: a .safetensors file, a model.safetensors.index.json\n"
+                   "(its shards beside it), or a folder with such an index or model.safetensors")
       ->required()
       ->type_name("PATH");
   command
       ->add_option("--layer", arguments->layer,
-                   "The block's prefix, before .fc1.weight; 'fusedffn inspect FILE' lists them")
+                   "The block's prefix, before .fc1.weight; 'fusedffn inspect PATH' lists them")
       ->required()
       ->type_name("PREFIX");
   command->add_option("--input", arguments->input, "X, a .npy or .safetensors file")
@@ -192,10 +170,13 @@ void AddRun(CLI::App* app) {
       ->required()
       ->type_name("FILE")
       ->check(CheckArrayName);
+}
+
+void AddSettings(CLI::App* command, Arguments* arguments) {
   command
       ->add_option(
           "--activation", arguments->activation,
-          fmt::format("{}; default: what the block's names or a\nconfig.json beside the checkpoint say",
+          fmt::format("{};\ndefault: what the block's names or a config.json beside the checkpoint say",
                       fmt::join(ActivationNames(), ", ")))
       ->type_name("NAME")
       ->check(OneOf(ActivationNames()));
@@ -223,6 +204,33 @@ void AddRun(CLI::App* app) {
                    "Timed calls, default 1. With 2 or more, an untimed one comes first")
       ->type_name("N")
       ->check(WholeNumber(1000000));
+}
+
+}  // namespace
+
+void AddRun(CLI::App* app) {
+  CLI::App* command = app->add_subcommand("run", "Apply one block of a checkpoint: y = fc2(act(fc1(x)))");
+  command->footer(
+      "X is [tokens, dim] or [batch, seq, dim] in float32; Y has the same shape but\n"
+      "for the last dimension. Both are .npy (little-endian, C order) or .safetensors\n"
+      "(one F32 tensor; Y's is named y). Weights and biases are F32, BF16 or F16; a\n"
+      "missing bias is zero. The bits of Y do not depend on the number of threads.\n"
+      "\n"
+      "The activation is a matter of the model. Where neither the block's names nor a\n"
+      "config.json beside the checkpoint say which one it is, it must be given.\n"
+      "\n"
+      "Prints one line: shape, activation, instruction set, dtype, threads, milliseconds\n"
+      "of the best call and of the median one, GFLOP/s of the best, and how much that is\n"
+      "of the cores' peak in that dtype, which is measured right afterwards.\n"
+      "\n"
+      "Examples:\n"
+      "  fusedffn run --weights clip_l.safetensors \\\n"
+      "      --layer model.vision_model.transformer.layers.0.mlp \\\n"
+      "      --input x.npy --output y.npy\n"
+      "  fusedffn run ... --threads 1 --isa avx2 --repeat 100\n");
+  const auto arguments = std::make_shared<Arguments>();
+  AddFiles(command, arguments.get());
+  AddSettings(command, arguments.get());
   command->callback([arguments] { Run(*arguments); });
 }
 
