@@ -33,31 +33,6 @@ inline constexpr size_t kTileVecs = 2;
 #endif
 inline constexpr size_t kUnroll = 4;
 
-// gcc lets an FMA's result take over the register of any operand that dies with it. Where that is not the
-// accumulator, accumulators wander from register to register in the unrolled loop, and are copied back or
-// spilled at its end: 19 of the 36 tiles of AVX2 and AVX-512 with gcc 12; a 5x16 tile that spills took 1.23
-// times as long (Zen 4). 15 of 48 tiles of NEON as well. So the other operands are kept alive until all that
-// use them are through.
-template <class Vector>
-HWY_INLINE void KeepAlive(const Vector& v) {
-#if HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86 && HWY_NATIVE_FMA
-  asm volatile("" : : "v"(v.raw));
-#elif HWY_COMPILER_GCC_ACTUAL && (HWY_TARGET & HWY_ALL_NEON)
-  asm volatile("" : : "w"(v.raw));
-#else
-  (void)v;
-#endif
-}
-#if HWY_TARGET & HWY_ALL_NEON
-HWY_INLINE void KeepAlive(const float& factor) {
-#if HWY_COMPILER_GCC_ACTUAL
-  asm volatile("" : : "w"(factor));
-#else
-  (void)factor;
-#endif
-}
-#endif
-
 // clang loads so far ahead for NEON that it spills accumulators: 26 stack accesses and 7 copies in a k loop
 // of 6x16 with clang 19. So no row's FMAs move past the next row's.
 template <class Vector>
@@ -87,33 +62,91 @@ HWY_INLINE void Steps(const typename Math::A* HWY_RESTRICT a, const typename Mat
       const auto ar = Math::LoadA(a + r * kAStride + step);
       HWY_UNROLL(8)
       for (size_t v = 0; v < kVecs; ++v) acc[r][v] = Math::MulAdd(ar, bv[v], acc[r][v]);
-      KeepAlive(ar);
+      if (Math::kKeepOperands) KeepAlive(ar);
       HWY_UNROLL(8)
       for (size_t v = 0; v < kVecs; ++v) KeepInOrder(acc[r][v]);
     }
     HWY_UNROLL(8)
-    for (size_t v = 0; v < kVecs; ++v) KeepAlive(bv[v]);
+    for (size_t v = 0; Math::kKeepOperands && v < kVecs; ++v) KeepAlive(bv[v]);
   }
 }
 
-// C[kRows][kVecs * lanes] = C0 + A * B over k steps; C0 is `bias` in every row, or C if bias is null.
-// Prefetches kLines lines of `next` into L2 for each kUnroll steps, never with a branch in the loop.
-template <class Math, size_t kRows, size_t kVecs, size_t kLines>
-HWY_NOINLINE void Tile(const typename Math::A* HWY_RESTRICT a, const typename Math::B* HWY_RESTRICT b,
-                       size_t k, const typename Math::Sum* HWY_RESTRICT bias,
-                       typename Math::Sum* HWY_RESTRICT c, size_t ldc, const char* next) {
-  const hn::Rebind<typename Math::Sum, D> d;
-  const size_t lanes = hn::Lanes(d);
-  const size_t b_step = kVecs * lanes;
-  VecSum<Math> acc[kRows][kVecs];
-  const auto* c0 = bias ? bias : c;
-  const size_t ldc0 = bias ? 0 : ldc;
+// Where a tile's rows of C are, and what they start from.
+struct TileOfC {
+  const float* bias;  // C0 in every row; or null: C itself
+  float* c;
+  size_t ldc;
+  // int8: of the tile's columns, in the group that is multiplied
+  const float* b_scale;
+  const int32_t* b_sum;
+
+  const float* c0() const { return bias ? bias : c; }
+  size_t ldc0() const { return bias ? 0 : ldc; }
+};
+
+// Sums start from C0 and become C.
+template <size_t kRows, size_t kVecs>
+HWY_INLINE void Begin(const TileOfC& tile, V (&acc)[kRows][kVecs]) {
+  const D d;
+  const float* const c0 = tile.c0();
   HWY_UNROLL(16)
   for (size_t r = 0; r < kRows; ++r) {
     HWY_UNROLL(8)
-    for (size_t v = 0; v < kVecs; ++v) acc[r][v] = hn::Load(d, c0 + r * ldc0 + v * lanes);
+    for (size_t v = 0; v < kVecs; ++v) acc[r][v] = hn::Load(d, c0 + r * tile.ldc0() + v * hn::Lanes(d));
   }
+}
 
+template <size_t kRows, size_t kVecs>
+HWY_INLINE void End(const TileOfC& tile, const void* /*a*/, const V (&acc)[kRows][kVecs]) {
+  const D d;
+  HWY_UNROLL(16)
+  for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kVecs; ++v) hn::Store(acc[r][v], d, tile.c + r * tile.ldc + v * hn::Lanes(d));
+  }
+}
+
+// Exact sums start from 0, and what they are worth is added to C0. The sum over a group of (q - zero) * b is
+// that of q * b less zero times that of b.
+template <size_t kRows, size_t kVecs>
+HWY_INLINE void Begin(const TileOfC& /*tile*/, hn::Vec<DI32> (&acc)[kRows][kVecs]) {
+  HWY_UNROLL(16)
+  for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kVecs; ++v) acc[r][v] = hn::Zero(DI32());
+  }
+}
+
+template <size_t kRows, size_t kVecs>
+HWY_INLINE void End(const TileOfC& tile, const Int8::A* HWY_RESTRICT a,
+                    const hn::Vec<DI32> (&acc)[kRows][kVecs]) {
+  const D d;
+  const DI32 di32;
+  const size_t lanes = hn::Lanes(d);
+  const float* const c0 = tile.c0();
+  HWY_UNROLL(16)
+  for (size_t r = 0; r < kRows; ++r) {
+    const auto& row = *reinterpret_cast<const RowQuant*>(a + r * kAStride + kKc);
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kVecs; ++v) {
+      const auto zeros = hn::Mul(hn::Set(di32, row.zero), hn::Load(di32, tile.b_sum + v * lanes));
+      const V sum = hn::ConvertTo(d, hn::Sub(acc[r][v], zeros));
+      const V scale = hn::Mul(hn::Set(d, row.scale), hn::Load(d, tile.b_scale + v * lanes));
+      const V start = hn::Load(d, c0 + r * tile.ldc0() + v * lanes);
+      hn::Store(hn::MulAdd(sum, scale, start), d, tile.c + r * tile.ldc + v * lanes);
+    }
+  }
+}
+
+// C[kRows][kVecs * lanes] = C0 + A * B over k steps. Prefetches kLines lines of `next` into L2 for each
+// kUnroll steps, never with a branch in the loop.
+template <class Math, size_t kRows, size_t kVecs, size_t kLines>
+HWY_NOINLINE void Tile(const typename Math::A* HWY_RESTRICT a, const typename Math::B* HWY_RESTRICT b,
+                       size_t k, const TileOfC& tile, const char* next) {
+  const size_t b_step = kVecs * hn::Lanes(D());
+  VecSum<Math> acc[kRows][kVecs];
+  Begin(tile, acc);
+  const auto* const a_begin = a;
   const auto* const b_unrolled = b + k / kUnroll * kUnroll * b_step;
   while (b != b_unrolled) {
     Steps<Math, kUnroll, kLines>(a, b, acc, next);
@@ -127,12 +160,7 @@ HWY_NOINLINE void Tile(const typename Math::A* HWY_RESTRICT a, const typename Ma
     b += 2 * b_step;
   }
   if (k & 1) Steps<Math, 1, 0>(a, b, acc, next);
-
-  HWY_UNROLL(16)
-  for (size_t r = 0; r < kRows; ++r) {
-    HWY_UNROLL(8)
-    for (size_t v = 0; v < kVecs; ++v) hn::Store(acc[r][v], d, c + r * ldc + v * lanes);
-  }
+  End(tile, a_begin, acc);
 }
 
 }  // namespace HWY_NAMESPACE

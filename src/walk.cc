@@ -70,10 +70,12 @@ GemmBlock BlockOf(const PackedLayer& layer, Range columns, Range k, const Chunke
   block.b_k0 = k.begin / a.step;
   block.bias = k.begin == 0 ? layer.bias + columns.begin : nullptr;
   block.wide = scratch.wide;
-  const size_t first_scale = k.begin / kInt8Group * layer.layout.padded_n() + columns.begin;
-  block.b_scale = layer.weight.scale + first_scale;
-  block.b_sum = layer.weight.sum + first_scale;
-  block.b_group = layer.layout.padded_n();
+  if (layer.layout.scales() != 0) {
+    const size_t first = k.begin / kInt8Group * layer.layout.padded_n() + columns.begin;
+    block.b_scale = layer.weight.scale + first;
+    block.b_sum = layer.weight.sum + first;
+    block.b_group = layer.layout.padded_n();
+  }
   block.b_next = next;
   return block;
 }

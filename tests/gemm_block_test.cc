@@ -78,12 +78,14 @@ class GemmProblem {
       block.k = std::min(steps, all_steps - k0);
       GuardedBuffer<float> a(ChunkedFloatsOf(m, block.k), flush);
       FillChunks(m, k0, block.k, a.data());
-      const size_t scales = k0 * step / kInt8Group * layout_.padded_n() + n0;
       block.a = a.data();
       block.a_chunk = m * kAStride;
-      block.b_scale = scale_.data() + scales;
-      block.b_sum = sum_.data() + scales;
-      block.b_group = layout_.padded_n();
+      if (kind_ == Kind::kInt8) {
+        const size_t first = k0 * step / kInt8Group * layout_.padded_n() + n0;
+        block.b_scale = scale_.data() + first;
+        block.b_sum = sum_.data() + first;
+        block.b_group = layout_.padded_n();
+      }
       block.b = packed_.data() + layout_.offset(n0, 0);
       block.b_k = layout_.padded_k() / step;
       block.b_k0 = k0;
