@@ -72,6 +72,17 @@ HWY_INLINE Chunk<Math> ChunkAt(const GemmBlock& g, size_t jr, size_t k0, size_t 
   return {jr, k0, k, vecs, b + jr * g.b_k + (g.b_k0 + k0) * vecs * lanes};
 }
 
+// c *= gate
+HWY_INLINE void MultiplyTile(const float* HWY_RESTRICT gate, size_t ld_gate, size_t rows, size_t columns,
+                             float* HWY_RESTRICT c, size_t ldc) {
+  const D d;
+  for (size_t r = 0; r < rows; ++r, gate += ld_gate, c += ldc) {
+    for (size_t n = 0; n < columns; n += hn::Lanes(d)) {
+      hn::Store(hn::Mul(hn::Load(d, gate + n), hn::Load(d, c + n)), d, c + n);
+    }
+  }
+}
+
 // What is left to do on a tile of C that has seen all of k, while it is in the L1 cache. `c` is its place,
 // and `row` its first row in the block. Not inline: in the loop over tiles its code costs those that do not
 // need it 0.5 % (AVX2, 257 tokens, gcc 12, one thread, best ms of alternated runs: 39.25, now 39.05).
@@ -80,6 +91,7 @@ HWY_NOINLINE inline void Finish(const GemmBlock& g, size_t jr, size_t vecs, size
   const D d;
   const size_t columns = vecs * hn::Lanes(d);
   if (g.activate != nullptr) g.activate(rows, columns, c, g.ldc);
+  if (g.gate != nullptr) MultiplyTile(g.gate + row * g.ld_gate + jr, g.ld_gate, rows, columns, c, g.ldc);
   if (g.rounded == nullptr) return;
   const hn::Rebind<hwy::bfloat16_t, D> dbf16;
   for (size_t r = 0; r < rows; ++r) {
@@ -97,7 +109,7 @@ HWY_INLINE void MultiplyChunk(const GemmBlock& g, const Chunk<Stored>& chunk, co
   const auto prefetch = PrefetchOfChunk<Math, Stored>(g, chunk.k, chunk.vecs, chunk.b, next, tiles.count);
   const bool last = chunk.k0 + chunk.k == g.k;
   const auto* a = static_cast<const typename Math::A*>(g.a) + chunk.k0 / Math::kChunk * g.a_chunk;
-  const bool finish = last && (g.activate != nullptr || g.rounded != nullptr);
+  const bool finish = last && (g.activate != nullptr || g.gate != nullptr || g.rounded != nullptr);
   for (size_t ir = 0, row = 0; ir < tiles.count; ++ir) {
     const size_t rows = tiles.rows(ir);
     const auto tile = kTiles<Math>.Get(rows, chunk.vecs, prefetch.share_index);

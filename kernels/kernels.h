@@ -35,11 +35,11 @@ inline constexpr size_t kLineBytes = 64;  // of a cache line
 // c = act(c) on a tile: rows of `columns` floats (whole vectors), stride ldc.
 using ActivateFn = void (*)(size_t rows, size_t columns, float* c, size_t ldc);
 
-// One block of C (m x n) times some of its steps of k:  C = act(C0 + A * B), where C0 is the bias or C
-// itself.
+// One block of C (m x n) times some of its steps of k:  C = act(C0 + A * B) * gate, where C0 is the bias or
+// C itself.
 //
 //   | this library | m      | n      | k      |
-//   | fc1          | tokens | hidden | dim    |
+//   | fc1, up      | tokens | hidden | dim    |
 //   | fc2          | tokens | out    | hidden |
 //
 // A: chunks of kKc steps (int8: of kInt8Group elements), one after the other; in each, m rows of stride
@@ -57,10 +57,12 @@ struct GemmBlock {
   float* c;
   size_t ldc;
   ActivateFn activate;  // or null
-  float* wide;          // bf16 widened: room for a panel chunk in fp32, kKc * nr floats, to widen it once for
-                        // many row tiles; or null: each of them widens what it loads
-  void* rounded;  // bf16 dot: where act(C) goes, rounded, as one chunk of an A. `c` is then room for one
-                  // panel's m x nr, and either n <= nr or k <= kKc. Null: C stays in `c`
+  const float* gate;    // m rows of n floats rounded up to lanes, which act(C) is multiplied with; or null
+  size_t ld_gate;
+  float* wide;    // bf16 widened: room for a panel chunk in fp32, kKc * nr floats, to widen it once for
+                  // many row tiles; or null: each of them widens what it loads
+  void* rounded;  // bf16 dot: where the result goes, rounded, as one chunk of an A. `c` is then room for one
+                  // panel's m x nr, and either n <= nr or k <= kKc. Null: it stays in `c`
   const float* b_scale;  // int8: of the columns of B, for each group of k that the block goes through, and
   const int32_t* b_sum;  // the sums over the group of what is in B; both [groups][b_group] like bias
   size_t b_group;

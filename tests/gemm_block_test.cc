@@ -62,14 +62,22 @@ class GemmProblem {
     }
     quick_gelu_.resize(identity_.size());
     kernels.activations[0].map(identity_.data(), identity_.size(), quick_gelu_.data());
+    gate_ = random.SymmetricVector(identity_.size(), 2.0f);
   }
 
   // Columns [n0, n) of the first m rows; in calls of at most `steps` of k each.
-  testing::AssertionResult Run(size_t m, size_t n0, size_t steps, bool activation, Flush flush) {
+  testing::AssertionResult Run(size_t m, size_t n0, size_t steps, bool activation, Flush flush,
+                               bool gated = false) {
     const size_t n = layout_.n, k = layout_.k;
     const size_t ldc = layout_.padded_n() - n0 + 2 * layout_.lanes;
     GuardedBuffer<float> c((m - 1) * ldc + layout_.padded_n() - n0, flush);
-    GuardedBuffer<float> wide(kKc * kernels_.nr, flush);
+    GuardedBuffer<float> wide(kKc * kernels_.nr, flush), gate(c.size(), flush);
+    std::vector<float> want = activation ? quick_gelu_ : identity_;
+    for (size_t i = 0; gated && i < m * n; ++i) {
+      if (i % n < n0) continue;
+      gate[i / n * ldc + i % n - n0] = gate_[i];
+      want[i] *= gate_[i];
+    }
     const size_t step = operands_.step(), all_steps = (k + step - 1) / step;
     for (size_t k0 = 0; k0 < all_steps; k0 += steps) {
       GemmBlock block = {};
@@ -94,6 +102,7 @@ class GemmProblem {
       block.c = c.data();
       block.ldc = ldc;
       if (activation && k0 + block.k == all_steps) block.activate = kernels_.activations[0].tile;
+      if (gated && k0 + block.k == all_steps) block.gate = gate.data(), block.ld_gate = ldc;
       kernels_.gemm[static_cast<size_t>(PrecisionOf(kind_))](block);
     }
     for (size_t row = 0; row + 1 < m; ++row) {
@@ -103,7 +112,6 @@ class GemmProblem {
         }
       }
     }
-    const std::vector<float>& want = activation ? quick_gelu_ : identity_;
     return SameBits(c.data(), ldc, want.data() + n0, n, m, n - n0);
   }
 
@@ -158,7 +166,7 @@ class GemmProblem {
   GuardedBuffer<float> scale_;
   GuardedBuffer<int32_t> sum_;
   GuardedBuffer<float> bias_;
-  std::vector<float> a_, identity_, quick_gelu_;
+  std::vector<float> a_, identity_, quick_gelu_, gate_;
 };
 
 class GemmBlockTest : public TargetTest {
@@ -222,6 +230,22 @@ TEST_P(GemmBlockTest, EverySplitOfKIntoCalls) {
     for (size_t steps = 2; steps <= k; steps += 2) {  // bf16 starts at an even k
       ASSERT_TRUE(problem.Run(m, 0, steps, true, Flush::kRight))
           << "kind " << static_cast<int>(kind) << ", calls of " << steps << " of k " << k;
+    }
+  }
+}
+
+TEST_P(GemmBlockTest, GateComesLast) {
+  const size_t m = 2 * kernels().mr + 1;
+  for (const Kind kind : Kinds()) {
+    for (const size_t n : ColumnCounts()) {
+      for (const size_t k : {1u, 31u, 1200u}) {
+        GemmProblem problem(kernels(), kind, m, n, k, n);
+        for (const bool activation : {false, true}) {
+          ASSERT_TRUE(problem.Run(m, 0, k, activation, Flush::kRight, true))
+              << "kind " << static_cast<int>(kind) << ", n " << n << ", k " << k << ", activation "
+              << activation;
+        }
+      }
     }
   }
 }
