@@ -20,6 +20,9 @@
 //
 //     packed(n, k) = (n / nr) * nr * K + (k / group * width(n / nr) + n % nr) * group + k % group
 //
+// The matrices of a gated block's gate and up are multiplied in turns, panel by panel. So their panels lie in
+// turns as well, and few rows, whose time is that of reading them, read memory in order.
+//
 // int8 weights are w = scale * q, with q in -127..127 and a scale for each n and each kInt8Group of k: the
 // largest |w| there / 127.
 #ifndef FUSEDFFN_SRC_PACK_H_
@@ -58,17 +61,20 @@ struct PackedLayout {
   size_t nr, lanes;          // of the target
   size_t element_bytes = 4;  // 4: fp32; 2: bf16; 1: int8
   size_t group = 1;
+  size_t turns = 1, turn = 0;  // this is one of `turns` matrices of the same sizes, whose panels lie in turns
 
   size_t padded_n() const { return (n + lanes - 1) / lanes * lanes; }
   size_t padded_k() const { return (k + group - 1) / group * group; }
-  size_t bytes() const { return padded_n() * padded_k() * element_bytes; }
+  size_t bytes() const { return turns * padded_n() * padded_k() * element_bytes; }  // of all of them
   // int8: a scale for each of padded_n columns, group after group.
   size_t scales() const { return element_bytes == 1 ? (k + kInt8Group - 1) / kInt8Group * padded_n() : 0; }
 
   // Columns of the panel that starts at column n0.
   size_t width(size_t n0) const { return padded_n() - n0 < nr ? padded_n() - n0 : nr; }
   // Where step k0 of the panel that starts at column n0 is, in bytes. k0 begins a group.
-  size_t offset(size_t n0, size_t k0) const { return (n0 * padded_k() + k0 * width(n0)) * element_bytes; }
+  size_t offset(size_t n0, size_t k0) const {
+    return ((n0 * turns + width(n0) * turn) * padded_k() + k0 * width(n0)) * element_bytes;
+  }
 };
 
 // Where packed weights go.

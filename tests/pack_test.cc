@@ -99,6 +99,33 @@ TEST_P(PackedOrderTest, BF16FollowsTheFormula) {
   for (const size_t k : {1u, 7u, 20u}) ExpectFormula<uint16_t>(GetParam(), k, WidenBf16);
 }
 
+// Two matrices whose panels lie in turns: each element of both where no other one is, panel after panel.
+TEST_P(PackedOrderTest, PanelsInTurns) {
+  constexpr size_t kLanes = 4, kNr = 12;
+  const size_t n = GetParam(), k = 7;
+  const PackedLayout alone = {n, k, kNr, kLanes};
+  const PackedLayout layouts[] = {{n, k, kNr, kLanes, 4, 1, 2, 0}, {n, k, kNr, kLanes, 4, 1, 2, 1}};
+  ASSERT_EQ(layouts[0].bytes(), 2 * alone.bytes());
+  GuardedBuffer<float> packed(layouts[0].bytes() / sizeof(float), Flush::kRight);
+  std::vector<float> want;
+  for (size_t n0 = 0; n0 < n; n0 += kNr) {
+    for (const float sign : {1.0f, -1.0f}) {
+      for (size_t i = 0; i < k * alone.width(n0); ++i) {
+        const size_t row = n0 + i % alone.width(n0), column = i / alone.width(n0);
+        want.push_back(row < n ? sign * static_cast<float>(row * k + column + 1) : 0);
+      }
+    }
+  }
+  for (const PackedLayout& layout : layouts) {
+    std::vector<float> weight(n * k);
+    std::iota(weight.begin(), weight.end(), 1.0f);
+    for (float& value : weight) value *= layout.turn == 0 ? 1.0f : -1.0f;
+    ZeroPadding(layout, {packed.data()});
+    PackRows(layout, 0, n, weight.data(), DType::kF32, k, {packed.data()});
+  }
+  ASSERT_TRUE(SameBits(packed.data(), want.size(), want.data(), want.size(), 1, want.size()));
+}
+
 INSTANTIATE_TEST_SUITE_P(Rows, PackedOrderTest, testing::Range(size_t{1}, size_t{40}));
 
 // One weight through a bf16 layout.
