@@ -2,6 +2,7 @@
 //
 //   x -> A chunks -> fc1 tiles -> activation on the tile in L1 -> hidden, in A chunks -> fc2 tiles -> y
 //
+// In a gated block the panels of fc1 and up take turns, and the product is formed on up's tile in L1.
 // Here the arguments are checked; plan.h says how the work is divided, and walk.cc goes through it.
 #include <algorithm>
 #include <cstdint>
@@ -95,7 +96,8 @@ Status Run(const PackedFfn& packed, const void* x, DType x_dtype, size_t ldx, si
     return Status(StatusCode::kIncomplete, "this PackedFfn is empty: Pack() weights into it first");
   }
   const PackedFfn::Impl& ffn = *packed.impl();
-  const size_t left = ffn.layers[0].rows_left + ffn.layers[1].rows_left;
+  size_t left = 0;
+  for (const PackedLayer& layer : ffn.layers) left += layer.rows_left;
   if (left != 0) return Status(StatusCode::kIncomplete, "%zu rows of the weights have not been packed", left);
   Status status = CheckThreads(options.threads);
   const Rows x_rows = {"x", x, x_dtype, ldx, ffn.shape.dim}, y_rows = {"y", y, y_dtype, ldy, ffn.shape.out};

@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kMaxDimension = size_t{1} << 30;
 constexpr size_t kMaxParameters = size_t{1} << 40;
 
-const char* const kLayerNames[] = {"fc1", "fc2"};
+const char* const kLayerNames[] = {"fc1", "fc2", "up"};
 
 Status Invalid(const char* what) { return Status(StatusCode::kInvalidArgument, "%s", what); }
 
@@ -50,12 +50,26 @@ Status CheckShape(const Shape& shape) {
   return Status();
 }
 
-PackedLayer MakeLayer(size_t n, size_t k, const Kernels& kernels, const Operands& operands) {
-  PackedLayer layer = {};
-  layer.layout = {n, k, kernels.nr, kernels.lanes, operands.b_bytes, operands.group};
-  layer.row_packed.resize(n);
-  layer.rows_left = n;
-  return layer;
+void MakeLayers(PackedFfn::Impl* ffn) {
+  const auto& [dim, hidden, out, gated] = ffn->shape;
+  const auto make = [&](size_t n, size_t k, size_t turns, size_t turn) {
+    PackedLayer layer = {};
+    layer.layout = {
+        n, k, ffn->kernels->nr, ffn->kernels->lanes, ffn->operands.b_bytes, ffn->operands.group, turns, turn};
+    layer.row_packed.resize(n);
+    layer.rows_left = n;
+    return layer;
+  };
+  ffn->layers[0] = make(hidden, dim, gated ? 2 : 1, 0);
+  ffn->layers[1] = make(out, hidden, 1, 0);
+  ffn->layers[2] = make(gated ? hidden : 0, dim, 2, 1);
+}
+
+Status CheckLayer(const PackedFfn::Impl* ffn, Layer layer) {
+  if (ffn == nullptr) return Invalid("this PackedFfn is empty: Create() it first");
+  if (static_cast<size_t>(layer) >= kLayerCount) return Invalid("layer is none of kFc1, kFc2, kUp");
+  if (layer == Layer::kUp && !ffn->shape.gated) return Invalid("layer is kUp, but the block is not gated");
+  return Status();
 }
 
 Status CheckStride(const char* name, size_t rows, size_t stride, size_t cols, DType dtype) {
@@ -78,6 +92,13 @@ Status CheckLinear(const char* name, const Linear& linear, size_t rows, size_t c
   }
   const Status status = CheckDType(linear.dtype);
   return status.ok() ? CheckStride(name, rows, StrideOf(linear, cols), cols, linear.dtype) : status;
+}
+
+Status CheckUp(const Weights& weights) {
+  const Shape& shape = weights.shape;
+  if (shape.gated) return CheckLinear("up", weights.up, shape.hidden, shape.dim);
+  if (weights.up.weight == nullptr && weights.up.bias == nullptr) return Status();
+  return Invalid("up is set, but shape.gated is not");
 }
 
 Status PackLinear(Layer layer, const Linear& linear, size_t rows, size_t cols, PackedFfn* ffn) {
@@ -128,10 +149,10 @@ Status FindKernels(const char* name, const Kernels** kernels) noexcept {
                 reason, SupportedNames().text);
 }
 
-void PackedLayer::PlaceAt(float* memory) {
+void PackedLayer::PlaceAt(float* memory, const PackedLayer& first) {
   bias = memory;
   float* const data = bias + layout.padded_n();
-  weight.data = data;
+  weight.data = layout.turn == 0 ? data : first.weight.data;
   weight.scale = data + weight_floats();
   weight.sum = reinterpret_cast<int32_t*>(weight.scale + layout.scales());
   std::fill_n(bias, layout.padded_n(), 0.0f);
@@ -167,8 +188,7 @@ Status PackedFfn::Create(const Shape& shape, Activation activation, const PackOp
     impl->operands = OperandsOf(options.precision, *kernels);
     impl->gemm = kernels->gemm[static_cast<size_t>(options.precision)];
     impl->activate = kernels->activations[static_cast<size_t>(activation)].tile;
-    impl->layers[0] = MakeLayer(shape.hidden, shape.dim, *kernels, impl->operands);
-    impl->layers[1] = MakeLayer(shape.out, shape.hidden, *kernels, impl->operands);
+    MakeLayers(impl.get());
     size_t floats = 0;
     for (const PackedLayer& layer : impl->layers) floats += layer.floats();
     impl->memory = AlignedFloats::Allocate(floats);
@@ -178,7 +198,7 @@ Status PackedFfn::Create(const Shape& shape, Activation activation, const PackOp
     }
     float* next = impl->memory.data();
     for (PackedLayer& layer : impl->layers) {
-      layer.PlaceAt(next);
+      layer.PlaceAt(next, impl->layers[0]);
       next += layer.floats();
     }
     ffn->impl_ = std::move(impl);
@@ -190,9 +210,8 @@ Status PackedFfn::Create(const Shape& shape, Activation activation, const PackOp
 
 Status PackedFfn::PackRows(Layer which, size_t first_row, size_t rows, const void* weight, DType dtype,
                            size_t stride) noexcept {
-  if (impl_ == nullptr) return Invalid("this PackedFfn is empty: Create() it first");
-  if (which != Layer::kFc1 && which != Layer::kFc2) return Invalid("layer is neither kFc1 nor kFc2");
-  Status status = CheckDType(dtype);
+  Status status = CheckLayer(impl_.get(), which);
+  if (status.ok()) status = CheckDType(dtype);
   if (!status.ok()) return status;
   PackedLayer& layer = impl_->layers[static_cast<size_t>(which)];
   const char* name = kLayerNames[static_cast<size_t>(which)];
@@ -218,10 +237,9 @@ Status PackedFfn::PackRows(Layer which, size_t first_row, size_t rows, const voi
 }
 
 Status PackedFfn::PackBias(Layer which, const void* bias, DType dtype) noexcept {
-  if (impl_ == nullptr) return Invalid("this PackedFfn is empty: Create() it first");
-  if (which != Layer::kFc1 && which != Layer::kFc2) return Invalid("layer is neither kFc1 nor kFc2");
-  if (bias == nullptr) return Invalid("bias is null");
-  const Status status = CheckDType(dtype);
+  Status status = CheckLayer(impl_.get(), which);
+  if (status.ok() && bias == nullptr) status = Invalid("bias is null");
+  if (status.ok()) status = CheckDType(dtype);
   if (!status.ok()) return status;
   const PackedLayer& layer = impl_->layers[static_cast<size_t>(which)];
   Widen(bias, dtype, layer.layout.n, layer.bias);
@@ -248,8 +266,12 @@ Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) 
   Status status = PackedFfn::Create(shape, weights.activation, options, &packed);
   if (status.ok()) status = CheckLinear("fc1", weights.fc1, shape.hidden, shape.dim);
   if (status.ok()) status = CheckLinear("fc2", weights.fc2, shape.out, shape.hidden);
+  if (status.ok()) status = CheckUp(weights);
   if (status.ok()) status = PackLinear(Layer::kFc1, weights.fc1, shape.hidden, shape.dim, &packed);
   if (status.ok()) status = PackLinear(Layer::kFc2, weights.fc2, shape.out, shape.hidden, &packed);
+  if (status.ok() && shape.gated) {
+    status = PackLinear(Layer::kUp, weights.up, shape.hidden, shape.dim, &packed);
+  }
   if (status.ok()) *ffn = std::move(packed);
   return status;
 }

@@ -12,6 +12,8 @@
 
 namespace fusedffn {
 
+inline constexpr size_t kLayerCount = 3;
+
 struct PackedLayer {
   PackedLayout layout;
   PackedWeight weight;
@@ -19,13 +21,15 @@ struct PackedLayer {
   std::vector<bool> row_packed;
   size_t rows_left;
 
-  // In whole vectors, so that each array begins where one may.
+  // In whole vectors, so that each array begins where one may. The first of those whose panels lie in turns
+  // has the memory of all of them.
   size_t weight_floats() const {
+    if (layout.turn != 0) return 0;
     const size_t vector_bytes = layout.lanes * sizeof(float);
     return (layout.bytes() + vector_bytes - 1) / vector_bytes * layout.lanes;
   }
   size_t floats() const { return layout.padded_n() + weight_floats() + 2 * layout.scales(); }
-  void PlaceAt(float* memory);  // floats() of it
+  void PlaceAt(float* memory, const PackedLayer& first);  // floats() of it; `first` may be this one
 };
 
 struct PackedFfn::Impl {
@@ -35,8 +39,8 @@ struct PackedFfn::Impl {
   Operands operands;  // of that precision
   GemmBlockFn gemm;
   ActivateFn activate;
-  PackedLayer layers[2];  // by Layer
-  AlignedFloats memory;   // of both
+  PackedLayer layers[kLayerCount];  // by Layer; kUp is empty in a block that is not gated
+  AlignedFloats memory;             // of all
 };
 
 Status CheckDType(DType dtype) noexcept;

@@ -80,6 +80,7 @@ Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2
   plan.y_floats = plan.mc * plan.ldy;
   if (operands.widen_once) plan.wide_floats = kKc * tiling.nr;
   if (operands.hidden == Hidden::kRounded) plan.panel_floats = plan.mc * tiling.nr;
+  if (shape.gated) plan.gate_floats = plan.mc * tiling.nr;
   if (operands.hidden == Hidden::kQuantised) {
     plan.ld_values = RoundUp(hidden, tiling.lanes) + 16;
     plan.values_floats = plan.mc * plan.ld_values;

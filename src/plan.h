@@ -39,12 +39,15 @@ struct Plan {
   // Scratch, in floats: one array each of x in A chunks, hidden in A chunks, y with padded rows, and, where
   // it is quantised, hidden before that.
   size_t x_floats, hidden_floats, y_floats, values_floats;  // fused: of one part
-  size_t wide_floats, panel_floats;  // of one part: a panel chunk widened, and one panel of C
+  size_t wide_floats, panel_floats;  // of one part: a panel chunk widened, and one panel of C,
+  size_t gate_floats;                // and one of the gate
   size_t ldy, ld_values;             // row strides of y and of the unquantised hidden
   size_t scratch_floats;             // of the whole call
 
   size_t block_floats() const { return x_floats + hidden_floats + y_floats + values_floats; }
-  size_t part_floats() const { return wide_floats + panel_floats + (fused ? block_floats() : 0); }
+  size_t part_floats() const {
+    return wide_floats + panel_floats + gate_floats + (fused ? block_floats() : 0);
+  }
 };
 
 Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2_bytes, size_t threads,

@@ -41,12 +41,13 @@ struct BlockScratch {
 
 // Of one part: see Plan.
 struct PartScratch {
-  float *panel, *block;
+  float *panel, *gate, *block;
   float* wide;  // or null
 
   PartScratch(const Call& call, size_t part)
       : panel(call.scratch + part * call.plan.part_floats()),
-        block(panel + call.plan.panel_floats),
+        gate(panel + call.plan.panel_floats),
+        block(gate + call.plan.gate_floats),
         wide(call.plan.wide_floats == 0 ? nullptr : panel + call.plan.part_floats() - call.plan.wide_floats) {
   }
 };
@@ -80,13 +81,31 @@ GemmBlock BlockOf(const PackedLayer& layer, Range columns, Range k, const Chunke
   return block;
 }
 
-// hidden = act(fc1(x)) for some columns; column h0 of it is the first in b.hidden. Where x has several chunks
-// of k and hidden is rounded, for one panel.
-void Fc1(const Call& call, const BlockScratch& b, Range columns, size_t h0, Range rows,
-         const PartScratch& scratch, const void* next) {
-  const PackedLayer& fc1 = call.ffn.layers[0];
+// act(fc1(x)) of a gated block, for one panel, into scratch.gate.
+void Gate(const Call& call, const BlockScratch& b, Range columns, Range rows, const PartScratch& scratch) {
+  const auto& [fc1, fc2, up] = call.ffn.layers;
+  const void* next = PanelChunk(up, columns.begin, 0);
   GemmBlock block = BlockOf(fc1, columns, {0, fc1.layout.k}, b.x, rows, scratch, next);
   block.activate = call.ffn.activate;
+  block.c = scratch.gate;
+  block.ldc = fc1.layout.nr;
+  call.ffn.gemm(block);
+}
+
+// hidden = act(fc1(x)) for some columns; column h0 of it is the first in b.hidden. Where x has several chunks
+// of k and hidden is rounded, and in a gated block, where hidden = act(fc1(x)) * up(x), for one panel.
+void Fc1(const Call& call, const BlockScratch& b, Range columns, size_t h0, Range rows,
+         const PartScratch& scratch, const void* next) {
+  const auto& [fc1, fc2, up] = call.ffn.layers;
+  const bool gated = call.ffn.shape.gated;
+  if (gated) Gate(call, b, columns, rows, scratch);
+  GemmBlock block = BlockOf(gated ? up : fc1, columns, {0, fc1.layout.k}, b.x, rows, scratch, next);
+  if (gated) {
+    block.gate = scratch.gate;
+    block.ld_gate = fc1.layout.nr;
+  } else {
+    block.activate = call.ffn.activate;
+  }
   float* const hidden = b.hidden.at(rows.begin, columns.begin - h0);
   switch (call.ffn.operands.hidden) {
     case Hidden::kAsIs:
@@ -149,10 +168,10 @@ void CopyOut(const Call& call, Range rows, Range columns, const float* y) {
 
 // Both layers for one block of rows.
 void FusedBlock(const Call& call, Range rows, const BlockScratch& b, const PartScratch& scratch) {
-  const auto& [fc1, fc2] = call.ffn.layers;
+  const auto& [fc1, fc2, up] = call.ffn.layers;
   const Hidden kind = call.ffn.operands.hidden;
   const Range all_rows = {0, rows.size()}, all_columns = {0, fc2.layout.n};
-  const bool whole = kind != Hidden::kRounded || fc1.layout.k <= b.x.columns;
+  const bool whole = !call.ffn.shape.gated && (kind != Hidden::kRounded || fc1.layout.k <= b.x.columns);
   CopyIn(call, rows, b.x, 0);
   for (size_t h0 = 0; h0 < fc1.layout.n; h0 += b.hidden.columns) {
     const Range h = {h0, std::min(h0 + b.hidden.columns, fc1.layout.n)};

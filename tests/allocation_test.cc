@@ -62,14 +62,18 @@ class AllocationTest : public TargetTest {
   static constexpr Shape kShape = {96, 500, 64};
   static constexpr size_t kMaxTokens = 300;
 
-  AllocationTest() : block_(RandomBlock(kShape, &random_)), x_(RandomTokens(kShape, kMaxTokens, &random_)) {}
+  AllocationTest() : block_(RandomBlock(kShape, &random_)), x_(RandomTokens(kShape, kMaxTokens, &random_)) {
+    Shape gated = kShape;
+    gated.gated = true;
+    gated_ = RandomBlock(gated, &random_);
+  }
 
   Status RunInto(const PackedFfn& ffn, size_t tokens, const RunOptions& options) {
     return fusedffn::Run(ffn, x_.data(), kShape.dim, tokens, y_.data(), kShape.out, options);
   }
 
   Random random_{1};
-  TestBlock block_;
+  TestBlock block_, gated_;
   std::vector<float> x_;
   std::vector<float> y_ = std::vector<float>(kMaxTokens * kShape.out, FloatOf(kPoisonBits));
 };
@@ -101,12 +105,14 @@ TEST(AllocationCountTest, SeesEveryKind) {
 }
 
 TEST_P(AllocationTest, OneThreadAllocatesAtTheFirstCallOfASizeOnly) {
-  const PackedFfn ffn = PackFor(GetParam(), block_.weights());
-  const size_t step = FullOrLight<size_t>(1, 13);
-  for (size_t tokens = 1; tokens <= kMaxTokens; tokens += step) ASSERT_TRUE(RunInto(ffn, tokens, {1}).ok());
-  for (size_t tokens = 1; tokens <= kMaxTokens; tokens += step) {
-    const long count = AllocationsOf([&] { EXPECT_TRUE(RunInto(ffn, tokens, {1}).ok()); });
-    ASSERT_EQ(count, 0) << tokens << " tokens for the second time";
+  for (const TestBlock* block : {&block_, &gated_}) {
+    const PackedFfn ffn = PackFor(GetParam(), block->weights());
+    const size_t step = FullOrLight<size_t>(1, 13);
+    for (size_t tokens = 1; tokens <= kMaxTokens; tokens += step) ASSERT_TRUE(RunInto(ffn, tokens, {1}).ok());
+    for (size_t tokens = 1; tokens <= kMaxTokens; tokens += step) {
+      const long count = AllocationsOf([&] { EXPECT_TRUE(RunInto(ffn, tokens, {1}).ok()); });
+      ASSERT_EQ(count, 0) << tokens << " tokens for the second time, shape " << block->shape;
+    }
   }
 }
 
@@ -119,12 +125,14 @@ TEST_P(AllocationTest, OneHandleAfterAnotherSharesScratch) {
 }
 
 TEST_P(AllocationTest, CallersWorkspaceNeedsNoAllocationAtAll) {
-  const PackedFfn ffn = PackFor(GetParam(), block_.weights());
-  for (const size_t tokens : {1u, 20u, 300u}) {
-    std::vector<char> workspace(WorkspaceBytes(ffn, tokens, 1));
-    const RunOptions options = {1, workspace.data(), workspace.size()};
-    const long count = AllocationsOf([&] { EXPECT_TRUE(RunInto(ffn, tokens, options).ok()); });
-    EXPECT_EQ(count, 0) << tokens << " tokens, at the first call";
+  for (const TestBlock* block : {&block_, &gated_}) {
+    const PackedFfn ffn = PackFor(GetParam(), block->weights());
+    for (const size_t tokens : {1u, 20u, 300u}) {
+      std::vector<char> workspace(WorkspaceBytes(ffn, tokens, 1));
+      const RunOptions options = {1, workspace.data(), workspace.size()};
+      const long count = AllocationsOf([&] { EXPECT_TRUE(RunInto(ffn, tokens, options).ok()); });
+      EXPECT_EQ(count, 0) << tokens << " tokens, at the first call, shape " << block->shape;
+    }
   }
 }
 
@@ -190,6 +198,7 @@ TEST_P(AllocationTest, PackReportsEveryFailure) {
   ExpectNoLeak([&] {
     PackedFfn ffn;
     FailEachAllocation([&] { return Pack(block_.weights(), {GetParam().c_str()}, &ffn); });
+    FailEachAllocation([&] { return Pack(gated_.weights(), {GetParam().c_str()}, &ffn); });
     EXPECT_TRUE(RunInto(ffn, 3, {1}).ok());
   });
 }
@@ -220,11 +229,12 @@ TEST_P(AllocationTest, RunReportsEveryFailure) {
 // Shapes whose last panel and last vector are not full: what pads them is computed with like the rest. And
 // arithmetic on a signalling NaN raises a flag.
 TEST_P(AllocationTest, ComputesWithNothingUninitialised) {
-  for (const Shape& shape : {Shape{1, 1, 1}, Shape{5, 17, 3}, Shape{33, 49, 50}, Shape{385, 400, 97}}) {
+  for (const Shape& shape : {Shape{1, 1, 1}, Shape{5, 17, 3}, Shape{33, 49, 50}, Shape{385, 400, 97},
+                             Shape{1, 1, 1, true}, Shape{33, 49, 50, true}, Shape{585, 560, 97, true}}) {
     const TestBlock block = RandomBlock(shape, &random_);
     for (const bool bias : {false, true}) {
       Weights weights = block.weights();
-      if (!bias) weights.fc1.bias = weights.fc2.bias = nullptr;
+      if (!bias) weights.fc1.bias = weights.fc2.bias = weights.up.bias = nullptr;
       const PackedFfn ffn = PackFor(GetParam(), weights);
       for (const size_t tokens : {1u, 7u, 60u}) {
         const std::vector<float> x = RandomTokens(shape, tokens, &random_);

@@ -25,7 +25,7 @@
 namespace fusedffn {
 namespace {
 
-constexpr Shape kShape = {5, 7, 3};
+constexpr Shape kShape = {5, 7, 3}, kGatedShape = {5, 7, 3, true};
 constexpr size_t kTokens = 4;
 
 // Valid arguments for every function. Each bad case changes one of them.
@@ -40,6 +40,7 @@ struct Arguments {
   PackedFfn packed;    // complete
   PackedFfn half;      // rows 0 to 2 of fc1 are packed, no others
   PackedFfn only_fc1;  // all of fc1, none of fc2
+  PackedFfn no_up;     // of a gated block, all but up
   PackedFfn empty;
 
   Arguments() {
@@ -48,6 +49,9 @@ struct Arguments {
     EXPECT_TRUE(half.PackRows(Layer::kFc1, 0, 3, block.w1.data(), DType::kF32, 5).ok());
     EXPECT_TRUE(Create(kShape, &only_fc1).ok());
     EXPECT_TRUE(only_fc1.PackRows(Layer::kFc1, 0, 7, block.w1.data(), DType::kF32, 5).ok());
+    EXPECT_TRUE(Create(kGatedShape, &no_up).ok());
+    EXPECT_TRUE(no_up.PackRows(Layer::kFc1, 0, 7, block.w1.data(), DType::kF32, 5).ok());
+    EXPECT_TRUE(no_up.PackRows(Layer::kFc2, 0, 3, block.w2.data(), DType::kF32, 7).ok());
     workspace.assign(WorkspaceBytes(packed, kTokens, 1), 0xA5);
   }
 
@@ -60,6 +64,10 @@ struct Arguments {
     return Create(kShape, &packed);
   }
   Status PackAll() { return Pack(weights, options, &packed); }
+  Status PackGated() {
+    weights.shape = kGatedShape;
+    return PackAll();
+  }
   Status PackRows(Layer layer, size_t first_row, size_t rows, size_t stride = 7) {
     return half.PackRows(layer, first_row, rows, block.w1.data(), DType::kF32, stride);
   }
@@ -160,10 +168,29 @@ const BadCase kBadCases[] = {
     {"Fc2StrideWraps", kInvalid, "stride",
      [](Arguments& a) { return a.weights.fc2.stride = SIZE_MAX / 8 + 1, a.PackAll(); }},
 
+    {"UpWeightNull", kInvalid, "up.weight is null", [](Arguments& a) { return a.PackGated(); }},
+    {"UpStride", kInvalid, "up.stride is 4",
+     [](Arguments& a) {
+       return a.weights.up = {a.block.w1.data(), nullptr, DType::kF32, 4}, a.PackGated();
+     }},
+    {"UpDType", kInvalid, "dtype 5",
+     [](Arguments& a) {
+       return a.weights.up = {a.block.w1.data(), nullptr, DType(5), 0}, a.PackGated();
+     }},
+    {"UpWithoutGate", kInvalid, "up is set",
+     [](Arguments& a) { return a.weights.up.weight = a.block.w1.data(), a.PackAll(); }},
+    {"UpBiasWithoutGate", kInvalid, "up is set",
+     [](Arguments& a) { return a.weights.up.bias = a.block.b1.data(), a.PackAll(); }},
+
     // PackRows and PackBias
     {"RowsOfEmpty", kInvalid, "empty",
      [](Arguments& a) { return a.empty.PackRows(Layer::kFc1, 0, 1, a.block.w1.data(), DType::kF32, 5); }},
-    {"RowsOfNoLayer", kInvalid, "layer", [](Arguments& a) { return a.PackRows(Layer(2), 3, 1); }},
+    {"RowsOfNoLayer", kInvalid, "layer", [](Arguments& a) { return a.PackRows(Layer(3), 3, 1); }},
+    {"RowsOfUpWithoutGate", kInvalid, "not gated", [](Arguments& a) { return a.PackRows(Layer::kUp, 3, 1); }},
+    {"RowsOfUpPastTheEnd", kInvalid, "up has rows 0 to 6",
+     [](Arguments& a) { return a.no_up.PackRows(Layer::kUp, 3, 5, a.block.w1.data(), DType::kF32, 5); }},
+    {"BiasOfUpWithoutGate", kInvalid, "not gated",
+     [](Arguments& a) { return a.half.PackBias(Layer::kUp, a.block.b1.data(), DType::kF32); }},
     {"RowsNull", kInvalid, "weight is null",
      [](Arguments& a) { return a.half.PackRows(Layer::kFc1, 3, 1, nullptr, DType::kF32, 5); }},
     {"RowsDType", kInvalid, "dtype 77",
@@ -200,6 +227,7 @@ const BadCase kBadCases[] = {
      }},
     {"RunHalfPacked", StatusCode::kIncomplete, "7 rows", [](Arguments& a) { return a.RunWith(a.half); }},
     {"RunWithoutFc2", StatusCode::kIncomplete, "3 rows", [](Arguments& a) { return a.RunWith(a.only_fc1); }},
+    {"RunWithoutUp", StatusCode::kIncomplete, "7 rows", [](Arguments& a) { return a.RunWith(a.no_up); }},
     {"XNull", kInvalid, "x is null", [](Arguments& a) { return a.RunRows(nullptr, 5, 4, a.y.data(), 3); }},
     {"YNull", kInvalid, "y is null", [](Arguments& a) { return a.RunRows(a.x.data(), 5, 4, nullptr, 3); }},
     {"LdxSmall", kInvalid, "ldx is 4",
@@ -286,7 +314,7 @@ class ApiTargetTest : public TargetTest {};
 
 // Every row alone or in pieces of random sizes, in random order, biases in between.
 TEST_P(ApiTargetTest, PackingInPiecesEqualsPackingAtOnce) {
-  const Shape shape = {37, 131, 101};
+  const Shape shape = {37, 131, 101, true};
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     Random random(seed);
     const TestBlock block = RandomBlock(shape, &random);
@@ -298,8 +326,8 @@ TEST_P(ApiTargetTest, PackingInPiecesEqualsPackingAtOnce) {
       size_t first_row, rows;
     };
     std::vector<Piece> pieces;
-    for (const auto& [layer, rows] :
-         {std::pair(Layer::kFc1, shape.hidden), std::pair(Layer::kFc2, shape.out)}) {
+    for (const auto& [layer, rows] : {std::pair(Layer::kFc1, shape.hidden), std::pair(Layer::kFc2, shape.out),
+                                      std::pair(Layer::kUp, shape.hidden)}) {
       for (size_t row = 0; row < rows;) {
         const size_t count =
             std::min(rows - row, static_cast<size_t>(random.Integer(1, 2 * static_cast<int>(seed))));
@@ -310,15 +338,16 @@ TEST_P(ApiTargetTest, PackingInPiecesEqualsPackingAtOnce) {
     for (size_t i = pieces.size(); i > 1; --i) std::swap(pieces[i - 1], pieces[random.Bits() % i]);
 
     PackedFfn ffn;
-    ASSERT_TRUE(PackedFfn::Create(shape, Activation::kQuickGelu, {GetParam().c_str()}, &ffn).ok());
+    ASSERT_TRUE(PackedFfn::Create(shape, block.activation, {GetParam().c_str()}, &ffn).ok());
     for (const Piece& piece : pieces) {
-      const bool fc1 = piece.layer == Layer::kFc1;
-      const size_t stride = fc1 ? shape.dim : shape.hidden;
-      const float* weight = (fc1 ? block.w1 : block.w2).data() + piece.first_row * stride;
+      const std::vector<float>* weights[] = {&block.w1, &block.w2, &block.up_w};
+      const size_t stride = piece.layer == Layer::kFc2 ? shape.hidden : shape.dim;
+      const float* weight = weights[static_cast<size_t>(piece.layer)]->data() + piece.first_row * stride;
       ASSERT_TRUE(ffn.PackRows(piece.layer, piece.first_row, piece.rows, weight, DType::kF32, stride).ok());
     }
     ASSERT_TRUE(ffn.PackBias(Layer::kFc2, block.b2.data(), DType::kF32).ok());
     ASSERT_TRUE(ffn.PackBias(Layer::kFc1, block.b1.data(), DType::kF32).ok());
+    ASSERT_TRUE(ffn.PackBias(Layer::kUp, block.up_b.data(), DType::kF32).ok());
     const std::vector<float> y = RunDense(ffn, x.data(), 9);
     ASSERT_TRUE(SameBits(y.data(), shape.out, want.data(), shape.out, 9, shape.out)) << "seed " << seed;
   }
@@ -343,6 +372,15 @@ TEST_P(ApiTargetTest, PackedSizeAtClipL) {
   const double fp32_bytes = 4.0 * (2 * 1024 * 4096 + 4096 + 1024);
   EXPECT_GE(static_cast<double>(ffn.packed_bytes()), fp32_bytes);
   EXPECT_LE(static_cast<double>(ffn.packed_bytes()), 1.02 * fp32_bytes);
+}
+
+TEST_P(ApiTargetTest, PackedSizeOfAGatedBlock) {
+  PackedFfn ffn;
+  ASSERT_TRUE(
+      PackedFfn::Create({1280, 6848, 1280, true}, Activation::kSilu, {GetParam().c_str()}, &ffn).ok());
+  EXPECT_TRUE(ffn.shape().gated);
+  EXPECT_GE(static_cast<double>(ffn.packed_bytes()), 4.0 * 3 * 1280 * 6848);
+  EXPECT_LE(static_cast<double>(ffn.packed_bytes()), 1.01 * 4.0 * 3 * 1280 * 6848);
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, ApiTargetTest, testing::ValuesIn(SupportedTargets()), TargetAsName());

@@ -35,6 +35,11 @@ inline std::vector<float> ChainFfn(const Kernels& kernels, const Weights& weight
     std::vector<float> hidden = ChainLinear(kernels.fma, weights.fc1, shape.hidden, shape.dim, x + t * ldx);
     kernels.activations[static_cast<size_t>(weights.activation)].map(hidden.data(), hidden.size(),
                                                                      hidden.data());
+    if (shape.gated) {
+      const std::vector<float> up =
+          ChainLinear(kernels.fma, weights.up, shape.hidden, shape.dim, x + t * ldx);
+      for (size_t n = 0; n < shape.hidden; ++n) hidden[n] *= up[n];
+    }
     const std::vector<float> row =
         ChainLinear(kernels.fma, weights.fc2, shape.out, shape.hidden, hidden.data());
     y.insert(y.end(), row.begin(), row.end());

@@ -27,9 +27,9 @@ class DeterminismTest : public TargetTest {
   static constexpr size_t kTokens = 257;
   static constexpr Shape kShape = {203, 901, 150};
 
-  DeterminismTest() {
+  explicit DeterminismTest(const Shape& shape = kShape) {
     Random random(1);
-    block_ = RandomBlock(kShape, &random);
+    block_ = RandomBlock(shape, &random);
     x_ = RandomTokens(kShape, kTokens, &random);
     ffn_ = PackFor(GetParam(), block_.weights());
     for (size_t row = 0; row < kTokens; ++row) {
@@ -61,6 +61,19 @@ TEST_P(DeterminismTest, AnyNumberOfThreads) {
 TEST_P(DeterminismTest, AnyBatchSize) {
   for (size_t tokens = 1; tokens <= kTokens; tokens += FullOrLight<size_t>(1, 16)) {
     ASSERT_TRUE(SameAsAlone(0, tokens, {static_cast<int>(tokens % 3) + 1})) << tokens << " tokens";
+  }
+}
+
+class GatedDeterminismTest : public DeterminismTest {
+ protected:
+  GatedDeterminismTest() : DeterminismTest({kShape.dim, kShape.hidden, kShape.out, true}) {}
+};
+
+TEST_P(GatedDeterminismTest, AnyNumberOfThreadsAndBatchSize) {
+  for (const size_t tokens : {1u, 2u, 3u, 7u, 16u, 33u, 64u, 100u, 129u, 257u}) {
+    for (int threads = 0; threads <= 16; threads += FullOrLight(1, 3)) {
+      ASSERT_TRUE(SameAsAlone(0, tokens, {threads})) << tokens << " tokens, " << threads << " threads";
+    }
   }
 }
 
@@ -148,6 +161,8 @@ TEST_P(DeterminismTest, InsideAParallelLoop) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, DeterminismTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
+INSTANTIATE_TEST_SUITE_P(Targets, GatedDeterminismTest, testing::ValuesIn(SupportedTargets()),
+                         TargetAsName());
 
 // FNV-1a over the bits of y.
 uint64_t HashOf(const std::vector<float>& y) {
@@ -183,6 +198,10 @@ constexpr HashedBlock kHashes[] = {
     {{203, 901, 150}, 70, DType::kF32, Activation::kRelu, 0x23619dd7f9e39610},
     {{203, 901, 150}, 70, DType::kF32, Activation::kRelu2, 0x2643c46742c82b6},
     {{203, 901, 150}, 70, DType::kF32, Activation::kIdentity, 0xb1a93beb455070f5},
+    {{1, 1, 1, true}, 3, DType::kF32, Activation::kSilu, 0x6a88ad25f350f9e1},
+    {{529, 1100, 47, true}, 131, DType::kF32, Activation::kSilu, 0xc9f88b6dd48710f9},
+    {{203, 901, 150, true}, 20, DType::kBF16, Activation::kGelu, 0x2d9ac7a437cca36a},
+    {{1280, 896, 1280, true}, 6, DType::kBF16, Activation::kSilu, 0xd533e1192687d2be},
 };
 
 std::vector<uint16_t> UpperHalves(const std::vector<float>& values) {
@@ -200,9 +219,11 @@ TEST(DeterminismAcrossTargetsTest, EveryTargetWithFmaGivesTheRecordedBits) {
     Weights weights = block.weights();
     const std::vector<uint16_t> w1 = UpperHalves(block.w1), b1 = UpperHalves(block.b1);
     const std::vector<uint16_t> w2 = UpperHalves(block.w2), b2 = UpperHalves(block.b2);
+    const std::vector<uint16_t> up_w = UpperHalves(block.up_w), up_b = UpperHalves(block.up_b);
     if (hashed.dtype == DType::kBF16) {
       weights.fc1 = {w1.data(), b1.data(), DType::kBF16};
       weights.fc2 = {w2.data(), b2.data(), DType::kBF16};
+      if (hashed.shape.gated) weights.up = {up_w.data(), up_b.data(), DType::kBF16};
     }
     for (const std::string& target : SupportedTargets()) {
       if (!HasFma(target)) continue;

@@ -54,7 +54,7 @@ std::vector<Sums> LayerSums(const Linear& layer, size_t rows, size_t cols, const
   std::vector<Sums> sums(rows);
   for (size_t n = 0; n < rows; ++n) {
     const float* weight = static_cast<const float*>(layer.weight) + n * cols;
-    sums[n].Add(static_cast<const float*>(layer.bias)[n]);
+    if (layer.bias != nullptr) sums[n].Add(static_cast<const float*>(layer.bias)[n]);
     for (size_t k = 0; k < cols; ++k) sums[n].Add(static_cast<double>(weight[k]) * static_cast<double>(x[k]));
   }
   return sums;
@@ -65,22 +65,39 @@ inline double AnyDataBound(const Sums& sums, size_t k) {
   return Gamma(k + 1) * sums.magnitude + static_cast<double>(k + 1) * 0x1p-149;
 }
 
-// a[hidden] = activation(fc1(x)), as the library computed it.
-inline testing::AssertionResult Fc1WithinBound(const Weights& weights, const float* x, const float* a) {
+struct ValueAndError {
+  double value, error;
+};
+
+// activation(fc1(x)) from the sums of one output of fc1, of k terms.
+inline ValueAndError ActivatedBound(Activation activation, const Sums& sums, size_t k) {
+  const double want = ReferenceActivation(activation, sums.value);
+  const double h_bound = AnyDataBound(sums, k);
+  // The activation's error is relative to what it was given.
+  const double a_bound = MaxSlope(activation, sums.value + h_bound) * h_bound;
+  return {want, a_bound + ActivationError(activation) * (std::fabs(want) + a_bound) + 4 * 0x1p-149};
+}
+
+// What is left of two factors and of one rounding.
+inline ValueAndError ProductBound(const ValueAndError& a, const ValueAndError& b) {
+  const double value = a.value * b.value;
+  const double error = std::fabs(a.value) * b.error + std::fabs(b.value) * a.error + a.error * b.error;
+  return {value, error + kUnit * (std::fabs(value) + error) + 0x1p-149};
+}
+
+// a[hidden] = activation(fc1(x)), or that * up(x), as the library computed it.
+inline testing::AssertionResult HiddenWithinBound(const Weights& weights, const float* x, const float* a) {
   const Shape& shape = weights.shape;
   const std::vector<Sums> sums = LayerSums(weights.fc1, shape.hidden, shape.dim, x);
+  const std::vector<Sums> up = LayerSums(weights.up, shape.gated ? shape.hidden : 0, shape.dim, x);
   for (size_t n = 0; n < shape.hidden; ++n) {
-    const double want = ReferenceActivation(weights.activation, sums[n].value);
-    const double h_bound = AnyDataBound(sums[n], shape.dim);
-    // The activation's error is relative to what it was given.
-    const double a_bound = MaxSlope(weights.activation, sums[n].value + h_bound) * h_bound;
-    const double bound =
-        a_bound + ActivationError(weights.activation) * (std::fabs(want) + a_bound) + 4 * 0x1p-149;
-    const double error = std::fabs(a[n] - want);
-    if (error <= bound) continue;
+    ValueAndError want = ActivatedBound(weights.activation, sums[n], shape.dim);
+    if (shape.gated) want = ProductBound(want, {up[n].value, AnyDataBound(up[n], shape.dim)});
+    const double error = std::fabs(a[n] - want.value);
+    if (error <= want.error) continue;
     return testing::AssertionFailure()
            << "hidden " << n << " of shape " << shape.dim << "/" << shape.hidden << " is " << a[n]
-           << ", should be " << want << ": error " << error << ", bound " << bound;
+           << ", should be " << want.value << ": error " << error << ", bound " << want.error;
   }
   return testing::AssertionSuccess();
 }
@@ -107,12 +124,19 @@ struct RowBound {
 
 inline RowBound BoundRow(const Weights& weights, const float* x) {
   const Shape& shape = weights.shape;
-  std::vector<double> a, variance;  // of the activations
+  const double terms = static_cast<double>(shape.dim + 1);
+  std::vector<double> a, variance;  // of the hidden values
   for (const Sums& h : LayerSums(weights.fc1, shape.hidden, shape.dim, x)) {
     const auto [value, slope] = ReferenceActivationAndSlope(weights.activation, h.value);
     const double error = ActivationError(weights.activation) / kUnit * value;
     a.push_back(value);
-    variance.push_back(slope * slope * static_cast<double>(shape.dim + 1) * h.square + error * error);
+    variance.push_back(slope * slope * terms * h.square + error * error);
+  }
+  const std::vector<Sums> up = LayerSums(weights.up, shape.gated ? shape.hidden : 0, shape.dim, x);
+  for (size_t n = 0; n < up.size(); ++n) {
+    const double factor = up[n].value, product = a[n] * factor;
+    variance[n] = factor * factor * variance[n] + a[n] * a[n] * terms * up[n].square + product * product;
+    a[n] = product;
   }
   RowBound row;
   const std::vector<Sums> sums = LayerSums(weights.fc2, shape.out, shape.hidden, a.data());

@@ -26,6 +26,9 @@
 namespace fusedffn {
 namespace {
 
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
 class FfnTest : public TargetTest {
  protected:
   const Kernels& kernels() const { return KernelsNamed(GetParam()); }
@@ -45,32 +48,61 @@ class FfnTest : public TargetTest {
       }
     }
   }
+
+  void CheckRandomErrors(const Shape& shape, uint64_t most_seeds) {
+    const std::vector<size_t> token_counts = {1, 2, 3, 4, 5, 6, 7, 8, 15, 16, 17, 33};
+    const uint64_t seeds = FullOrLight<uint64_t>(most_seeds, 3);
+    ErrorGates worst;
+    for (uint64_t seed = 1; seed <= seeds; ++seed) {
+      Random random(seed);
+      const TestBlock block = RandomBlock(shape, &random);
+      const std::vector<float> x = RandomTokens(shape, token_counts.back(), &random);
+      const std::vector<RowBound> bounds = BoundRows(block.weights(), x.data(), token_counts.back());
+      const PackedFfn ffn = PackFor(GetParam(), block.weights());
+      for (const size_t tokens : token_counts) {
+        const std::vector<float> y = RunDense(ffn, x.data(), tokens, {2});
+        const ErrorGates gates = MeasureErrors(bounds, y.data(), tokens);
+        ASSERT_TRUE(gates.Pass()) << "seed " << seed << ", shape " << shape << ", " << tokens << " tokens";
+        worst.Merge(gates);
+      }
+    }
+    worst.Report(GetParam());
+  }
+
+  void CheckBadRows(const Shape& shape) {
+    Random random(1);
+    const PackedFfn ffn = PackFor(GetParam(), RandomBlock(shape, &random).weights());
+    for (const size_t tokens : {1u, 9u, 70u}) {
+      const std::vector<float> x = RandomTokens(shape, tokens, &random);
+      const std::vector<float> want = RunDense(ffn, x.data(), tokens);
+      for (size_t bad = 0; bad < tokens; ++bad) {
+        for (const float value : {kNan, kInf, -kInf}) {
+          std::vector<float> bad_x = x;
+          bad_x[bad * shape.dim + bad % shape.dim] = value;
+          const std::vector<float> y = RunDense(ffn, bad_x.data(), tokens, {2});
+          for (size_t row = 0; row < tokens; ++row) {
+            const float* got = &y[row * shape.out];
+            if (row != bad) {
+              ASSERT_TRUE(SameBits(got, shape.out, &want[row * shape.out], shape.out, 1, shape.out))
+                  << value << " in row " << bad << " of " << tokens << " changed row " << row;
+            } else {
+              // Infinite hidden values of both signs: each output sums infinities of both signs, or NaNs.
+              ASSERT_TRUE(std::none_of(got, got + shape.out, [](float v) { return std::isfinite(v); }));
+            }
+          }
+        }
+      }
+    }
+  }
 };
 
 // --- Error bounds ------------------------------------------------------------------------------------------
 
 // Random data, against a bound on the root of the sum of squares of all rounding errors and on the whole
 // array's relative error. 4 leaves room for chance: one sequential chain measures about 2.
-TEST_P(FfnTest, RandomErrorsAddUpAsRandomErrorsDo) {
-  const Shape shape = {256, 1024, 200};
-  const std::vector<size_t> token_counts = {1, 2, 3, 4, 5, 6, 7, 8, 15, 16, 17, 33};
-  const uint64_t seeds = FullOrLight<uint64_t>(100, 3);
-  ErrorGates worst;
-  for (uint64_t seed = 1; seed <= seeds; ++seed) {
-    Random random(seed);
-    const TestBlock block = RandomBlock(shape, &random);
-    const std::vector<float> x = RandomTokens(shape, token_counts.back(), &random);
-    const std::vector<RowBound> bounds = BoundRows(block.weights(), x.data(), token_counts.back());
-    const PackedFfn ffn = PackFor(GetParam(), block.weights());
-    for (const size_t tokens : token_counts) {
-      const std::vector<float> y = RunDense(ffn, x.data(), tokens, {2});
-      const ErrorGates gates = MeasureErrors(bounds, y.data(), tokens);
-      ASSERT_TRUE(gates.Pass()) << "seed " << seed << ", shape " << shape << ", " << tokens << " tokens";
-      worst.Merge(gates);
-    }
-  }
-  worst.Report(GetParam());
-}
+TEST_P(FfnTest, RandomErrorsAddUpAsRandomErrorsDo) { CheckRandomErrors({256, 1024, 200}, 100); }
+
+TEST_P(FfnTest, RandomErrorsOfAGatedBlock) { CheckRandomErrors({256, 1024, 200, true}, 30); }
 
 TEST_P(FfnTest, RandomErrorsAtClipL) {
   const size_t tokens = 257;
@@ -95,7 +127,8 @@ TEST_P(FfnTest, RandomErrorsAtClipL) {
 TEST_P(FfnTest, RandomErrorsOfEveryActivation) {
   const size_t tokens = 17;
   for (const Activation activation : AllActivations()) {
-    for (const Shape& shape : {Shape{256, 1024, 200}, Shape{67, 131, 67}, Shape{768, 96, 33}}) {
+    for (const Shape& shape : {Shape{256, 1024, 200}, Shape{67, 131, 67}, Shape{768, 96, 33},
+                               Shape{256, 1024, 200, true}, Shape{768, 96, 33, true}}) {
       Random random(shape.dim);
       TestBlock block = RandomBlock(shape, &random);
       block.activation = activation;
@@ -135,16 +168,19 @@ constexpr Filling kFillings[] = {
      }},
 };
 
-// fc1 and the activation are seen alone through a second layer that is the identity matrix, and fc2 is then
-// checked on exactly the activations that it was given.
+// fc1, the activation and the gate are seen alone through a second layer that is the identity matrix, and fc2
+// is then checked on exactly the activations that it was given.
 TEST_P(FfnTest, EachLayerWithinItsBound) {
   for (const Filling& filling : kFillings) {
-    for (uint64_t seed = 1; seed <= FullOrLight<uint64_t>(14, 7); ++seed) {
+    for (uint64_t seed = 1; seed <= FullOrLight<uint64_t>(28, 14); ++seed) {
+      const bool gated = seed > FullOrLight<uint64_t>(14, 7);
       const Activation activation = AllActivations()[seed % kActivationCount];
-      SCOPED_TRACE(testing::Message() << filling.name << ", " << activation << ", seed " << seed);
+      if (gated && activation == Activation::kRelu2) continue;  // 2^40 cubed is infinite
+      SCOPED_TRACE(testing::Message()
+                   << filling.name << ", " << activation << ", seed " << seed << (gated ? ", gated" : ""));
       Random random(seed);
       const Shape shape = {static_cast<size_t>(random.Integer(1, 1100)),
-                           static_cast<size_t>(random.Integer(1, 900)), 70};
+                           static_cast<size_t>(random.Integer(1, 900)), 70, gated};
       const size_t tokens = 9;
       std::vector<float> x;
       for (size_t t = 0; t < tokens; ++t) {
@@ -157,15 +193,21 @@ TEST_P(FfnTest, EachLayerWithinItsBound) {
                          random.Fill(shape.out * shape.hidden, filling.weight),
                          random.Fill(shape.out, filling.weight),
                          activation};
-      TestBlock only_fc1 = {{shape.dim, shape.hidden, shape.hidden}, block.w1, block.b1, {}, {}, activation};
-      only_fc1.w2.resize(shape.hidden * shape.hidden);
-      for (size_t i = 0; i < shape.hidden; ++i) only_fc1.w2[i * (shape.hidden + 1)] = 1.0f;
+      if (gated) {
+        block.up_w = random.Fill(shape.hidden * shape.dim, filling.weight);
+        block.up_b = random.Fill(shape.hidden, filling.weight);
+      }
+      TestBlock only_hidden = block;
+      only_hidden.shape.out = shape.hidden;
+      only_hidden.w2.assign(shape.hidden * shape.hidden, 0.0f);
+      only_hidden.b2.clear();
+      for (size_t i = 0; i < shape.hidden; ++i) only_hidden.w2[i * (shape.hidden + 1)] = 1.0f;
       const std::vector<float> hidden =
-          RunDense(PackFor(GetParam(), only_fc1.weights()), x.data(), tokens, {2});
+          RunDense(PackFor(GetParam(), only_hidden.weights()), x.data(), tokens, {2});
       const std::vector<float> y = RunDense(PackFor(GetParam(), block.weights()), x.data(), tokens, {2});
       for (size_t t = 0; t < tokens; ++t) {
         const float* a = &hidden[t * shape.hidden];
-        ASSERT_TRUE(Fc1WithinBound(block.weights(), &x[t * shape.dim], a)) << "row " << t;
+        ASSERT_TRUE(HiddenWithinBound(block.weights(), &x[t * shape.dim], a)) << "row " << t;
         ASSERT_TRUE(Fc2WithinBound(block.weights(), a, &y[t * shape.out])) << "row " << t;
       }
     }
@@ -181,7 +223,8 @@ TEST_P(FfnTest, ShapesThatStraddleTheTiles) {
   uint64_t seed = 0;
   for (const size_t d : dims) {
     const size_t p = Random(++seed).Bits() % 100 + 1, q = Random(++seed).Bits() % 100 + 1;
-    for (const Shape& shape : {Shape{d, p, q}, Shape{p, d, q}, Shape{q, p, d}}) {
+    for (const Shape& shape : {Shape{d, p, q}, Shape{p, d, q}, Shape{q, p, d}, Shape{d, p, q, true},
+                               Shape{p, d, q, true}, Shape{q, p, d, true}}) {
       Random random(seed);
       const TestBlock block = RandomBlock(shape, &random);
       const std::vector<float> x = RandomTokens(shape, 2 * mr + 1, &random);
@@ -193,7 +236,8 @@ TEST_P(FfnTest, ShapesThatStraddleTheTiles) {
 
 TEST_P(FfnTest, EveryActivationIsTheChains) {
   for (const Activation activation : AllActivations()) {
-    for (const Shape& shape : {Shape{33, 65, 31}, Shape{kKc + 1, 2 * kKc + 1, 20}}) {
+    for (const Shape& shape :
+         {Shape{33, 65, 31}, Shape{kKc + 1, 2 * kKc + 1, 20}, Shape{kKc + 1, 2 * kKc + 1, 20, true}}) {
       Random random(shape.dim);
       TestBlock block = RandomBlock(shape, &random);
       block.activation = activation;
@@ -209,9 +253,28 @@ TEST_P(FfnTest, SiglipShape) {
   ExpectChain(block, RandomTokens(block.shape, 5, &random), {1, 5});
 }
 
+// DeepSeek-OCR's decoder and Qwen2 of 0.5 B.
+TEST_P(FfnTest, GatedShapesOfModels) {
+  for (const Shape& shape : {Shape{1280, 6848, 1280, true}, Shape{1280, 896, 1280, true},
+                             Shape{1280, 1792, 1280, true}, Shape{896, 4864, 896, true}}) {
+    if (LightRun() && shape.hidden > 1000) continue;
+    Random random(shape.hidden);
+    TestBlock block = RandomBlock(shape, &random);
+    block.b1.clear(), block.b2.clear(), block.up_b.clear();
+    ExpectChain(block, RandomTokens(shape, 5, &random), {1, 5});
+  }
+}
+
+// Several blocks of rows, and threads that share panels.
+TEST_P(FfnTest, GatedBlocksOfRows) {
+  Random random(1);
+  const TestBlock block = RandomBlock({kKc + 9, 2 * kKc + 35, 50, true}, &random);
+  ExpectChain(block, RandomTokens(block.shape, 260, &random), {20, 60, 130, 260});
+}
+
 // Rows apart by more than their columns: NaN between them must not be read, nor overwritten in y.
 TEST_P(FfnTest, NothingBetweenRowsMatters) {
-  const Shape shape = {77, 401, 45};
+  const Shape shape = {77, 401, 45, true};
   const size_t tokens = 60, ldx = 80, ldy = 64, ldw1 = 90, ldw2 = 450;
   Random random(1);
   const TestBlock dense = RandomBlock(shape, &random);
@@ -222,12 +285,15 @@ TEST_P(FfnTest, NothingBetweenRowsMatters) {
     return rows;
   };
   const std::vector<float> w1 = spread(dense.w1, shape.dim, ldw1), w2 = spread(dense.w2, shape.hidden, ldw2);
+  const std::vector<float> up = spread(dense.up_w, shape.dim, ldw1);
   const std::vector<float> x_rows = spread(x, shape.dim, ldx);
   Weights weights = dense.weights();
   weights.fc1.weight = w1.data();
   weights.fc1.stride = ldw1;
   weights.fc2.weight = w2.data();
   weights.fc2.stride = ldw2;
+  weights.up.weight = up.data();
+  weights.up.stride = ldw1;
   const PackedFfn ffn = PackFor(GetParam(), weights);
   const std::vector<float> want =
       spread(RunDense(PackFor(GetParam(), dense.weights()), x.data(), tokens), shape.out, ldy);
@@ -240,7 +306,8 @@ TEST_P(FfnTest, NothingBetweenRowsMatters) {
 
 TEST_P(FfnTest, InPlace) {
   Random random(1);
-  for (const Shape& shape : {Shape{65, 390, 65}, Shape{130, 64, 17}, Shape{17, 64, 130}}) {
+  for (const Shape& shape :
+       {Shape{65, 390, 65}, Shape{130, 64, 17}, Shape{17, 64, 130}, Shape{65, 390, 65, true}}) {
     const size_t ld = std::max(shape.dim, shape.out) + 3;
     const TestBlock block = RandomBlock(shape, &random);
     const PackedFfn ffn = PackFor(GetParam(), block.weights());
@@ -334,7 +401,7 @@ TEST_P(FfnTest, LayersOfDifferentTypes) {
 
 TEST_P(FfnTest, NoBiasIsAZeroBias) {
   Random random(1);
-  const Shape shape = {40, 90, 50};
+  const Shape shape = {40, 90, 50, true};
   const TestBlock block = RandomBlock(shape, &random);
   const std::vector<float> x = RandomTokens(shape, 20, &random);
   for (const bool bias1 : {false, true}) {
@@ -342,6 +409,7 @@ TEST_P(FfnTest, NoBiasIsAZeroBias) {
       TestBlock zero = block, none = block;
       if (!bias1) zero.b1.assign(shape.hidden, 0.0f), none.b1.clear();
       if (!bias2) zero.b2.assign(shape.out, 0.0f), none.b2.clear();
+      if (bias1 == bias2) zero.up_b.assign(shape.hidden, 0.0f), none.up_b.clear();
       const std::vector<float> y = RunDense(PackFor(GetParam(), none.weights()), x.data(), 20);
       const std::vector<float> want = RunDense(PackFor(GetParam(), zero.weights()), x.data(), 20);
       EXPECT_TRUE(SameBits(y.data(), 50, want.data(), 50, 20, 50)) << bias1 << bias2;
@@ -351,35 +419,9 @@ TEST_P(FfnTest, NoBiasIsAZeroBias) {
 
 // --- NaN and infinity --------------------------------------------------------------------------------------
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInf = std::numeric_limits<float>::infinity();
+TEST_P(FfnTest, BadRowsOfXStayAlone) { CheckBadRows({70, 400, 30}); }
 
-TEST_P(FfnTest, BadRowsOfXStayAlone) {
-  Random random(1);
-  const Shape shape = {70, 400, 30};
-  const PackedFfn ffn = PackFor(GetParam(), RandomBlock(shape, &random).weights());
-  for (const size_t tokens : {1u, 9u, 70u}) {
-    const std::vector<float> x = RandomTokens(shape, tokens, &random);
-    const std::vector<float> want = RunDense(ffn, x.data(), tokens);
-    for (size_t bad = 0; bad < tokens; ++bad) {
-      for (const float value : {kNan, kInf, -kInf}) {
-        std::vector<float> bad_x = x;
-        bad_x[bad * shape.dim + bad % shape.dim] = value;
-        const std::vector<float> y = RunDense(ffn, bad_x.data(), tokens, {2});
-        for (size_t row = 0; row < tokens; ++row) {
-          const float* got = &y[row * shape.out];
-          if (row != bad) {
-            ASSERT_TRUE(SameBits(got, shape.out, &want[row * shape.out], shape.out, 1, shape.out))
-                << value << " in row " << bad << " of " << tokens << " changed row " << row;
-          } else {
-            // Infinite hidden values of both signs: each output sums infinities of both signs, or NaNs.
-            ASSERT_TRUE(std::none_of(got, got + shape.out, [](float v) { return std::isfinite(v); }));
-          }
-        }
-      }
-    }
-  }
-}
+TEST_P(FfnTest, BadRowsOfXStayAloneInAGatedBlock) { CheckBadRows({70, 400, 30, true}); }
 
 TEST_P(FfnTest, BadWeightsSpoilWhatTheyFeed) {
   Random random(1);
@@ -403,6 +445,27 @@ TEST_P(FfnTest, BadWeightsSpoilWhatTheyFeed) {
   std::fill_n(&x[4 * shape.dim], shape.dim, 0.0f);
   const std::vector<float> z = RunDense(PackFor(GetParam(), bad_w1.weights()), x.data(), tokens);
   EXPECT_TRUE(std::all_of(&z[4 * shape.out], &z[5 * shape.out], [](float v) { return std::isnan(v); }));
+}
+
+// Hidden value 3 is NaN where any of the two factors is, and 0 * inf where the gate is shut.
+TEST_P(FfnTest, BadWeightsOfAGatedBlock) {
+  Random random(1);
+  const Shape shape = {50, 60, 40, true};
+  const TestBlock block = RandomBlock(shape, &random);
+  const std::vector<float> x = RandomTokens(shape, 10, &random);
+  for (const bool gate : {false, true}) {
+    TestBlock bad = block;
+    (gate ? bad.w1 : bad.up_w)[3 * shape.dim + 7] = kNan;
+    const std::vector<float> y = RunDense(PackFor(GetParam(), bad.weights()), x.data(), 10);
+    EXPECT_TRUE(std::all_of(y.begin(), y.end(), [](float v) { return std::isnan(v); }));
+  }
+  TestBlock shut = block;
+  shut.activation = Activation::kRelu;
+  std::fill_n(&shut.w1[3 * shape.dim], shape.dim, 0.0f);
+  shut.b1[3] = -1;
+  shut.up_b[3] = kInf;
+  const std::vector<float> y = RunDense(PackFor(GetParam(), shut.weights()), x.data(), 10);
+  EXPECT_TRUE(std::all_of(y.begin(), y.end(), [](float v) { return std::isnan(v); }));
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, FfnTest, testing::ValuesIn(SupportedTargets()), TargetAsName());

@@ -23,8 +23,9 @@ struct GuardCase {
 
 // Tails of every kind, without gaps between rows and with them, up to more than one chunk of k.
 constexpr GuardCase kCases[] = {
-    {{33, 70, 19}, 33, 19},    {{33, 70, 19}, 37, 64},  {{1, 1, 1}, 1, 1},
-    {{385, 500, 49}, 385, 50}, {{64, 768, 96}, 64, 96},
+    {{33, 70, 19}, 33, 19},    {{33, 70, 19}, 37, 64},          {{1, 1, 1}, 1, 1},
+    {{385, 500, 49}, 385, 50}, {{64, 768, 96}, 64, 96},         {{33, 70, 19, true}, 37, 64},
+    {{1, 1, 1, true}, 1, 1},   {{585, 560, 49, true}, 585, 50},
 };
 
 size_t FloatsOfRows(size_t rows, size_t stride, size_t cols) { return (rows - 1) * stride + cols; }
@@ -76,29 +77,37 @@ TEST_P(GuardTest, RunStaysInside) {
 // Weights and biases, with rows apart, and not read again once they are packed.
 template <class T>
 void PackBetweenGuards(const std::string& target, DType dtype, uint16_t one, Flush flush) {
-  for (const Shape& shape : {Shape{1, 1, 1}, Shape{33, 70, 19}, Shape{7, 65, 49}, Shape{64, 16, 48}}) {
+  for (const Shape& shape : {Shape{1, 1, 1}, Shape{33, 70, 19}, Shape{7, 65, 49}, Shape{64, 16, 48},
+                             Shape{33, 40, 19, true}, Shape{7, 65, 49, true}}) {
     SCOPED_TRACE(testing::Message() << "shape " << shape << ", " << sizeof(T) << " bytes an element");
     const size_t ldw1 = shape.dim + 3, ldw2 = shape.hidden + 5;
     GuardedBuffer<T> w1(FloatsOfRows(shape.hidden, ldw1, shape.dim), flush);
     GuardedBuffer<T> w2(FloatsOfRows(shape.out, ldw2, shape.hidden), flush);
     GuardedBuffer<T> b1(shape.hidden, flush), b2(shape.out, flush);
+    GuardedBuffer<T> up(w1.size(), flush), up_bias(shape.hidden, flush);
     const T value = static_cast<T>(one);
     for (size_t i = 0; i < w1.size(); ++i) w1[i] = i % ldw1 < shape.dim ? value : w1[i];
     for (size_t i = 0; i < w2.size(); ++i) w2[i] = i % ldw2 < shape.hidden ? value : w2[i];
     std::fill_n(b1.data(), b1.size(), value);
     std::fill_n(b2.data(), b2.size(), value);
+    std::copy_n(w1.data(), w1.size(), up.data());
+    std::copy_n(b1.data(), b1.size(), up_bias.data());
     Weights weights;
     weights.shape = shape;
     weights.fc1 = {w1.data(), b1.data(), dtype, ldw1};
     weights.fc2 = {w2.data(), b2.data(), dtype, ldw2};
+    if (shape.gated) weights.up = {up.data(), up_bias.data(), dtype, ldw1};
     const PackedFfn ffn = PackFor(target, weights);
-    EXPECT_TRUE(w1.GapIsUntouched() && w2.GapIsUntouched() && b1.GapIsUntouched() && b2.GapIsUntouched());
-    for (GuardedBuffer<T>* buffer : {&w1, &w2, &b1, &b2}) Forbid(*buffer);
+    for (GuardedBuffer<T>* buffer : {&w1, &w2, &b1, &b2, &up, &up_bias}) {
+      EXPECT_TRUE(buffer->GapIsUntouched());
+      Forbid(*buffer);
+    }
 
     // All weights and biases are 1: with x = 16 the activation is exact, and so is the rest.
     const std::vector<float> x(shape.dim, 16.0f);
     const std::vector<float> y = RunDense(ffn, x.data(), 1);
-    const float want = static_cast<float>(shape.hidden * (16 * shape.dim + 1) + 1);
+    const size_t sum = 16 * shape.dim + 1;
+    const float want = static_cast<float>(shape.hidden * (shape.gated ? sum * sum : sum) + 1);
     for (const float value_of_y : y) ASSERT_EQ(value_of_y, want);
   }
 }

@@ -101,12 +101,17 @@ inline std::vector<float> Int8Ffn(const Kernels& kernels, const Weights& weights
                                   size_t tokens) {
   const Shape& shape = weights.shape;
   const Int8Layer fc1(kernels.fma, weights.fc1, shape.hidden, shape.dim);
+  const Int8Layer up(kernels.fma, weights.up, shape.gated ? shape.hidden : 0, shape.dim);
   const Int8Layer fc2(kernels.fma, weights.fc2, shape.out, shape.hidden);
   std::vector<float> y;
   for (size_t t = 0; t < tokens; ++t) {
     std::vector<float> hidden = fc1.Apply(x + t * shape.dim);
     kernels.activations[static_cast<size_t>(weights.activation)].map(hidden.data(), hidden.size(),
                                                                      hidden.data());
+    if (shape.gated) {
+      const std::vector<float> factors = up.Apply(x + t * shape.dim);
+      for (size_t n = 0; n < shape.hidden; ++n) hidden[n] *= factors[n];
+    }
     const std::vector<float> row = fc2.Apply(hidden.data());
     y.insert(y.end(), row.begin(), row.end());
   }

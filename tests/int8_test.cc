@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
@@ -23,7 +24,9 @@ namespace fusedffn {
 namespace {
 
 // Tails of k, n and rows; one and several groups of k in either layer; more than one block of rows.
-constexpr Shape kShapes[] = {{1, 1, 1}, {7, 33, 5}, {530, 70, 97}, {1061, 1200, 49}, {64, 2200, 130}};
+constexpr Shape kShapes[] = {{1, 1, 1},          {7, 33, 5},      {530, 70, 97},    {1061, 1200, 49},
+                             {64, 2200, 130},    {1, 1, 1, true}, {7, 33, 5, true}, {1061, 1200, 49, true},
+                             {530, 70, 97, true}};
 constexpr size_t kTokens[] = {1, 5, 9, 40, 130, 300};
 constexpr size_t kMostTokens = 300;
 
@@ -159,6 +162,7 @@ RelativeErrors ErrorsOf(const PackedFfn& ffn, const Weights& weights, const std:
   const size_t tokens = x.size() / shape.dim;
   const std::vector<float> y = RunDense(ffn, x.data(), tokens);
   const ErrorBudget fc1(weights.fc1, shape.hidden, shape.dim), fc2(weights.fc2, shape.out, shape.hidden);
+  const ErrorBudget up(weights.up, shape.gated ? shape.hidden : 0, shape.dim);
   double error2 = 0, expected2 = 0, norm2 = 0;
   for (size_t t = 0; t < tokens; ++t) {
     const std::vector<double> row(&x[t * shape.dim], &x[t * shape.dim] + shape.dim);
@@ -168,6 +172,14 @@ RelativeErrors ErrorsOf(const PackedFfn& ffn, const Weights& weights, const std:
       const ValueAndSlope f = ReferenceActivationAndSlope(weights.activation, hidden[n]);
       hidden[n] = f.value;
       hidden_error2[n] *= f.slope * f.slope;
+    }
+    const std::vector<double> factors =
+        ReferenceLinear(weights.up, shape.gated ? shape.hidden : 0, shape.dim, row.data());
+    const std::vector<double> factors_error2 = up.Squares(row, std::vector<double>(shape.dim));
+    for (size_t n = 0; n < factors.size(); ++n) {
+      hidden_error2[n] =
+          factors[n] * factors[n] * hidden_error2[n] + hidden[n] * hidden[n] * factors_error2[n];
+      hidden[n] *= factors[n];
     }
     const std::vector<double> want = ReferenceLinear(weights.fc2, shape.out, shape.hidden, hidden.data());
     const std::vector<double> budget = fc2.Squares(hidden, hidden_error2);
@@ -184,16 +196,19 @@ RelativeErrors ErrorsOf(const PackedFfn& ffn, const Weights& weights, const std:
 // What independent roundings come to, and not less than half of it: else it was not int8 that ran.
 TEST_P(Int8Test, IsAsFarFromDoublePrecisionAsItsStepsSay) {
   Random random(1);
-  for (const Activation activation : {Activation::kQuickGelu, Activation::kGelu, Activation::kSilu}) {
-    TestBlock block = RandomBlock({300, 1300, 200}, &random);
+  for (const auto& [activation, gated] :
+       {std::pair(Activation::kQuickGelu, false), std::pair(Activation::kGelu, false),
+        std::pair(Activation::kSilu, false), std::pair(Activation::kSilu, true)}) {
+    TestBlock block = RandomBlock({300, 1300, 200, gated}, &random);
     block.activation = activation;
     const std::vector<float> even = RandomTokens(block.shape, 20, &random);
     for (const float outlier : {1.0f, 20.0f, 100.0f}) {
       std::vector<float> x = even;
       for (size_t t = 0; t < 20; ++t) x[t * 300 + 17] *= outlier;
       const RelativeErrors errors = ErrorsOf(Packed(block.weights()), block.weights(), x);
-      std::printf("%s, %s, a channel %g times larger: relative error %.2e, expected %.2e\n",
-                  GetParam().c_str(), ActivationName(activation), outlier, errors.measured, errors.expected);
+      std::printf("%s, %s%s, a channel %g times larger: relative error %.2e, expected %.2e\n",
+                  GetParam().c_str(), ActivationName(activation), gated ? ", gated" : "", outlier,
+                  errors.measured, errors.expected);
       EXPECT_LE(errors.measured, 1.3 * errors.expected);
       EXPECT_GE(errors.measured, 0.5 * errors.expected);
     }
@@ -205,7 +220,7 @@ TEST_P(Int8Test, IsAsFarFromDoublePrecisionAsItsStepsSay) {
 
 TEST_P(Int8Test, ARowThatIsNotFiniteGivesNaNAndNoOtherRowChanges) {
   Random random(1);
-  const Shape shape = {1100, 90, 50};
+  const Shape shape = {1100, 90, 50, true};
   const PackedFfn ffn = Packed(RandomBlock(shape, &random).weights());
   for (const size_t tokens : {3u, 70u}) {
     const std::vector<float> x = RandomTokens(shape, tokens, &random);
@@ -240,6 +255,11 @@ TEST_P(Int8Test, AWeightThatIsNotFiniteGivesNaN) {
 
     block = RandomBlock(shape, &random);
     block.w1[17 * shape.dim + 5] = bad;  // one of the hidden values, and every output needs all of them
+    y = RunDense(Packed(block.weights()), x.data(), 3);
+    for (const float value : y) ASSERT_TRUE(std::isnan(value)) << bad;
+
+    block = RandomBlock({9, 20, 30, true}, &random);
+    block.up_w[17 * shape.dim + 5] = bad;
     y = RunDense(Packed(block.weights()), x.data(), 3);
     for (const float value : y) ASSERT_TRUE(std::isnan(value)) << bad;
   }

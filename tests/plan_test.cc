@@ -142,6 +142,7 @@ void CheckPlan(const PlanCase& c) {
   ASSERT_GE(plan.y_floats, rows * plan.ldy);
   const bool rounded = c.operands.hidden == Hidden::kRounded;
   ASSERT_GE(plan.panel_floats, rounded ? rows * c.tiling.nr : 0);
+  ASSERT_GE(plan.gate_floats, shape.gated ? rows * c.tiling.nr : 0);
   ASSERT_GE(plan.wide_floats, c.operands.widen_once ? kKc * c.tiling.nr : 0);
   if (c.operands.hidden == Hidden::kQuantised) {
     ASSERT_GE(plan.ld_values, (hidden + c.tiling.lanes - 1) / c.tiling.lanes * c.tiling.lanes);
@@ -149,7 +150,7 @@ void CheckPlan(const PlanCase& c) {
     ASSERT_GE(plan.values_floats, rows * plan.ld_values);
   }
   const size_t block = plan.x_floats + plan.hidden_floats + plan.y_floats + plan.values_floats;
-  const size_t part = plan.panel_floats + plan.wide_floats;
+  const size_t part = plan.panel_floats + plan.wide_floats + plan.gate_floats;
   ASSERT_GE(plan.scratch_floats, plan.parts * part + (plan.fused ? plan.parts : 1) * block);
   if (!plan.fused) return;
   ASSERT_GE(plan.mc, 1u);
@@ -180,7 +181,8 @@ TEST(PlanTest, HasScratchForEveryPrecision) {
                             {2, 2, 2, 2 * kKc, Hidden::kRounded, false},
                             {1, 1, 4, kInt8Group, Hidden::kQuantised, false},
                             {2, 1, 2, kInt8Group, Hidden::kQuantised, false}};
-  for (const Shape& shape : {kClipL, Shape{1, 1, 1}, Shape{1152, 4304, 1152}, Shape{5000, 31, 3}}) {
+  for (const Shape& shape : {kClipL, Shape{1, 1, 1}, Shape{1152, 4304, 1152}, Shape{5000, 31, 3},
+                             Shape{1280, 6848, 1280, true}, Shape{1, 1, 1, true}}) {
     for (const Tiling& tiling : kTilings) {
       for (const Operands& operands : kinds) {
         for (const size_t tokens : {1u, 49u, 257u, 1028u}) {

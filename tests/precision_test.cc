@@ -20,7 +20,9 @@ namespace fusedffn {
 namespace {
 
 // Tails of k, n and rows; one and several chunks of k in either layer; more than one block of rows.
-constexpr Shape kShapes[] = {{1, 1, 1}, {7, 33, 5}, {530, 70, 97}, {1061, 1200, 49}, {64, 2200, 130}};
+constexpr Shape kShapes[] = {{1, 1, 1},        {7, 33, 5},          {530, 70, 97},
+                             {1061, 1200, 49}, {64, 2200, 130},     {1, 1, 1, true},
+                             {7, 33, 5, true}, {530, 70, 97, true}, {1061, 1200, 49, true}};
 constexpr size_t kTokens[] = {1, 5, 9, 40, 130, 300};
 constexpr size_t kMostTokens = 300;
 
@@ -33,6 +35,7 @@ TestBlock RoundedBlock(const Shape& shape, Random* random) {
   TestBlock block = RandomBlock(shape, random);
   block.w1 = Rounded(block.w1);
   block.w2 = Rounded(block.w2);
+  block.up_w = Rounded(block.up_w);
   return block;
 }
 
@@ -44,6 +47,28 @@ class PrecisionTest : public TargetTest {
 
   bool HasDot() const {
     return KernelsNamed(GetParam()).gemm[static_cast<size_t>(Precision::kBF16Dot)] != nullptr;
+  }
+
+  // x, weights and hidden values are off by 2^-9 of themselves at most, with errors like independent ones:
+  // those of fc2's terms are 2^-9 / sqrt(3) each for w2 and the hidden value, and that of the hidden value
+  // for x and w1 passes through a slope of about 1. So y is off by 2^-9 sqrt(4 / 3) of its norm, twice as
+  // much allowed. In a gated block x and up's weights add as much as x and w1.
+  void CheckDot(const Shape& shape) const {
+    Random random(1);
+    TestBlock block = RandomBlock(shape, &random);
+    block.b2.assign(block.b2.size(), 0.0f);
+    const std::vector<float> x = RandomTokens(block.shape, 30, &random);
+    const std::vector<double> want = ReferenceFfn(block.weights(), x.data(), block.shape.dim, 30);
+    const std::vector<float> y = RunDense(PackAs(Precision::kBF16Dot, block.weights()), x.data(), 30);
+    double error = 0, norm = 0;
+    for (size_t i = 0; i < y.size(); ++i) {
+      error += (y[i] - want[i]) * (y[i] - want[i]);
+      norm += want[i] * want[i];
+    }
+    const double relative = std::sqrt(error / norm);
+    std::printf("%s: relative error %.2e\n", GetParam().c_str(), relative);
+    EXPECT_LE(relative, 2 * 0x1p-9 * std::sqrt((shape.gated ? 6.0 : 4.0) / 3));
+    EXPECT_GE(relative, 0x1p-12);  // else it was not bf16 that ran
   }
 };
 
@@ -100,11 +125,13 @@ TEST_P(PrecisionTest, BadWeightsStayBad) {
   }
 }
 
-// Integers small enough for every sum to be exact, and activations that are x itself: any error shows.
+// Integers small enough for every sum to be exact, and activations that are x itself: any error shows. `up`
+// has one weight of 1 or -1 in each row, so that its products with the gate have no more than 8 bits.
 TEST_P(PrecisionTest, DotIsExactOnIntegers) {
   if (!HasDot()) GTEST_SKIP() << "no bf16 dot product";
   Random random(1);
-  for (const Shape& shape : {Shape{7, 33, 5}, Shape{120, 530, 97}, Shape{1061, 1200, 49}}) {
+  for (const Shape& shape : {Shape{7, 33, 5}, Shape{120, 530, 97}, Shape{1061, 1200, 49},
+                             Shape{7, 33, 5, true}, Shape{1061, 1200, 49, true}}) {
     const auto sparse = [&](size_t count, size_t cols) {
       const int64_t range = static_cast<int64_t>(cols / 100 + 1);  // about 100 in a row are not zero
       return random.Fill(count, [=](Random& r) {
@@ -115,6 +142,10 @@ TEST_P(PrecisionTest, DotIsExactOnIntegers) {
     block.b1.assign(shape.hidden, 136.0f);
     block.w2 = sparse(shape.out * shape.hidden, shape.hidden);
     block.b2 = random.Fill(shape.out, [](Random& r) { return static_cast<float>(r.Integer(-99, 99)); });
+    if (shape.gated) block.up_w.assign(shape.hidden * shape.dim, 0.0f);
+    for (size_t n = 0; shape.gated && n < shape.hidden; ++n) {
+      block.up_w[n * shape.dim + random.Bits() % shape.dim] = n % 2 == 0 ? 1.0f : -1.0f;
+    }
     const std::vector<float> x =
         random.Fill(kMostTokens * shape.dim, [](Random& r) { return r.Integer(0, 2) == 0 ? 1.0f : 0.0f; });
     const PackedFfn ffn = PackAs(Precision::kBF16Dot, block.weights());
@@ -146,27 +177,9 @@ TEST_P(PrecisionTest, DotGivesTheSameBitsForAnyThreadsAndBatch) {
   }
 }
 
-// x, weights and hidden values are off by 2^-9 of themselves at most, with errors like independent ones:
-// those of fc2's terms are 2^-9 / sqrt(3) each for w2 and the hidden value, and that of the hidden value for
-// x and w1 passes through a slope of about 1. So y is off by 2^-9 sqrt(4 / 3) of its norm, twice as much
-// allowed.
 TEST_P(PrecisionTest, DotIsWithinItsRoundings) {
   if (!HasDot()) GTEST_SKIP() << "no bf16 dot product";
-  Random random(1);
-  TestBlock block = RandomBlock({500, 1300, 200}, &random);
-  block.b2.assign(block.b2.size(), 0.0f);
-  const std::vector<float> x = RandomTokens(block.shape, 30, &random);
-  const std::vector<double> want = ReferenceFfn(block.weights(), x.data(), block.shape.dim, 30);
-  const std::vector<float> y = RunDense(PackAs(Precision::kBF16Dot, block.weights()), x.data(), 30);
-  double error = 0, norm = 0;
-  for (size_t i = 0; i < y.size(); ++i) {
-    error += (y[i] - want[i]) * (y[i] - want[i]);
-    norm += want[i] * want[i];
-  }
-  const double relative = std::sqrt(error / norm);
-  std::printf("%s: relative error %.2e\n", GetParam().c_str(), relative);
-  EXPECT_LE(relative, 2 * 0x1p-9 * std::sqrt(4.0 / 3));
-  EXPECT_GE(relative, 0x1p-12);  // else it was not bf16 that ran
+  for (const bool gated : {false, true}) CheckDot({500, 1300, 200, gated});
 }
 
 TEST_P(PrecisionTest, DotNeedsATargetThatHasIt) {

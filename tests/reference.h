@@ -74,13 +74,18 @@ std::vector<double> ReferenceLinear(const Linear& layer, size_t rows, size_t col
   return y;
 }
 
-// y[t] = fc2(activation(fc1(x[t]))) for t in [0, tokens), as [tokens, out].
+// y[t] = fc2(activation(fc1(x[t]))), gated fc2(activation(fc1(x[t])) * up(x[t])), for t in [0, tokens), as
+// [tokens, out].
 inline std::vector<double> ReferenceFfn(const Weights& weights, const float* x, size_t ldx, size_t tokens) {
   const Shape& shape = weights.shape;
   std::vector<double> y;
   for (size_t t = 0; t < tokens; ++t) {
     std::vector<double> hidden = ReferenceLinear(weights.fc1, shape.hidden, shape.dim, x + t * ldx);
     for (double& h : hidden) h = ReferenceActivation(weights.activation, h);
+    if (shape.gated) {
+      const std::vector<double> up = ReferenceLinear(weights.up, shape.hidden, shape.dim, x + t * ldx);
+      for (size_t n = 0; n < shape.hidden; ++n) hidden[n] *= up[n];
+    }
     const std::vector<double> row = ReferenceLinear(weights.fc2, shape.out, shape.hidden, hidden.data());
     y.insert(y.end(), row.begin(), row.end());
   }

@@ -15,7 +15,7 @@
 namespace fusedffn {
 
 inline std::ostream& operator<<(std::ostream& out, const Shape& shape) {
-  return out << shape.dim << "/" << shape.hidden << "/" << shape.out;
+  return out << shape.dim << "/" << shape.hidden << "/" << shape.out << (shape.gated ? " gated" : "");
 }
 
 inline constexpr Shape kClipL = {1024, 4096, 1024};
@@ -24,6 +24,7 @@ struct TestBlock {
   Shape shape;
   std::vector<float> w1, b1, w2, b2;
   Activation activation = Activation::kQuickGelu;
+  std::vector<float> up_w = {}, up_b = {};  // if shape.gated
 
   Weights weights() const {
     Weights view;
@@ -33,6 +34,10 @@ struct TestBlock {
     view.fc2.weight = w2.data();
     view.fc2.bias = b2.empty() ? nullptr : b2.data();
     view.activation = activation;
+    if (shape.gated) {
+      view.up.weight = up_w.data();
+      view.up.bias = up_b.empty() ? nullptr : up_b.data();
+    }
     return view;
   }
 };
@@ -46,6 +51,11 @@ inline TestBlock RandomBlock(const Shape& shape, Random* random) {
   block.b1 = random->SymmetricVector(shape.hidden, 0.5f);
   block.w2 = random->SymmetricVector(shape.out * shape.hidden, scale(shape.hidden));
   block.b2 = random->SymmetricVector(shape.out, 0.5f);
+  if (shape.gated) {
+    block.activation = Activation::kSilu;
+    block.up_w = random->SymmetricVector(shape.hidden * shape.dim, scale(shape.dim));
+    block.up_b = random->SymmetricVector(shape.hidden, 0.5f);
+  }
   return block;
 }
 

@@ -1,4 +1,5 @@
-// fusedffn: a transformer's feed-forward block on CPUs, y = fc2(activation(fc1(x))).
+// fusedffn: a transformer's feed-forward block on CPUs, y = fc2(activation(fc1(x))), or gated as in Llama,
+// Qwen2 and DeepSeek: y = fc2(activation(fc1(x)) * up(x)).
 //
 // The whole public interface. In short (a longer example is in README.md):
 //
@@ -95,6 +96,7 @@ struct Shape {
   size_t dim = 0;
   size_t hidden = 0;
   size_t out = 0;
+  bool gated = false;  // y = fc2(activation(fc1(x)) * up(x)), with `up` like fc1
 };
 
 // One nn.Linear: y[n] = bias[n] + sum over k of weight[n][k] x[k].
@@ -105,11 +107,14 @@ struct Linear {
   size_t stride = 0;             // of weight, in elements; 0 stands for cols
 };
 
+// A gated block's three are called gate_proj, down_proj and up_proj (w1, w2 and w3) in most checkpoints, and
+// its activation is mostly kSilu.
 struct Weights {
   Shape shape;
-  Linear fc1;  // [hidden, dim]
-  Linear fc2;  // [out, hidden]
+  Linear fc1;  // [hidden, dim]; the gate
+  Linear fc2;  // [out, hidden]; down
   Activation activation = Activation::kQuickGelu;
+  Linear up = {};  // [hidden, dim] if shape.gated, else left alone
 };
 
 struct PackOptions {
@@ -123,8 +128,8 @@ struct PackOptions {
 // CPUs have it; packing with kBF16Dot works there all the same.
 FUSEDFFN_API bool BF16DotIsFaster(const char* target) noexcept;
 
-// The two layers of a block.
-enum class Layer { kFc1, kFc2 };
+// The layers of a block. kUp: of a gated one only.
+enum class Layer { kFc1, kFc2, kUp };
 
 // Weights in the order in which the kernels of one instruction set read them: 4, 2 or 1 bytes a parameter
 // (see Precision), plus the padding of each layer's output features to a vector (under 1 % from 1024 up).
@@ -149,7 +154,7 @@ class FUSEDFFN_API PackedFfn {
   // Sets one layer's whole bias ([hidden] or [out] elements). Not thread-safe.
   Status PackBias(Layer layer, const void* bias, DType dtype) noexcept;
 
-  Shape shape() const noexcept;          // {0, 0, 0} if empty
+  Shape shape() const noexcept;          // {} if empty
   Precision precision() const noexcept;  // kF32 if empty
   const char* target() const noexcept;   // "AVX3", "NEON", ...; "" if empty
   size_t packed_bytes() const noexcept;  // memory held by this object
@@ -183,22 +188,22 @@ struct RunOptions {
   size_t workspace_bytes = 0;
 };
 
-// y[t] = fc2(activation(fc1(x[t]))) for t in [0, tokens).
+// y[t] = fc2(activation(fc1(x[t]))), or fc2(activation(fc1(x[t])) * up(x[t])), for t in [0, tokens).
 //   x: [tokens, dim], row stride ldx >= dim.   y: [tokens, out], row stride ldy >= out.
 //   y may be x itself with ldx == ldy; any other overlap is an error, also where the rows of one lie between
 //   those of the other. tokens may be 0.
-// Numerics: every output element is one chain of fused multiply-adds, bias first, then k in order. So the
-// bits of a row depend on that row and the weights only: not on `threads`, `tokens` or the row's place.
-// They are the same on all targets with FMA (AVX2, AVX3*, NEON), and differ on those without.
-// With kInt8 every 1056 columns of k are a group, in which a weight is scale * q, q in -127..127 and one
-// scale for each output feature, and a value of x or of the hidden ones is scale * (q - zero), q in 0..255
-// and one scale and zero for each token. Products are summed exactly, one fused multiply-add for each group.
-// So all that is said above holds, with these operations in place of the chain. A token with a NaN or
-// infinity in x, or whose hidden values overflow, gives a row of NaN; weights with one give NaN to all that
-// needs them. Groups whose scale would be below 2^-120 count as zero. With kBF16Dot the sums are the
-// instruction's: two products at a time, in order of k. The bits of a row still depend on that row and the
-// weights only, but are those of one kind of CPU. Reference: double-precision loops in tests/reference.h;
-// README, "Accuracy" has the bounds.
+// Numerics: every output element is one chain of fused multiply-adds, bias first, then k in order; a gate's
+// product is rounded once. So the bits of a row depend on that row and the weights only: not on `threads`,
+// `tokens` or the row's place. They are the same on all targets with FMA (AVX2, AVX3*, NEON), and differ on
+// those without. With kInt8 every 1056 columns of k are a group, in which a weight is scale * q, q in
+// -127..127 and one scale for each output feature, and a value of x or of the hidden ones is scale * (q -
+// zero), q in 0..255 and one scale and zero for each token. Products are summed exactly, one fused
+// multiply-add for each group. So all that is said above holds, with these operations in place of the chain.
+// A token with a NaN or infinity in x, or whose hidden values overflow, gives a row of NaN; weights with one
+// give NaN to all that needs them. Groups whose scale would be below 2^-120 count as zero. With kBF16Dot the
+// sums are the instruction's: two products at a time, in order of k. The bits of a row still depend on that
+// row and the weights only, but are those of one kind of CPU. Reference: double-precision loops in
+// tests/reference.h; README, "Accuracy" has the bounds.
 FUSEDFFN_API Status Run(const PackedFfn& ffn, const float* x, size_t ldx, size_t tokens, float* y, size_t ldy,
                         const RunOptions& options = {}) noexcept;
 
