@@ -31,7 +31,7 @@ inline Buffer<uint16_t> ToBf16(const float* values, size_t count) {
 
 // The block of a bf16 checkpoint: no library has to round its weights.
 inline Block InBf16(Block block) {
-  for (Floats* values : {&block.w1, &block.b1, &block.w2, &block.b2}) {
+  for (Floats* values : {&block.w1, &block.b1, &block.w2, &block.b2, &block.up}) {
     std::transform(values->data(), values->data() + values->size(), values->data(),
                    [](float value) { return FromBf16(ToBf16(value)); });
   }

@@ -1,7 +1,10 @@
-// The block end to end: ffn/<target>/<dtype>/<tokens>/<threads>[/cold], for every target that runs here.
+// The block end to end, for every target that runs here:
+//
+//   ffn/<target>/<dtype>/<tokens>/<threads>[/cold]                     CLIP-L's
+//   gated/<dim>x<hidden>/<target>/<dtype>/<tokens>/<threads>[/cold]    kGatedShapes
 //
 //   warm  one layer again and again: its weights stay in whatever cache is large enough
-//   cold  kColdLayers layers in turn: every weight comes from memory, as in a model
+//   cold  many layers in turn (kColdLayers): every weight comes from memory, as in a model
 //
 // GFLOP/s and the time are means. best_ms, %peak (of the FMA peak of that target and that many threads) and
 // %bandwidth (of the read bandwidth, for few tokens) are of the best iteration, against the best probe so
@@ -32,6 +35,7 @@ namespace fusedffn {
 namespace {
 
 struct Case {
+  Shape shape;
   std::string target;
   Precision precision;
   size_t tokens;
@@ -39,29 +43,42 @@ struct Case {
   bool cold;
 
   std::string Name() const {
-    return "ffn/" + target + "/" + PrecisionName(precision) + "/" + std::to_string(tokens) + "/" +
+    const std::string block =
+        shape.gated ? "gated/" + std::to_string(shape.dim) + "x" + std::to_string(shape.hidden) : "ffn";
+    return block + "/" + target + "/" + PrecisionName(precision) + "/" + std::to_string(tokens) + "/" +
            std::to_string(threads) + (cold ? "/cold" : "");
   }
 };
 
-const Block& TheBlock() {
-  static const Block block = InBf16(RandomBlock(kClipL, 1));  // so that every precision computes the same
+auto Key(const Shape& shape) { return std::tuple(shape.dim, shape.hidden, shape.out, shape.gated); }
+
+// Of one shape at a time.
+const Block& TheBlock(const Shape& shape) {
+  static Block block;
+  // In bf16, so that every precision computes the same.
+  if (Key(block.shape) != Key(shape)) block = InBf16(RandomBlock(shape, 1));
   return block;
 }
 
-// Layers packed for one target and precision at a time: together they would take gigabytes. Empty on failure,
-// with `error`.
+size_t LayerCount(const Case& c) {
+  const size_t weights = WeightCount(c.shape);
+  return c.cold ? (kColdLayers * WeightCount(kClipL) + weights - 1) / weights : 1;
+}
+
+// Layers packed for one shape, target and precision at a time: together they would take gigabytes. Empty on
+// failure, with `error`.
 const std::vector<PackedFfn>& Layers(const Case& c, size_t count, std::string* error) {
   static std::vector<PackedFfn> layers;
-  if (!layers.empty() && (c.target != layers[0].target() || c.precision != layers[0].precision())) {
-    layers.clear();
-  }
+  const auto fits = [&c](const PackedFfn& ffn) {
+    return Key(c.shape) == Key(ffn.shape()) && c.target == ffn.target() && c.precision == ffn.precision();
+  };
+  if (!layers.empty() && !fits(layers[0])) layers.clear();
   PackOptions options;
   options.target = c.target.c_str();
   options.precision = c.precision;
   while (error->empty() && layers.size() < count) {
     PackedFfn ffn;
-    const Status status = Pack(WeightsOf(TheBlock()), options, &ffn);
+    const Status status = Pack(WeightsOf(TheBlock(c.shape)), options, &ffn);
     if (!status.ok()) *error = status.message();
     if (status.ok() && c.target != ffn.target()) *error = "packed for " + std::string(ffn.target());
     if (error->empty()) layers.push_back(std::move(ffn));
@@ -98,20 +115,22 @@ size_t WeightBytes(Precision precision) {
 // Runs once and compares with the oracle; empty if it agrees.
 std::string CheckOnce(const Case& c, const PackedFfn& ffn, const Floats& x, const RunOptions& options,
                       Floats* y) {
-  static std::set<std::tuple<std::string, Precision, size_t, int>> checked;
-  if (checked.count({c.target, c.precision, c.tokens, c.threads}) != 0) return "";
+  static std::set<std::string> checked;
+  Case warm = c;
+  warm.cold = false;
+  if (checked.count(warm.Name()) != 0) return "";
   std::fill_n(y->data(), y->size(), std::numeric_limits<float>::quiet_NaN());
-  const Status status = Run(ffn, x.data(), kClipL.dim, c.tokens, y->data(), kClipL.out, options);
+  const Status status = Run(ffn, x.data(), c.shape.dim, c.tokens, y->data(), c.shape.out, options);
   if (!status.ok()) return status.message();
-  const double error = RelativeError(TheBlock(), x.data(), c.tokens, y->data());
+  const double error = RelativeError(TheBlock(c.shape), x.data(), c.tokens, y->data());
   if (!(error <= MostErrorOf(c.precision))) return "wrong result: relative error " + std::to_string(error);
-  checked.insert({c.target, c.precision, c.tokens, c.threads});
+  checked.insert(warm.Name());
   return "";
 }
 
 void SetCounters(const Case& c, double best_seconds, benchmark::State* state) {
   const Limits& limits = ProbeLimits(c);
-  const double flops = Flops(kClipL, c.tokens);
+  const double flops = Flops(c.shape, c.tokens);
   auto& counters = state->counters;
   counters["GFLOP/s"] = benchmark::Counter(1e-9 * flops * static_cast<double>(state->iterations()),
                                            benchmark::Counter::kIsRate);
@@ -120,15 +139,16 @@ void SetCounters(const Case& c, double best_seconds, benchmark::State* state) {
   constexpr size_t kMemoryBound = 32;  // tokens up to which the bytes can be the limit
   if (c.tokens <= kMemoryBound) {
     counters["%bandwidth"] =
-        100 * Bytes(kClipL, c.tokens, WeightBytes(c.precision)) / best_seconds / limits.bytes_per_s;
+        100 * Bytes(c.shape, c.tokens, WeightBytes(c.precision)) / best_seconds / limits.bytes_per_s;
   }
 }
 
 void RunCase(const Case& c, benchmark::State& state) {
   std::string error;
-  const std::vector<PackedFfn>& layers = Layers(c, c.cold ? kColdLayers : 1, &error);
-  const Floats x = RandomTokens(kClipL, c.tokens, 11);
-  Floats y(c.tokens * kClipL.out);
+  const size_t count = LayerCount(c);
+  const std::vector<PackedFfn>& layers = Layers(c, count, &error);
+  const Floats x = RandomTokens(c.shape, c.tokens, 11);
+  Floats y(c.tokens * c.shape.out);
   RunOptions options;
   options.threads = c.threads;
   if (error.empty()) error = CheckOnce(c, layers[0], x, options, &y);
@@ -139,19 +159,20 @@ void RunCase(const Case& c, benchmark::State& state) {
   size_t next = 0;
   for (auto _ : state) {
     const auto start = Clock::now();
-    const PackedFfn& ffn = layers[c.cold ? next++ % kColdLayers : 0];
-    const Status status = Run(ffn, x.data(), kClipL.dim, c.tokens, y.data(), kClipL.out, options);
+    const PackedFfn& ffn = layers[next++ % count];
+    const Status status = Run(ffn, x.data(), c.shape.dim, c.tokens, y.data(), c.shape.out, options);
     best = std::min(best, Clock::now() - start);
     if (!status.ok()) return state.SkipWithError(status.message());
   }
   SetCounters(c, std::chrono::duration<double>(best).count(), &state);
 }
 
-void Register(const std::string& target, Precision precision) {
+template <class Tokens>
+void Register(const Shape& shape, const Tokens& token_grid, const std::string& target, Precision precision) {
   for (const bool cold : {false, true}) {
-    for (const size_t tokens : kTokenGrid) {
+    for (const size_t tokens : token_grid) {
       for (const int threads : std::set<int>{1, std::min(2, DefaultThreads()), DefaultThreads()}) {
-        const Case c = {target, precision, tokens, threads, cold};
+        const Case c = {shape, target, precision, tokens, threads, cold};
         benchmark::RegisterBenchmark(c.Name().c_str(), [c](benchmark::State& state) { RunCase(c, state); })
             ->UseRealTime()
             ->Unit(benchmark::kMillisecond);
@@ -172,7 +193,10 @@ void RegisterAll() {
       options.precision = precision;
       PackedFfn smallest;  // not every target has every precision
       if (PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &smallest).ok()) {
-        Register(targets[i].name, precision);
+        Register(kClipL, kTokenGrid, targets[i].name, precision);
+        for (const Shape& shape : kGatedShapes) {
+          Register(shape, kGatedTokenGrid, targets[i].name, precision);
+        }
       }
     }
   }

@@ -24,10 +24,19 @@ namespace fusedffn {
 // A block of DeepSeek-OCR's CLIP-L tower.
 inline constexpr Shape kClipL = {1024, 4096, 1024};
 
+// Gated ones, without biases: DeepSeek-OCR's decoder (its dense layer, a routed expert, the shared ones) and
+// Qwen2's of 0.5 B.
+inline constexpr Shape kGatedShapes[] = {
+    {1280, 6848, 1280, true}, {1280, 896, 1280, true}, {1280, 1792, 1280, true}, {896, 4864, 896, true}};
+
+// 273 to 903: what a page comes to. 1: the next word.
+inline constexpr size_t kGatedTokenGrid[] = {1, 4, 16, 64, 273, 903};
+
 // 257: an image. 101 to 909: one to nine local tiles. 577: CLIP at 336 pixels. 1028: four images. 4096: SAM.
 inline constexpr size_t kTokenGrid[] = {1, 4, 8, 16, 32, 64, 101, 202, 257, 404, 577, 606, 909, 1028, 4096};
 
-// As many layers as the tower has, so that no cache holds their weights: 805 MB in fp32.
+// As many layers as the tower has, so that no cache holds their weights: 805 MB in fp32. Of other shapes as
+// many as have as many weights.
 inline constexpr size_t kColdLayers = 24;
 
 // Elements from a cache line's start. Large buffers ask for huge pages, so that a peer whose buffers are
@@ -74,19 +83,28 @@ inline Floats RandomFloats(size_t size, float deviation, unsigned seed) {
   return values;
 }
 
-// One block's weights as nn.Linear stores them: w1 [hidden, dim], w2 [out, hidden].
+// One block's weights as nn.Linear stores them: w1 and up [hidden, dim], w2 [out, hidden]. `up` is empty in a
+// block that is not gated, and the biases in one that is.
 struct Block {
   Shape shape;
   Floats w1, b1, w2, b2;
+  Floats up = {};
 };
+
+inline size_t WeightCount(const Shape& shape) {
+  return shape.hidden * ((shape.gated ? 2 : 1) * shape.dim + shape.out);
+}
 
 // Scales of a trained block: inputs as a LayerNorm leaves them, and both layers' outputs near 1.
 inline Block RandomBlock(const Shape& shape, unsigned seed) {
   const auto deviation = [](size_t fan_in) { return 1.0f / std::sqrt(static_cast<float>(fan_in)); };
-  return {shape, RandomFloats(shape.hidden * shape.dim, deviation(shape.dim), seed),
-          RandomFloats(shape.hidden, 0.1f, seed + 1),
+  const size_t biased = shape.gated ? 0 : 1;
+  return {shape,
+          RandomFloats(shape.hidden * shape.dim, deviation(shape.dim), seed),
+          RandomFloats(shape.hidden * biased, 0.1f, seed + 1),
           RandomFloats(shape.out * shape.hidden, deviation(shape.hidden), seed + 2),
-          RandomFloats(shape.out, 0.1f, seed + 3)};
+          RandomFloats(shape.out * biased, 0.1f, seed + 3),
+          RandomFloats(shape.gated ? shape.hidden * shape.dim : 0, deviation(shape.dim), seed + 4)};
 }
 
 inline Floats RandomTokens(const Shape& shape, size_t tokens, unsigned seed) {
@@ -98,18 +116,24 @@ inline Weights WeightsOf(const Block& block) {
   weights.shape = block.shape;
   weights.fc1 = {block.w1.data(), block.b1.data(), DType::kF32, 0};
   weights.fc2 = {block.w2.data(), block.b2.data(), DType::kF32, 0};
+  if (block.shape.gated) {
+    weights.fc1.bias = weights.fc2.bias = nullptr;
+    weights.up = {block.up.data(), nullptr, DType::kF32, 0};
+    weights.activation = Activation::kSilu;
+  }
   return weights;
 }
 
-// Multiplies and adds of both layers; the activation's are not counted.
+// Multiplies and adds of all layers; those of the activation and the gate are not counted.
 inline double Flops(const Shape& shape, size_t tokens) {
-  return 2.0 * static_cast<double>(tokens) * static_cast<double>(shape.hidden * (shape.dim + shape.out));
+  return 2.0 * static_cast<double>(tokens) * static_cast<double>(WeightCount(shape));
 }
 
 // What has to cross the memory bus at least once: weights; and biases, input and output in fp32.
 inline double Bytes(const Shape& shape, size_t tokens, size_t weight_bytes = 4) {
-  return static_cast<double>(weight_bytes * (shape.dim + shape.out) * shape.hidden +
-                             4 * (shape.hidden + shape.out + tokens * (shape.dim + shape.out)));
+  const size_t biases = shape.gated ? 0 : shape.hidden + shape.out;
+  return static_cast<double>(weight_bytes * WeightCount(shape) +
+                             4 * (biases + tokens * (shape.dim + shape.out)));
 }
 
 // All rows if there are few; else the first, the last and some between: a check takes under a second.
