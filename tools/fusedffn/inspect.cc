@@ -12,6 +12,7 @@
 #include "src/io/error.h"
 #include "tools/fusedffn/accounting.h"
 #include "tools/fusedffn/arguments.h"
+#include "tools/fusedffn/block_workload.h"
 #include "tools/fusedffn/commands.h"
 #include "tools/fusedffn/prefix_ranges.h"
 #include "tools/fusedffn/units.h"
@@ -69,17 +70,6 @@ std::vector<Group> GroupBlocks(const io::Checkpoint& checkpoint,
   return groups;
 }
 
-uint64_t MatmulFlop(const Group& group, uint64_t tokens) {
-  Workload workload;
-  workload.dim = group.block.shape.dim;
-  workload.hidden = group.block.shape.hidden;
-  workload.out = group.block.shape.out;
-  workload.gated = group.block.layout->gated();
-  workload.seq = tokens;
-  workload.layers = group.prefixes.size();
-  return Account(workload).all_layers.matmul_flop;
-}
-
 std::string TotalText(const Total& total, const char* kind, uint64_t tokens) {
   return fmt::format("{} {}block{}, {} bytes{}", total.blocks, kind, total.blocks == 1 ? "" : "s",
                      Grouped(total.bytes), tokens == 0 ? "" : ", " + Flops(total.flop));
@@ -111,7 +101,7 @@ void Inspect(const Arguments& arguments) {
   Total usable, gated;
   for (Group& group : groups) {  // before anything is printed, since figures may be too large
     const uint64_t blocks = group.prefixes.size();
-    group.total = {blocks, blocks * io::FileBytes(group.block), MatmulFlop(group, tokens)};
+    group.total = {blocks, blocks * io::FileBytes(group.block), MatmulFlop(group.block, tokens, blocks)};
     Add(group.total, group.block.layout->gated() ? &gated : &usable);
   }
   for (const Group& group : groups) PrintGroup(group, tokens);

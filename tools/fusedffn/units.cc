@@ -10,6 +10,10 @@ std::string Grouped(uint64_t value) {
   return text;
 }
 
+std::string Counted(uint64_t count, const char* noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 std::string Scaled(uint64_t value, int decimals) {
   if (value < 1000) return fmt::format("{} ", value);
   double scaled = static_cast<double>(value);

@@ -1,0 +1,80 @@
+#include "tools/fusedffn/settings.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "bench/probe.h"
+#include "src/io/block_activation.h"
+#include "src/io/error.h"
+#include "tools/fusedffn/arguments.h"
+
+namespace fusedffn::program {
+
+void AddSettings(CLI::App* command, Settings* settings) {
+  command
+      ->add_option(
+          "--activation", settings->activation,
+          fmt::format("{};\ndefault: what the block's names or a config.json beside the checkpoint say",
+                      fmt::join(ActivationNames(), ", ")))
+      ->type_name("NAME")
+      ->check(OneOf(ActivationNames()));
+  command
+      ->add_option("--threads", settings->threads,
+                   fmt::format("1 or more; default {}, the CPUs that this process may use", DefaultThreads()))
+      ->type_name("N")
+      ->check(WholeNumber(4096));
+  command
+      ->add_option(
+          "--isa", settings->isa,
+          fmt::format("Instruction set, in any case; default the best.\nHere: {}", SupportedTargets()))
+      ->type_name("NAME")
+      ->check(CheckTarget);
+  command
+      ->add_option("--dtype", settings->dtype,
+                   "How weights are kept: f32 (default), bf16 (half the memory; the same\n"
+                   "bits as f32 if the checkpoint is bf16), bf16-dot (x and hidden values\n"
+                   "rounded to bf16 as well; needs a CPU with bf16 instructions) or int8 (a\n"
+                   "quarter of the memory, the fastest, and off by about 1 %)")
+      ->type_name("NAME")
+      ->check(OneOf(PrecisionNames()));
+  command
+      ->add_option("--repeat", settings->repeat,
+                   "Timed calls, default 1. With 2 or more, an untimed one comes first")
+      ->type_name("N")
+      ->check(WholeNumber(1000000));
+}
+
+PackOptions PackOptionsOf(const Settings& settings) {
+  PackOptions options;
+  options.target = settings.isa.empty() ? nullptr : settings.isa.c_str();
+  options.precision = PrecisionNamed(settings.dtype);
+  PackedFfn smallest;
+  const Status status = PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &smallest);
+  if (!status.ok()) throw UsageError(fmt::format("--dtype {}: {}", settings.dtype, status.message()));
+  return options;
+}
+
+Activation ChooseActivation(const Settings& settings, const io::Checkpoint& weights, const io::Block& block) {
+  const io::BlockActivation found =
+      io::ActivationOf(block, io::ReadModelConfig(weights.Beside("config.json")));
+  if (settings.activation.empty()) {
+    if (found.activation) return *found.activation;
+    throw UsageError(fmt::format("the activation of block {} is not known: {}; give --activation",
+                                 io::Quoted(block.prefix), found.reason));
+  }
+  const Activation given = ActivationNamed(settings.activation);
+  if (found.activation && *found.activation != given) {
+    fmt::print(stderr, "fusedffn: warning: --activation {}, but the block has {}: {}\n", settings.activation,
+               ActivationName(*found.activation), found.reason);
+  }
+  return given;
+}
+
+double PeakOf(const Settings& settings, const PackedFfn& ffn) {
+  // More threads than CPUs have no higher peak.
+  return ProbePeak(ffn.target(), ffn.precision(), std::min(settings.threads, DefaultThreads()));
+}
+
+}  // namespace fusedffn::program

@@ -1,0 +1,38 @@
+// How blocks are run: the options that run and tower have in common, and what follows from them.
+#ifndef FUSEDFFN_TOOLS_FUSEDFFN_SETTINGS_H_
+#define FUSEDFFN_TOOLS_FUSEDFFN_SETTINGS_H_
+
+#include <CLI/App.hpp>
+#include <cstddef>
+#include <string>
+
+#include "fusedffn/fusedffn.h"
+#include "src/io/block.h"
+#include "src/io/checkpoint.h"
+
+namespace fusedffn::program {
+
+struct Settings {
+  std::string activation;  // "": the checkpoint says it
+  std::string isa;         // "": the best
+  std::string dtype = "f32";
+  int threads = DefaultThreads();
+  size_t repeat = 1;
+};
+
+void AddSettings(CLI::App* command, Settings* settings);
+
+// Throws UsageError for a dtype that the instruction set has not got, so before any file is touched. The
+// target's name is that of `settings`.
+PackOptions PackOptionsOf(const Settings& settings);
+
+// The one that was given, with a warning if the checkpoint says another; else the checkpoint's. Throws
+// UsageError if neither is known.
+Activation ChooseActivation(const Settings& settings, const io::Checkpoint& weights, const io::Block& block);
+
+// FLOP/s that the CPUs reach at most on these settings, measured now.
+double PeakOf(const Settings& settings, const PackedFfn& ffn);
+
+}  // namespace fusedffn::program
+
+#endif  // FUSEDFFN_TOOLS_FUSEDFFN_SETTINGS_H_
