@@ -1,5 +1,5 @@
 # The file side and the program.
-foreach(part accounting array_file atomic_file block_activation checkpoint checkpoint_blocks families npy prefix_ranges safetensors)
+foreach(part accounting array_file atomic_file block_activation checkpoint checkpoint_blocks families npy prefix_ranges safetensors tower)
   fusedffn_test(${part}_test SOURCES ${part}_test.cc LIBRARIES fusedffn_io)
 endforeach()
 target_sources(accounting_test PRIVATE ${PROJECT_SOURCE_DIR}/tools/fusedffn/accounting.cc
@@ -8,8 +8,10 @@ target_sources(prefix_ranges_test PRIVATE ${PROJECT_SOURCE_DIR}/tools/fusedffn/p
 target_link_libraries(accounting_test PRIVATE fmt::fmt)
 target_link_libraries(prefix_ranges_test PRIVATE fmt::fmt)
 
-fusedffn_test(program_test SOURCES program_test.cc LIBRARIES fusedffn_io)
-add_dependencies(program_test fusedffn_program)
 set(command ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:fusedffn_program>)
 list(JOIN command "\",\"" command)  # as C++ string literals
-target_compile_definitions(program_test PRIVATE FUSEDFFN_PROGRAM="${command}")
+foreach(part program tower_command)
+  fusedffn_test(${part}_test SOURCES ${part}_test.cc LIBRARIES fusedffn_io)
+  add_dependencies(${part}_test fusedffn_program)
+  target_compile_definitions(${part}_test PRIVATE FUSEDFFN_PROGRAM="${command}")
+endforeach()

@@ -1,10 +1,8 @@
 // The program from outside: what it computes, what it prints, and that wrong usage and bad files end in one
 // line, the right exit code, and every file as it was.
-#include <fcntl.h>
+#include "tests/program.h"
+
 #include <gtest/gtest.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -27,36 +25,6 @@ namespace fusedffn {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Outcome {
-  int exit_code;  // minus the signal, if one ended it
-  std::string out, err;
-};
-
-// What the arguments are put behind: the program, in a cross-build behind an emulator and its options.
-const std::vector<std::string> kProgram = {FUSEDFFN_PROGRAM};
-
-// Runs the program, or another one, to its end.
-Outcome Start(const std::vector<std::string>& arguments, std::vector<std::string> command = kProgram,
-              const char* out_path = nullptr) {
-  const TempFolder logs;
-  const std::string out = out_path ? out_path : logs.Write("out", ""), err = logs.Write("err", "");
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), O_WRONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), O_WRONLY, 0);
-  command.insert(command.end(), arguments.begin(), arguments.end());
-  std::vector<char*> argv;
-  for (std::string& argument : command) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  pid_t pid = 0;
-  EXPECT_EQ(posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), environ), 0) << argv[0];
-  posix_spawn_file_actions_destroy(&actions);
-  int status = 0;
-  EXPECT_EQ(waitpid(pid, &status, 0), pid);
-  const int exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  return {exit_code, out_path ? "" : ReadBytes(out), ReadBytes(err)};
-}
 
 using Options = std::map<std::string, std::string>;
 constexpr const char* kAbsent = "(absent)";
@@ -110,14 +78,6 @@ class ProgramTest : public testing::Test {
       norm += want[i] * want[i];
     }
     EXPECT_LE(std::sqrt(error), 2e-6 * std::sqrt(norm));
-  }
-
-  void ExpectComplaint(const Outcome& outcome, int exit_code, const std::string& message) const {
-    EXPECT_EQ(outcome.exit_code, exit_code);
-    EXPECT_EQ(outcome.out, "");
-    EXPECT_TRUE(Contains(outcome.err, message));
-    EXPECT_EQ(outcome.err.substr(0, 10), "fusedffn: ");
-    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
   }
 
   TempFolder folder_;
@@ -338,7 +298,9 @@ TEST_F(ProgramTest, BadCommands) {
     int exit_code;
     const char* message;
   } cases[] = {
-      {{}, 2, "a subcommand is required: run, inspect or info ('fusedffn --help' says what is accepted)"},
+      {{},
+       2,
+       "a subcommand is required: run, tower, inspect or info ('fusedffn --help' says what is accepted)"},
       {{"train"}, 2, "not expected: train"},
       {{"--threads", "2"}, 2, "not expected: "},
       {{"run"}, 2, "is required ('fusedffn run --help' says"},
@@ -739,10 +701,13 @@ TEST_F(ProgramTest, InfoOfABlockThatNobodyCanHold) {
 
 TEST_F(ProgramTest, HelpAndVersion) {
   const std::pair<std::vector<std::string>, std::vector<const char*>> cases[] = {
-      {{"--help"}, {"run", "inspect", "info", "Example:", "Exit code: 0"}},
+      {{"--help"}, {"run", "tower", "inspect", "info", "Example:", "Exit code: 0"}},
       {{"run", "--help"},
        {"--weights PATH", "--layer PREFIX", "--input FILE", "--output FILE", "--activation NAME",
         "--threads N", "--isa NAME", "--repeat N", "Examples:", "it must be given", ".npy", ".safetensors"}},
+      {{"tower", "--help"},
+       {"--weights PATH", "--family NAME", "--layers N|A..B", "--input FILE", "--output FILE", "--verbose",
+        "Examples:"}},
       {{"inspect", "--help"}, {"PATH", "--tokens N", "PREFIX.fc1.weight [hidden, dim]", "Examples:"}},
       {{"info", "--help"},
        {"--dim", "--hidden", "--out", "--batch", "--seq", "--layers", "--dtype", "bf16", "Example:"}},

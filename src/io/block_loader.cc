@@ -68,7 +68,7 @@ class RowReader {
   std::vector<char> piece_;  // of one input feature
 };
 
-void LoadLayer(const Block& block, const BlockLayer& from, Layer to, PackedFfn* ffn) {
+void LoadLayer(const Block& block, const BlockLayer& from, Layer to, const OnRead& on_read, PackedFfn* ffn) {
   RowReader reader(from.weight, *block.layout);
   const DType dtype = *UsableDType(*from.weight);
   const uint64_t chunk_rows = reader.ChunkRows();
@@ -76,11 +76,13 @@ void LoadLayer(const Block& block, const BlockLayer& from, Layer to, PackedFfn* 
   for (uint64_t row = 0; row < reader.rows(); row += chunk_rows) {
     const uint64_t count = std::min(chunk_rows, reader.rows() - row);
     reader.Read(row, count, &chunk);
+    on_read(chunk.size());
     Check(ffn->PackRows(to, row, count, chunk.data(), dtype, reader.cols()), block);
   }
   if (from.bias) {
     chunk.resize(from.bias->end - from.bias->begin);
     from.bias.file->Read(*from.bias, 0, chunk.size(), chunk.data());
+    on_read(chunk.size());
     Check(ffn->PackBias(to, chunk.data(), *UsableDType(*from.bias)), block);
   }
 }
@@ -94,12 +96,13 @@ void CheckLoadable(const Block& block) {
                           Quoted(block.prefix), block.layout->gate, block.layout->up, block.layout->down));
 }
 
-PackedFfn LoadBlock(const Block& block, Activation activation, const PackOptions& options) {
+PackedFfn LoadBlock(const Block& block, Activation activation, const PackOptions& options,
+                    const OnRead& on_read) {
   CheckLoadable(block);
   PackedFfn ffn;
   Check(PackedFfn::Create(block.shape, activation, options, &ffn), block);
-  LoadLayer(block, block.up, Layer::kFc1, &ffn);
-  LoadLayer(block, block.down, Layer::kFc2, &ffn);
+  LoadLayer(block, block.up, Layer::kFc1, on_read, &ffn);
+  LoadLayer(block, block.down, Layer::kFc2, on_read, &ffn);
   return ffn;
 }
 

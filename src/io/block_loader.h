@@ -2,6 +2,9 @@
 #ifndef FUSEDFFN_SRC_IO_BLOCK_LOADER_H_
 #define FUSEDFFN_SRC_IO_BLOCK_LOADER_H_
 
+#include <cstdint>
+#include <functional>
+
 #include "fusedffn/fusedffn.h"
 #include "src/io/block.h"
 
@@ -10,9 +13,14 @@ namespace fusedffn::io {
 // Throws Error if this version cannot run such a block, which can be known before anything is loaded.
 void CheckLoadable(const Block& block);
 
+// Told how many more bytes have been read.
+using OnRead = std::function<void(uint64_t bytes)>;
+
 // Reads a block's tensors a few rows at a time into packed weights, so that memory never holds them twice.
 // Throws Error.
-PackedFfn LoadBlock(const Block& block, Activation activation, const PackOptions& options);
+PackedFfn LoadBlock(
+    const Block& block, Activation activation, const PackOptions& options,
+    const OnRead& on_read = [](uint64_t) {});
 
 }  // namespace fusedffn::io
 

@@ -6,12 +6,32 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
+#include <string_view>
 
 #include "src/io/array_file.h"
 #include "src/io/error.h"
 
 namespace fusedffn::program {
 namespace {
+
+// The number that is all of `text`, or nothing.
+std::optional<uint64_t> NumberOf(std::string_view text) {
+  uint64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [next, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && next == end ? std::optional(value) : std::nullopt;
+}
+
+std::optional<io::LayerRange> ParseLayers(const std::string& text) {
+  if (const std::optional<uint64_t> count = NumberOf(text)) {
+    return *count >= 1 ? std::optional(io::LayerRange{count, {}, {}}) : std::nullopt;
+  }
+  const size_t dots = std::min(text.find(".."), text.size());
+  const std::optional<uint64_t> first = NumberOf(text.substr(0, dots));
+  const std::optional<uint64_t> last = NumberOf(text.substr(std::min(dots + 2, text.size())));
+  return first && last && *first <= *last ? std::optional(io::LayerRange{{}, first, last}) : std::nullopt;
+}
 
 // By number, up to the first that has none.
 template <class Enum>
@@ -29,13 +49,19 @@ size_t IndexOf(const std::vector<std::string>& names, const std::string& name) {
 
 Check WholeNumber(uint64_t most) {
   return [most](const std::string& text) -> std::string {
-    uint64_t value = 0;
-    const char* const end = text.data() + text.size();
-    const auto [next, error] = std::from_chars(text.data(), end, value);
-    if (error == std::errc() && next == end && value >= 1 && value <= most) return "";
+    const uint64_t value = NumberOf(text).value_or(0);
+    if (value >= 1 && value <= most) return "";
     return fmt::format("must be a whole number from 1 to {}, not {}", most, io::Quoted(text));
   };
 }
+
+std::string CheckLayers(const std::string& text) {
+  if (ParseLayers(text)) return "";
+  return fmt::format("must be N, the first N layers, or A..B, with A not above B, and not {}",
+                     io::Quoted(text));
+}
+
+io::LayerRange LayerRangeOf(const std::string& text) { return ParseLayers(text).value(); }
 
 Check OneOf(const std::vector<std::string>& names) {
   return [names](const std::string& text) -> std::string {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
+#include "src/io/tower.h"
 
 namespace fusedffn::program {
 
@@ -22,6 +23,7 @@ using Check = std::function<std::string(const std::string&)>;
 
 Check WholeNumber(uint64_t most);                    // from 1
 Check OneOf(const std::vector<std::string>& names);  // two or more
+std::string CheckLayers(const std::string& text);
 std::string CheckArrayName(const std::string& path);
 std::string CheckTarget(const std::string& name);
 
@@ -30,6 +32,9 @@ std::vector<std::string> ActivationNames();
 Activation ActivationNamed(const std::string& name);
 std::vector<std::string> PrecisionNames();
 Precision PrecisionNamed(const std::string& name);
+
+// "N" or "A..B", which has passed its check.
+io::LayerRange LayerRangeOf(const std::string& text);
 
 // "AVX3 AVX2 SSE4 ...", best first: the targets that run on this machine.
 std::string SupportedTargets();

@@ -7,6 +7,7 @@
 namespace fusedffn::program {
 
 void AddRun(CLI::App* app);
+void AddTower(CLI::App* app);
 void AddInspect(CLI::App* app);
 void AddInfo(CLI::App* app);
 

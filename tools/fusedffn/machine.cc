@@ -3,10 +3,22 @@
 #include <fmt/format.h>
 #include <sys/utsname.h>
 
+#include <cstdlib>
 #include <fstream>
 
 namespace fusedffn::program {
 namespace {
+
+// What stands behind `start`, and what may separate them, in the first line of a file that begins so; or "".
+std::string LineAfter(const std::string& path, const std::string& start) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.compare(0, start.size(), start) != 0) continue;
+    const size_t text = line.find_first_not_of(": \t", start.size());
+    return text == std::string::npos ? "" : line.substr(text);
+  }
+  return "";
+}
 
 std::string FirstLine(const std::string& path) {
   std::string line;
@@ -18,11 +30,7 @@ std::string FirstLine(const std::string& path) {
 }  // namespace
 
 std::string CpuModel() {
-  std::ifstream cpuinfo("/proc/cpuinfo");
-  for (std::string line; std::getline(cpuinfo, line);) {
-    const size_t colon = line.find(": ");
-    if (line.compare(0, 10, "model name") == 0 && colon != std::string::npos) return line.substr(colon + 2);
-  }
+  if (std::string model = LineAfter("/proc/cpuinfo", "model name"); !model.empty()) return model;
   // Arm kernels give no name there.
   utsname name;
   return uname(&name) == 0 ? name.machine : "unknown";
@@ -39,6 +47,10 @@ std::vector<std::string> Caches() {
                     FirstLine(folder + "shared_cpu_list").find_first_of(",-") == std::string::npos ? "" : "s",
                     FirstLine(folder + "shared_cpu_list")));
   }
+}
+
+uint64_t PeakMemory() {
+  return 1024 * std::strtoull(LineAfter("/proc/self/status", "VmHWM").c_str(), nullptr, 10);
 }
 
 }  // namespace fusedffn::program

@@ -36,7 +36,8 @@ int ComplainAboutUsage(const CLI::App& app, const std::string& what) {
 int ParseAndRun(CLI::App* app, int argc, char** argv) {
   try {
     app->parse(argc, argv);
-    if (app->get_subcommands().empty()) throw UsageError("a subcommand is required: run, inspect or info");
+    if (app->get_subcommands().empty())
+      throw UsageError("a subcommand is required: run, tower, inspect or info");
     return kOk;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app->exit(error);  // --help and --version
@@ -72,6 +73,7 @@ int Main(int argc, char** argv) {
       "      --layer model.vision_model.transformer.layers.0.mlp \\\n"
       "      --input x.npy --output y.npy\n");
   AddRun(&app);
+  AddTower(&app);
   AddInspect(&app);
   AddInfo(&app);
   const int exit_code = ParseAndRun(&app, argc, argv);

@@ -1,0 +1,210 @@
+// fusedffn tower, from outside: the bits of its blocks one by one, the figures of info, and its refusals.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "src/io/array_file.h"
+#include "tests/program.h"
+#include "tests/test_checkpoint.h"
+#include "tests/test_files.h"
+
+namespace fusedffn {
+namespace {
+
+constexpr Shape kShape = {31, 65, 31};
+constexpr size_t kLayers = 3, kTokens = 18;
+
+std::string PrefixOf(size_t layer) {
+  return "model.vision_model.transformer.layers." + std::to_string(layer) + ".mlp";
+}
+
+// Every layer is a shard.
+class TowerCommandTest : public testing::Test {
+ protected:
+  TowerCommandTest() {
+    std::string map;
+    for (size_t layer = 0; layer < kLayers; ++layer) {
+      const std::string file = std::to_string(layer) + ".safetensors";
+      WriteCheckpoint(folder_ / file, PrefixOf(layer), kShape, {}, layer + 1);
+      for (const char* tensor : {".fc1.weight", ".fc1.bias", ".fc2.weight", ".fc2.bias"}) {
+        map += (map.empty() ? "\"" : ", \"") + PrefixOf(layer) + tensor + "\": \"" + file + "\"";
+      }
+    }
+    folder_.Write("model.safetensors.index.json", "{\"weight_map\": {" + map + "}}");
+    Random random(9);
+    io::WriteArray(folder_ / "x.npy", {{2, kTokens / 2, kShape.dim}, RandomTokens(kShape, kTokens, &random)});
+  }
+
+  std::vector<std::string> Arguments(const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments = {"tower", "--weights", folder_.path(), "--input", folder_ / "x.npy"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  Outcome Tower(const std::vector<std::string>& more) const { return Start(Arguments(more)); }
+
+  // The bytes that `run` gives for layers [first, last], one after the other.
+  std::string ByRun(size_t first, size_t last, const std::string& dtype) const {
+    std::string input = "x.npy";
+    for (size_t layer = first; layer <= last; ++layer) {
+      const std::string output = "run" + std::to_string(layer) + ".npy";
+      const Outcome outcome =
+          Start({"run", "--weights", folder_.path(), "--layer", PrefixOf(layer), "--input", folder_ / input,
+                 "--output", folder_ / output, "--dtype", dtype});
+      EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+      input = output;
+    }
+    return ReadBytes(folder_ / input);
+  }
+
+  const TempFolder folder_;
+};
+
+TEST_F(TowerCommandTest, GivesTheBitsOfItsBlocks) {
+  const struct {
+    std::vector<std::string> options;
+    size_t first, last;
+    const char* dtype;
+  } cases[] = {{{}, 0, 2, "f32"},
+               {{"--repeat", "3", "--threads", "1"}, 0, 2, "f32"},
+               {{"--layers", "2"}, 0, 1, "f32"},
+               {{"--layers", "1..2", "--family", "DeepSeek-OCR CLIP-L"}, 1, 2, "f32"},
+               {{"--dtype", "int8"}, 0, 2, "int8"}};
+  for (const auto& [options, first, last, dtype] : cases) {
+    SCOPED_TRACE(testing::PrintToString(options));
+    std::vector<std::string> all = {"--output", folder_ / "y.npy"};
+    all.insert(all.end(), options.begin(), options.end());
+    const Outcome outcome = Tower(all);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, "");
+    EXPECT_EQ(ReadBytes(folder_ / "y.npy"), ByRun(first, last, dtype));
+  }
+}
+
+// The number in `text` where `pattern` has its group.
+uint64_t NumberIn(const std::string& text, const std::string& pattern) {
+  std::smatch match;
+  EXPECT_TRUE(std::regex_search(text, match, std::regex(pattern))) << pattern << " in " << text;
+  return match.empty() ? 0 : std::stoull(std::regex_replace(match[1].str(), std::regex(","), ""));
+}
+
+TEST_F(TowerCommandTest, AgreesWithInfo) {
+  const Outcome info = Start({"info", "--dim", "31", "--hidden", "65", "--batch", "2", "--seq", "9",
+                              "--layers", "3", "--dtype", "f32"});
+  const Outcome tower = Tower({"--verbose"});
+  EXPECT_EQ(tower.exit_code, 0) << tower.err;
+  const auto of_all_layers = [&](const std::string& row) {
+    return NumberIn(info.out, "\n  " + row + " +[0-9,]+ +[0-9.]+ [A-Z]*B? *[A-Z]* +([0-9,]+)");
+  };
+  EXPECT_EQ(NumberIn(tower.out, "ms, ([0-9,]+) FLOP"),
+            NumberIn(info.out, "fc1 \\+ fc2 .*FLOP +([0-9,]+) +[0-9.]+ [KMG]FLOP\n"));
+  EXPECT_EQ(NumberIn(tower.out, "([0-9,]+) bytes of the checkpoint"),
+            sizeof(float) * (of_all_layers("weights") + of_all_layers("biases")));
+  EXPECT_EQ(NumberIn(tower.out, "([0-9,]+) bytes packed"),
+            kLayers * NumberIn(info.out, "packed weights and biases, fp32, a block +([0-9,]+)"));
+}
+
+TEST_F(TowerCommandTest, PrintsWhatItRan) {
+  const Outcome outcome = Tower({"--verbose", "--threads", "1", "--layers", "1..2"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const std::regex lines(
+      R"('model\.vision_model\.transformer\.layers\.\{1\.\.2\}\.mlp'
+    DeepSeek-OCR CLIP-L: 2 layers of 31 -> 65 -> 31, F32, quick_gelu
+    of 3 layers in the checkpoint
+    [0-9,]+ bytes of the checkpoint, [0-9,]+ bytes packed, loaded in [0-9.]+ s
+\[2, 9, 31\], [A-Z0-9_]+, f32, 1 thread
+    'model\.vision_model\.transformer\.layers\.1\.mlp': [0-9.]+ ms
+    'model\.vision_model\.transformer\.layers\.2\.mlp': [0-9.]+ ms
+    a layer: min [0-9.]+ ms, median [0-9.]+ ms, max [0-9.]+ ms
+    total: best [0-9.]+ ms, median [0-9.]+ ms, [0-9,]+ FLOP, [0-9.]+ GFLOP/s, [0-9.]+ % of peak
+    peak memory [0-9,]+ bytes
+)");
+  EXPECT_TRUE(std::regex_match(outcome.out, lines)) << outcome.out;
+}
+
+TEST_F(TowerCommandTest, NoTokens) {
+  io::WriteArray(folder_ / "x.npy", {{0, kShape.dim}, {}});
+  const Outcome outcome = Tower({"--output", folder_ / "y.npy"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(Contains(outcome.out, " 0 FLOP, 0.0 GFLOP/s, 0.0 % of peak\n"));
+  EXPECT_EQ(ReadBytes(folder_ / "y.npy"), ReadBytes(folder_ / "x.npy"));
+}
+
+// Weights are read a strip at a time: at its largest the process holds little more than they take packed.
+TEST_F(TowerCommandTest, HoldsOnePackedCopy) {
+  constexpr Shape kLarge = {512, 4096, 512};
+  WriteCheckpoint(folder_ / "large.safetensors", PrefixOf(0), kLarge, {});
+  Random random(9);
+  io::WriteArray(folder_ / "x.npy", {{1, kLarge.dim}, RandomTokens(kLarge, 1, &random)});
+  const auto peak = [&](const std::string& weights, const std::string& input) {
+    const Outcome outcome = Start({"tower", "--weights", folder_ / weights, "--family", "DeepSeek-OCR CLIP-L",
+                                   "--input", folder_ / input, "--threads", "1"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return NumberIn(outcome.out, "peak memory ([0-9,]+) bytes");
+  };
+  io::WriteArray(folder_ / "small.npy", {{1, kShape.dim}, std::vector<float>(kShape.dim)});
+  const uint64_t packed = 2 * kLarge.dim * kLarge.hidden * sizeof(float);
+  EXPECT_LT(peak("large.safetensors", "x.npy"), peak("0.safetensors", "small.npy") + packed * 3 / 2);
+}
+
+// With a terminal for stderr.
+TEST_F(TowerCommandTest, DrawsProgressOnATerminalOnly) {
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+  if (terminal < 0 || grantpt(terminal) != 0 || unlockpt(terminal) != 0) GTEST_SKIP() << "no terminals here";
+  const std::string script = "exec \"$0\" \"$@\" 2> " + std::string(ptsname(terminal));
+  std::vector<std::string> in_shell = {"/bin/sh", "-c", script};
+  in_shell.insert(in_shell.end(), kProgram.begin(), kProgram.end());
+  const Outcome outcome = Start(Arguments({}), in_shell);
+  EXPECT_EQ(outcome.exit_code, 0);
+  std::string drawn(4096, '\0');
+  drawn.resize(static_cast<size_t>(std::max<ssize_t>(read(terminal, drawn.data(), drawn.size()), 0)));
+  close(terminal);
+  EXPECT_TRUE(Contains(drawn, "loading [------------------------------] 0 B of 49.51 KB, "));
+  EXPECT_TRUE(Contains(drawn, "[##############################] 49.51 KB of 49.51 KB, "));
+  EXPECT_EQ(drawn.substr(drawn.size() - 4), "\r\x1b[K");  // nothing of it is left
+}
+
+TEST_F(TowerCommandTest, RefusesWhatItCannotRun) {
+  io::WriteArray(folder_ / "wide.npy", {{4, 32}, std::vector<float>(128)});
+  const std::map<std::string, std::string> before = folder_.Contents();
+  const struct {
+    std::vector<std::string> options;
+    int exit_code;
+    const char* message;
+  } cases[] = {
+      {{"--layers", "0"}, 2, "--layers: must be N, the first N layers, or A..B, with A not above B, and not"},
+      {{"--layers", "2..1"}, 2, "--layers: must be N"},
+      {{"--layers", "1.."}, 2, "not '1..'"},
+      {{"--layers", "..1"}, 2, "not '..1'"},
+      {{"--layers", ".."}, 2, "not '..'"},
+      {{"--layers", "1.2"}, 2, "not '1.2'"},
+      {{"--layers", "0..1..2"}, 2, "not '0..1..2'"},
+      {{"--layers", "-1..2"}, 2, "not '-1..2'"},
+      {{"--layers", "4"}, 1, "there are no 4 layers; there are 3 layers, from 0 to 2"},
+      {{"--family", "BERT"}, 1, "there is no family 'BERT'; there is 'model.vision_model.transformer.la"},
+      {{"--input", folder_ / "wide.npy"}, 2, "--input"},  // twice
+      {{"--output", folder_ / "x.npy"}, 2, "is the file of --input"},
+      {{"--output", folder_ / "1.safetensors"}, 2, "is the file of --weights"},
+      {{"--output", folder_ / "none/y.npy"}, 1, "cannot write to its folder"},
+      {{"--threads", "0"}, 2, "--threads: must be a whole number"},
+      {{"--dtype", "int4"}, 2, "--dtype: must be f32"},
+  };
+  for (const auto& bad : cases) {
+    SCOPED_TRACE(bad.message);
+    ExpectComplaint(Tower(bad.options), bad.exit_code, bad.message);
+    EXPECT_EQ(folder_.Contents(), before);
+  }
+  ExpectComplaint(Start({"tower", "--weights", folder_.path(), "--input", folder_ / "wide.npy"}), 1,
+                  "shape [4, 32] is not accepted; this block takes [tokens, 31]");
+}
+
+}  // namespace
+}  // namespace fusedffn
