@@ -1,6 +1,6 @@
 // Compiled once per target. The kinds of numbers that a tile multiplies. Each says what one step of k reads
-// from a row of A and from a column of B, how B's vectors are loaded, how a product joins its sum, whether
-// operands are kept alive until then, how many elements of k a step has, and how many steps an A chunk.
+// from a row of A and from a column of B, how B's vectors are loaded, how a product joins its sum, how many
+// elements of k a step has, and how many steps an A chunk.
 #if defined(FUSEDFFN_KERNELS_ARITHMETIC_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FUSEDFFN_KERNELS_ARITHMETIC_INL_H_
 #undef FUSEDFFN_KERNELS_ARITHMETIC_INL_H_
@@ -86,7 +86,6 @@ struct F32 {
   using A = float;
   using B = float;
   using Sum = float;
-  static constexpr bool kKeepOperands = true;
   static constexpr size_t kStep = 1;
   static constexpr size_t kChunk = kKc;
 
@@ -105,7 +104,6 @@ struct BF16Widened {
   using A = float;
   using B = uint16_t;
   using Sum = float;
-  static constexpr bool kKeepOperands = true;
   static constexpr size_t kStep = 1;
   static constexpr size_t kChunk = kKc;
 
@@ -145,7 +143,6 @@ struct BF16Dot {
   using A = uint32_t;  // two of one row
   using B = uint32_t;  // two of one column, see pack.h
   using Sum = float;
-  static constexpr bool kKeepOperands = true;
   static constexpr size_t kStep = 2;
   static constexpr size_t kChunk = kKc;
   using DBF16 = hn::Repartition<hwy::bfloat16_t, D>;
@@ -176,7 +173,6 @@ struct Int8 {
   using A = uint32_t;  // four of one row
   using B = uint32_t;  // four of one column, see pack.h
   using Sum = int32_t;
-  static constexpr bool kKeepOperands = true;
   static constexpr size_t kStep = 4;
   static constexpr size_t kChunk = kInt8Group / kStep;
   using DI8 = hn::Repartition<int8_t, D>;
@@ -201,7 +197,6 @@ struct Int8 {
   using A = uint32_t;  // two of one row
   using B = uint16_t;  // two of one column, see pack.h
   using Sum = int32_t;
-  static constexpr bool kKeepOperands = HWY_TARGET <= HWY_AVX3;  // 16 registers are too few
   static constexpr size_t kStep = 2;
   static constexpr size_t kChunk = kInt8Group / kStep;
   using DI16 = hn::Repartition<int16_t, D>;

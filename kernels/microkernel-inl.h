@@ -62,12 +62,12 @@ HWY_INLINE void Steps(const typename Math::A* HWY_RESTRICT a, const typename Mat
       const auto ar = Math::LoadA(a + r * kAStride + step);
       HWY_UNROLL(8)
       for (size_t v = 0; v < kVecs; ++v) acc[r][v] = Math::MulAdd(ar, bv[v], acc[r][v]);
-      if (Math::kKeepOperands) KeepAlive(ar);
+      KeepAlive(ar);
       HWY_UNROLL(8)
       for (size_t v = 0; v < kVecs; ++v) KeepInOrder(acc[r][v]);
     }
     HWY_UNROLL(8)
-    for (size_t v = 0; Math::kKeepOperands && v < kVecs; ++v) KeepAlive(bv[v]);
+    for (size_t v = 0; v < kVecs; ++v) KeepAlive(bv[v]);
   }
 }
 

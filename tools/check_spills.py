@@ -8,7 +8,7 @@ The k loop of a tile of rows x vecs is the innermost loop with the multiply-adds
 it are `stack`, accesses to memory whose address is the same in every pass (A, B and what is prefetched move
 on; a spilled register, or a constant, does not), stores of vectors, pushes, pops and calls; and `copies`,
 moves of vectors from register to register. SSE is left out: its instructions overwrite an operand, and its
-tiles cannot do without either.
+tiles cannot do without either. So is int8 on AArch64, where a product is several instructions.
 
 `broadcasts` are loads of one float of A for a whole vector, into all of its lanes or into the one that AArch64's
 fmla takes for all; `loads` are of whole vectors, of which AArch64's ldp has two.
@@ -55,29 +55,30 @@ def count(loop):
                   sum(i.uses_stack(moving) for i in loop), sum(i.is_copy() for i in loop))
 
 
-def examine(tile, instructions, most_copies):
+def examine(tile, instructions, most_stack, most_copies):
     """The counts of its k loop, None if that cannot be told; and what is wrong, or nothing."""
     wanted = tile.rows * tile.vecs * UNROLL
     loops = [count(loop) for loop in innermost_loops(instructions)]
     found = [counts for counts in loops if counts.fma == wanted]
-    if len(found) != 1:
+    if not found:
         all_found = ", ".join(str(counts.fma) for counts in loops) or "no loop"
         return None, f"multiply-adds in its loops: {all_found}; accepted is one loop with {wanted}"
-    counts = found[0]
-    if counts.stack == 0 and counts.copies <= most_copies:
+    # A jump back from behind the function's end (clang has some) makes a longer one of what follows the k loop.
+    counts = min(found, key=lambda counts: counts.instructions)
+    if counts.stack <= most_stack and counts.copies <= most_copies:
         return counts, ""
     return counts, (f"{counts.stack} stack accesses and {counts.copies} copies; "
-                    f"accepted are 0 and up to {most_copies}")
+                    f"accepted are up to {most_stack} and {most_copies}")
 
 
-def check(tiles, most_copies, show_all):
+def check(tiles, most_stack, most_copies, show_all):
     """Prints what was found; returns what is wrong."""
     problems, are_good = [], {}
     row = "{:<40}" + "{:>14}" * len(Counts._fields)
     if show_all:
         print(row.format("tile", *Counts._fields))
     for tile, instructions in sorted(tiles.items()):
-        counts, problem = examine(tile, instructions, most_copies)
+        counts, problem = examine(tile, instructions, most_stack, most_copies)
         if show_all and counts:
             print(row.format(str(tile), *counts))
         if problem:
@@ -92,6 +93,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", metavar="FILE", help="object file or library")
+    parser.add_argument("--stack", type=int, default=0, metavar="N",
+                        help="accept up to N stack accesses in a tile; default: 0")
     parser.add_argument("--copies", type=int, default=0, metavar="N",
                         help="accept up to N copies in a tile; default: 0")
     parser.add_argument("--list", action="store_true", help="a table of every tile's k loop")
@@ -100,7 +103,7 @@ def main():
     if not tiles:
         sys.exit(f"check_spills: no tile function in {' '.join(arguments.files)}: accepted are objects and "
                  "libraries with kernels/kernels.cc, not stripped")
-    if problems := check(tiles, arguments.copies, arguments.list):
+    if problems := check(tiles, arguments.stack, arguments.copies, arguments.list):
         sys.exit("\n".join(f"check_spills: {problem}" for problem in problems))
 
 
