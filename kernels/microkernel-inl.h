@@ -66,8 +66,10 @@ HWY_INLINE void Steps(const typename Math::A* HWY_RESTRICT a, const typename Mat
       HWY_UNROLL(8)
       for (size_t v = 0; v < kVecs; ++v) KeepInOrder(acc[r][v]);
     }
+    // A single row's multiply-adds take B from memory, and to keep it alive would be to load it once more: 1
+    // token in fp32 took 0.649 ms instead of 0.577 on AVX-512 and 0.840 instead of 0.745 on AVX2.
     HWY_UNROLL(8)
-    for (size_t v = 0; v < kVecs; ++v) KeepAlive(bv[v]);
+    for (size_t v = 0; kRows > 1 && v < kVecs; ++v) KeepAlive(bv[v]);
   }
 }
 
