@@ -66,7 +66,7 @@ enum class Precision {
   kBF16Dot,  // as kBF16, and x and the hidden values are rounded to bf16 as well: two products a lane for the
              // CPU's bf16 dot-product instruction, on targets that have it. Denormals count as zero
   kInt8,  // weights as 8-bit integers: 1 byte a parameter, quantised when packed; x and the hidden values are
-          // quantised on the way. Off by about 1 % of y, and more where few of a token's values are far
+          // quantised on the way. Off by 1 to 2 % of y, and more where few of a token's values are far
           // larger than the others: README, "int8", says when not to use it
 };
 

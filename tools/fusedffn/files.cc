@@ -11,12 +11,7 @@
 namespace fusedffn::program {
 
 CLI::Option* AddWeights(CLI::App* command, std::string* weights) {
-  return command
-      ->add_option("--weights", *weights,
-                   "Checkpoint: a .safetensors file, a model.safetensors.index.json\n"
-                   "(its shards beside it), or a folder with such an index or model.safetensors")
-      ->required()
-      ->type_name("PATH");
+  return command->add_option("--weights", *weights, kCheckpointHelp)->required()->type_name("PATH");
 }
 
 CLI::Option* AddInput(CLI::App* command, std::string* input) {

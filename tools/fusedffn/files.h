@@ -16,6 +16,10 @@ struct Files {
   std::string output;  // "": none
 };
 
+inline constexpr const char* kCheckpointHelp =
+    "Checkpoint: a .safetensors file, a model.safetensors.index.json\n"
+    "(its shards beside it), or a folder with such an index or model.safetensors";
+
 CLI::Option* AddWeights(CLI::App* command, std::string* weights);
 CLI::Option* AddInput(CLI::App* command, std::string* input);
 CLI::Option* AddOutput(CLI::App* command, std::string* output);

@@ -14,6 +14,7 @@
 #include "tools/fusedffn/arguments.h"
 #include "tools/fusedffn/block_workload.h"
 #include "tools/fusedffn/commands.h"
+#include "tools/fusedffn/files.h"
 #include "tools/fusedffn/prefix_ranges.h"
 #include "tools/fusedffn/units.h"
 
@@ -131,12 +132,7 @@ void AddInspect(CLI::App* app) {
       "  fusedffn inspect clip_l.safetensors\n"
       "  fusedffn inspect DeepSeek-OCR --tokens 257\n");
   const auto arguments = std::make_shared<Arguments>();
-  command
-      ->add_option("PATH", arguments->path,
-                   "Checkpoint: a .safetensors file, a model.safetensors.index.json\n"
-                   "(its shards beside it), or a folder with such an index or model.safetensors")
-      ->required()
-      ->type_name("");
+  command->add_option("PATH", arguments->path, kCheckpointHelp)->required()->type_name("");
   command
       ->add_option("--tokens", arguments->tokens,
                    "Tell the operations, too, with so many tokens through each block")

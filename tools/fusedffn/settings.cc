@@ -36,7 +36,7 @@ void AddSettings(CLI::App* command, Settings* settings) {
                    "How weights are kept: f32 (default), bf16 (half the memory; the same\n"
                    "bits as f32 if the checkpoint is bf16), bf16-dot (x and hidden values\n"
                    "rounded to bf16 as well; needs a CPU with bf16 instructions) or int8 (a\n"
-                   "quarter of the memory, the fastest, and off by about 1 %)")
+                   "quarter of the memory, the fastest, and off by 1 to 2 %)")
       ->type_name("NAME")
       ->check(OneOf(PrecisionNames()));
   command
