@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Compares two .npy files: relative L2 error and largest absolute error of A against B, the reference.
+"""Compares two .npy files: relative L2 error, cosine and largest absolute error of A against B, the
+reference.
 
 Exit code 0 if they agree, 1 if they do not (error above the limit, other shapes, NaN or infinities in other
 places), 2 for wrong usage or a file that cannot be read.
@@ -40,10 +41,12 @@ def main():
     difference = np.where(finite, a, 0) - np.where(finite, b, 0)
     error, norm = np.linalg.norm(difference), np.linalg.norm(b[finite])
     relative = error / norm if norm > 0 else (0.0 if error == 0 else np.inf)
+    norms = norm * np.linalg.norm(a[finite])
+    cosine = np.vdot(a[finite], b[finite]) / norms if norms > 0 else 1.0
     passed = relative <= args.max_rel_l2
     verdict = "ok" if passed else "FAILED"
     print(f"relative L2 error {relative:.3g} ({verdict}: at most {args.max_rel_l2:.3g} is accepted), "
-          f"largest absolute error {np.abs(difference).max(initial=0.0):.3g}, {a.size} values")
+          f"1 - cosine {max(0.0, 1 - cosine):.2g}, largest absolute error {np.abs(difference).max(initial=0.0):.3g}, {a.size} values")
     sys.exit(0 if passed else 1)
 
 

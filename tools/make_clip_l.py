@@ -180,6 +180,8 @@ def parse_arguments():
     parser.add_argument("--hidden", type=positive, default=4096)
     parser.add_argument("--tokens", type=positive, default=257)
     parser.add_argument("--seed", type=positive, default=1)
+    parser.add_argument("--outliers", type=positive, default=1, metavar="FACTOR",
+                        help="every (dim / 4)th channel of x is so many times larger; default 1")
     parser.add_argument("--dtype", choices=DTYPES, default="bf16", help="of the checkpoint; default bf16")
     parser.add_argument("--activation", choices=ACTIVATIONS, default="quick_gelu", help="default quick_gelu")
     parser.add_argument("--torch", action="store_true", help="also run PyTorch's module on layer 0")
@@ -191,6 +193,7 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     weights = write_checkpoint(args.out / "clip_l.safetensors", args)
     x = normal([args.seed, 0], [1, args.tokens, args.dim], 0.0, 1.0)
+    x[..., ::max(1, args.dim // 4)] *= args.outliers
     arrays = {"x.npy": x, "expected.npy": expected_output(weights, x, args.activation).astype(np.float32)}
     made_with = {"numpy": np.__version__, "ml_dtypes": ml_dtypes.__version__}
     if args.torch:
