@@ -1,4 +1,5 @@
-// Compiled once per target by Highway's foreach_target: the only file that is, and where dispatch lives.
+// Compiled once per target by Highway's foreach_target, as gemm_*.cc are. The table of each target, and the
+// list of the tables: where dispatch lives.
 #include "kernels/kernels.h"
 
 #include <utility>
@@ -9,20 +10,16 @@
 #include "hwy/highway.h"
 #include "kernels/activation-inl.h"
 #include "kernels/convert-inl.h"
-#include "kernels/gemm_block-inl.h"
+#include "kernels/gemm-inl.h"
+#include "kernels/microkernel-inl.h"
 #include "kernels/quantise-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
 namespace HWY_NAMESPACE {
 
-template <class Math>
-void GemmOf(const GemmBlock& block) {
-  Gemm<Math>(block);
-}
-
 #if FUSEDFFN_HAVE_BF16_DOT
-constexpr GemmBlockFn kGemmBF16Dot = GemmOf<BF16Dot>;
+constexpr GemmBlockFn kGemmBF16Dot = GemmBF16Dot;
 #else
 constexpr GemmBlockFn kGemmBF16Dot = nullptr;
 #endif
@@ -59,7 +56,7 @@ constexpr Kernels kKernels = {HWY_TARGET,
                               kTileVecs* kLanes,
                               kLanes,
                               HWY_NATIVE_FMA != 0,
-                              {GemmOf<F32>, GemmOf<BF16Widened>, kGemmBF16Dot, GemmOf<Int8>},
+                              {GemmF32, GemmBF16Widened, kGemmBF16Dot, GemmInt8},
                               {nullptr, WidenArray<hwy::bfloat16_t>, WidenArray<hwy::float16_t>},
                               {nullptr, RoundArray<hwy::bfloat16_t>, RoundArray<hwy::float16_t>},
                               Quantise,

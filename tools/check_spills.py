@@ -102,7 +102,7 @@ def main():
     tiles = {tile: instructions for path in arguments.files for tile, instructions in tiles_of(path).items()}
     if not tiles:
         sys.exit(f"check_spills: no tile function in {' '.join(arguments.files)}: accepted are objects and "
-                 "libraries with kernels/kernels.cc, not stripped")
+                 "libraries with kernels/gemm_*.cc, not stripped")
     if problems := check(tiles, arguments.stack, arguments.copies, arguments.list):
         sys.exit("\n".join(f"check_spills: {problem}" for problem in problems))
 
