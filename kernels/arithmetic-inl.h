@@ -63,14 +63,14 @@ HWY_INLINE void KeepAlive(const float& factor) {
 }
 #endif
 
-// An fp32 of A, for all lanes of a vector of B. NEON's fmla takes it from a register's lowest lane. The load
-// into every lane (ld1r), which compilers take for some, occupies a vector pipe, which the plain one does
-// not: 60 cycles instead of 48 for four steps of 6x16 on Neoverse N1, 32 instead of 24 on V2, by llvm-mca 19.
-// So the float comes from nowhere that they know of.
+// An fp32 of A, or what else a step has in 32 bits, for all lanes of a vector of B. NEON's fmla takes it from
+// a register's lowest lane. The load into every lane (ld1r), which compilers take for some, occupies a vector
+// pipe, which the plain one does not: 60 cycles instead of 48 for four steps of 6x16 on Neoverse N1, 32
+// instead of 24 on V2, by llvm-mca 19. So the float comes from nowhere that they know of.
 #if HWY_TARGET & HWY_ALL_NEON
 using Factor = float;
-HWY_INLINE Factor LoadFactor(const float* HWY_RESTRICT a) {
-  float factor = *a;
+HWY_INLINE Factor LoadFactor(const void* HWY_RESTRICT a) {
+  float factor = *static_cast<const float*>(a);
   Opaque(factor);
   return factor;
 }
@@ -151,6 +151,15 @@ struct BF16Dot {
     const hn::RebindToUnsigned<D> du;
     return hn::BitCast(DBF16(), hn::Load(du, b + (step * vecs + v) * hn::Lanes(du)));
   }
+#if HWY_TARGET & HWY_ALL_NEON
+  // bfdot takes two from a register's lowest lane, as fmla does one. Highway's function has them in every
+  // lane, by ld1r: a pass of 6x16 takes 32 cycles instead of 24 on Neoverse V2, by llvm-mca 19.
+  static HWY_INLINE Factor LoadA(const uint32_t* HWY_RESTRICT a) { return LoadFactor(a); }
+  static HWY_INLINE V MulAdd(Factor a, hn::Vec<DBF16> b, V c) {
+    asm("bfdot %0.4s, %1.8h, %2.2h[0]" : "+w"(c.raw) : "w"(b.raw), "w"(a));
+    return c;
+  }
+#else
   static HWY_INLINE hn::Vec<DBF16> LoadA(const uint32_t* HWY_RESTRICT a) {
     auto pair = hn::Set(hn::RebindToUnsigned<D>(), *a);
     // clang 16 recurses without end when it finds a broadcast that becomes bf16.
@@ -161,6 +170,7 @@ struct BF16Dot {
     V unused = hn::Zero(D());  // with the instruction, all of the sum is in the first
     return hn::ReorderWidenMulAccumulate(D(), a, b, c, unused);
   }
+#endif
 };
 #endif
 
@@ -175,6 +185,7 @@ struct Int8 {
   using Sum = int32_t;
   static constexpr size_t kStep = 4;
   static constexpr size_t kChunk = kInt8Group / kStep;
+  static constexpr int32_t kLess = 0;  // A holds q less this
   using DI8 = hn::Repartition<int8_t, D>;
   using DU8 = hn::Repartition<uint8_t, D>;
 
@@ -190,6 +201,28 @@ struct Int8 {
     return sum;
   }
 };
+#elif HWY_TARGET == HWY_NEON_BF16 || ((HWY_TARGET & HWY_ALL_NEON) && defined(__ARM_FEATURE_DOTPROD))
+// Both in s8, A less 128: a step is four of k, for one instruction (sdot), which Highway 1.2 has no function
+// for. Exact.
+struct Int8 {
+  using A = uint32_t;  // four of one row
+  using B = uint32_t;  // four of one column, see pack.h
+  using Sum = int32_t;
+  static constexpr size_t kStep = 4;
+  static constexpr size_t kChunk = kInt8Group / kStep;
+  static constexpr int32_t kLess = 128;
+  using DI8 = hn::Repartition<int8_t, D>;
+
+  static HWY_INLINE hn::Vec<DI8> LoadB(const uint32_t* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
+    return hn::BitCast(DI8(), hn::Load(DU32(), b + (step * vecs + v) * hn::Lanes(DU32())));
+  }
+  static HWY_INLINE Factor LoadA(const uint32_t* HWY_RESTRICT a) { return LoadFactor(a); }
+  static HWY_INLINE hn::Vec<DI32> MulAdd(Factor a, hn::Vec<DI8> b, hn::Vec<DI32> c) {
+    // Not vdotq_lane_s32(): with it, gcc 12 copies or spills accumulators in 12 of 48 tiles.
+    asm("sdot %0.4s, %1.16b, %2.4b[0]" : "+w"(c.raw) : "w"(b.raw), "w"(a));
+    return c;
+  }
+};
 #else
 // Without that instruction: A in 16 bits, and B widened to them when loaded. A step is two of k. Exact, where
 // the instruction for u8 and s8 that older CPUs have (vpmaddubsw) saturates.
@@ -199,6 +232,7 @@ struct Int8 {
   using Sum = int32_t;
   static constexpr size_t kStep = 2;
   static constexpr size_t kChunk = kInt8Group / kStep;
+  static constexpr int32_t kLess = 0;
   using DI16 = hn::Repartition<int16_t, D>;
 
   static HWY_INLINE hn::Vec<DI16> LoadB(const uint16_t* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {

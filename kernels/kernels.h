@@ -23,8 +23,8 @@ inline constexpr size_t kAStride = kKc + 16;
 // multiple of every target's nr, at most 2 * kKc, and few enough that 255 * 127 * kInt8Group is an int32.
 inline constexpr size_t kInt8Group = 2 * kKc;
 
-// An int8 row of A, quantised: element = scale * (q - zero), q in 0..255. In every chunk it lies behind the
-// row's last step, kKc steps from the first.
+// An int8 row of A, quantised: element = scale * (q - zero), q in 0..255, or both of them less 128 where
+// signed numbers are multiplied. In every chunk it lies behind the row's last step, kKc steps from the first.
 struct RowQuant {
   float scale;
   int32_t zero;

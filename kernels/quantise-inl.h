@@ -47,14 +47,15 @@ HWY_INLINE Extent ExtentOf(const float* in, size_t count) {
 
 // `in` into the steps of one row of an A chunk, up to a whole vector of `in` beyond count.
 HWY_INLINE void StoreQuantised(const float* in, size_t count, float inverse, int32_t zero, void* row) {
-  using Q = hwy::MakeUnsigned<hwy::UnsignedFromSize<4 / Int8::kStep>>;
+  using Unsigned = hwy::UnsignedFromSize<4 / Int8::kStep>;
+  using Q = hwy::If<Int8::kLess == 0, Unsigned, hwy::MakeSigned<Unsigned>>;
   const D d;
   const hn::Rebind<Q, D> dq;
   const size_t lanes = hn::Lanes(d);
   Q* const to = static_cast<Q*>(row);
   const auto store = [&](V x, size_t i) HWY_ATTR {
     const auto q = hn::Add(hn::NearestInt(hn::Mul(x, hn::Set(d, inverse))), hn::Set(DI32(), zero));
-    hn::StoreU(hn::DemoteTo(dq, hn::Min(q, hn::Set(DI32(), 255))), dq, to + i);
+    hn::StoreU(hn::DemoteTo(dq, hn::Min(q, hn::Set(DI32(), 255 - Int8::kLess))), dq, to + i);
   };
   size_t i = 0;
   for (; i + lanes <= count; i += lanes) store(hn::LoadU(d, in + i), i);
@@ -77,6 +78,7 @@ inline void Quantise(const float* in, size_t count, void* row) {
     const hn::CappedTag<float, 1> d1;
     quant->zero = hn::GetLane(hn::NearestInt(hn::Set(d1, -extent.lo * inverse)));
   }
+  quant->zero -= Int8::kLess;
   StoreQuantised(in, count, inverse, quant->zero, row);
 }
 

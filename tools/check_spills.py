@@ -8,7 +8,7 @@ The k loop of a tile of rows x vecs is the innermost loop with the multiply-adds
 it are `stack`, accesses to memory whose address is the same in every pass (A, B and what is prefetched move
 on; a spilled register, or a constant, does not), stores of vectors, pushes, pops and calls; and `copies`,
 moves of vectors from register to register. SSE is left out: its instructions overwrite an operand, and its
-tiles cannot do without either. So is int8 on AArch64, where a product is several instructions.
+tiles cannot do without either. So is int8 on AArch64 without sdot, where a product is several instructions.
 
 `broadcasts` are loads of one float of A for a whole vector, into all of its lanes or into the one that AArch64's
 fmla takes for all; `loads` are of whole vectors, of which AArch64's ldp has two.

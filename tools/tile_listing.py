@@ -161,7 +161,7 @@ def tiles_of(path):
         if header := FUNCTION.match(line):
             match = TILE.search(header[1])
             tile = match and Tile(match[1], match[2], int(match[3]), int(match[4]), match[5])
-            if tile and kind is AArch64 and tile.arithmetic == "Int8":
+            if tile and kind is AArch64 and tile.arithmetic == "Int8" and tile.target != "NEON_BF16":
                 tile = None
             current = tiles.setdefault(tile, []) if tile else None
         elif current is not None and (match := INSTRUCTION.match(line)):
