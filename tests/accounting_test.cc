@@ -42,6 +42,12 @@ TEST(AccountingTest, Gated) {
   EXPECT_EQ(a.block.weights, 3u * 1280 * 6848);
   EXPECT_EQ(a.block.biases, 2u * 6848 + 1280);
   EXPECT_EQ(a.block.matmul_flop, 2 * a.block.weights);
+  EXPECT_EQ(a.block.activation_flop, (5u + 1) * 6848);
+  EXPECT_EQ(a.unfused_peak_bytes, 2u * (1280 + 2 * 6848));  // x, act(fc1(x)) and up(x)
+  workload.hidden = 100;
+  EXPECT_EQ(Account(workload).unfused_peak_bytes, 2u * (1280 + 2 * 100));
+  workload.out = 2000;
+  EXPECT_EQ(Account(workload).unfused_peak_bytes, 2u * (100 + 2000));  // their product, and y
 }
 
 TEST(AccountingTest, EveryDimensionHasItsPlace) {

@@ -136,7 +136,7 @@ TEST(CheckpointBlocksTest, SeesGatesInTheSameTensor) {
                        "They look like a gated block with two layers in one tensor"));
 }
 
-TEST(CheckpointBlocksTest, GatedBlocksAreListedAndNotLoaded) {
+TEST(CheckpointBlocksTest, ListsGatedBlocks) {
   const TempFolder folder;
   const std::string path = WriteZeros(folder, {{"m.gate_proj.weight", "F32", {4, 2}},
                                                {"m.up_proj.weight", "F32", {4, 2}},
@@ -153,11 +153,7 @@ TEST(CheckpointBlocksTest, GatedBlocksAreListedAndNotLoaded) {
   EXPECT_EQ(listings[1].problem,
             "'n.gate_proj.weight' [3, 2] and 'n.up_proj.weight' [4, 2] do not fit; they must have one shape");
   EXPECT_EQ(listings[2].problem, "there is no tensor 'o.gate_proj.weight'");
-  const Block block = FindBlock(checkpoint, "m");
-  const char* message =
-      "block 'm' is gated (gate_proj, up_proj and down_proj): this version cannot run gated blocks";
-  EXPECT_EQ(ErrorOf(path, [&] { CheckLoadable(block); }), message);
-  EXPECT_EQ(ErrorOf(path, [&] { LoadBlock(block, Activation::kSilu, {}); }), message);
+  EXPECT_EQ(ShapeText(FindBlock(checkpoint, "m").shape), "2 -> 4 gated -> 2");
 }
 
 TEST(CheckpointBlocksTest, ListsWhatTheOtherShardsHold) {
@@ -174,14 +170,14 @@ TEST(CheckpointBlocksTest, ListsWhatTheOtherShardsHold) {
 }
 
 // The bits that come out of weights loaded from a file, and of the same weights packed from memory.
-void ExpectLoadsAsStored(const Shape& shape, const StoredAs& stored_as) {
+void ExpectLoadsAsStored(const Shape& shape, const StoredAs& stored_as, const PackOptions& options = {}) {
   const TempFolder folder;
   const std::string path = folder / "file.safetensors";
   const TestBlock block = WriteCheckpoint(path, "a.mlp", shape, stored_as);
   const Checkpoint file(path);
-  const PackedFfn loaded = LoadBlock(FindBlock(file, "a.mlp"), Activation::kQuickGelu, {});
+  const PackedFfn loaded = LoadBlock(FindBlock(file, "a.mlp"), block.activation, options);
   PackedFfn packed;
-  ASSERT_TRUE(Pack(block.weights(), {}, &packed).ok());
+  ASSERT_TRUE(Pack(block.weights(), options, &packed).ok());
   Random random(2);
   const size_t tokens = 3;
   const std::vector<float> x = RandomTokens(shape, tokens, &random);
@@ -217,6 +213,35 @@ TEST(CheckpointBlocksTest, LoadsTransposedWeights) {
   }
   ExpectLoadsAsStored({1000, 3000, 3}, {"F32", "F32", "F32", "F32", "c_fc", "c_proj", true});
   ExpectLoadsAsStored({33, 70, 1}, {"F32", "F32", "F32", "F32", "c_fc", "c_proj", true});
+}
+
+// Each layer with a dtype of its own, some with biases; in either convention's names; in several chunks.
+TEST(CheckpointBlocksTest, LoadsGatedBlocks) {
+  const StoredAs cases[] = {
+      GatedAs("F32", "F32"),
+      GatedAs("BF16", ""),
+      {"BF16", "F16", "F16", "BF16", "gate_proj", "down_proj", false, "up_proj", "F32", "F32"},
+      {"F16", "F16", "F32", "", "gate_proj", "down_proj", false, "up_proj", "BF16", ""},
+      {"F16", "", "F32", "", "w1", "w2", false, "w3", "BF16", "BF16"},
+  };
+  for (const StoredAs& stored_as : cases) {
+    SCOPED_TRACE(stored_as.fc1 + " " + stored_as.weight1 + ", " + stored_as.up + " " + stored_as.weight3);
+    ExpectLoadsAsStored({33, 70, 17, true}, stored_as);
+  }
+  ExpectLoadsAsStored({1000, 700, 3, true}, GatedAs("F32", "F32"));
+}
+
+TEST(CheckpointBlocksTest, LoadsGatedBlocksInEveryPrecision) {
+  for (const Precision precision :
+       {Precision::kF32, Precision::kBF16, Precision::kBF16Dot, Precision::kInt8}) {
+    SCOPED_TRACE(PrecisionName(precision));
+    PackOptions options;
+    options.precision = precision;
+    PackedFfn smallest;  // not every target has every precision
+    if (!PackedFfn::Create({1, 1, 1}, Activation::kSilu, options, &smallest).ok()) continue;
+    ExpectLoadsAsStored({33, 70, 17, true}, GatedAs("BF16", ""), options);
+    ExpectLoadsAsStored({1100, 90, 40, true}, GatedAs("F32", "F32"), options);
+  }
 }
 
 TEST(CheckpointBlocksTest, LoadRefusesAnUnknownTarget) {

@@ -4,11 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <ios>
+#include <vector>
 
 namespace fusedffn {
 
@@ -49,6 +51,17 @@ inline testing::AssertionResult SameBits(const float* got, size_t ld_got, const 
                                      << " elements differ; the worst at row " << worst_row << ", column "
                                      << worst_col << ": " << std::hexfloat << a << " instead of " << b
                                      << std::hex << " (bits " << BitsOf(a) << ", " << BitsOf(b) << ")";
+}
+
+// ||got - want|| / ||want||
+inline double RelativeL2(const std::vector<float>& got, const std::vector<double>& want) {
+  EXPECT_EQ(got.size(), want.size());
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < std::min(got.size(), want.size()); ++i) {
+    error += (got[i] - want[i]) * (got[i] - want[i]);
+    norm += want[i] * want[i];
+  }
+  return error == 0 ? 0 : std::sqrt(error / norm);
 }
 
 }  // namespace fusedffn

@@ -60,12 +60,7 @@ class PrecisionTest : public TargetTest {
     const std::vector<float> x = RandomTokens(block.shape, 30, &random);
     const std::vector<double> want = ReferenceFfn(block.weights(), x.data(), block.shape.dim, 30);
     const std::vector<float> y = RunDense(PackAs(Precision::kBF16Dot, block.weights()), x.data(), 30);
-    double error = 0, norm = 0;
-    for (size_t i = 0; i < y.size(); ++i) {
-      error += (y[i] - want[i]) * (y[i] - want[i]);
-      norm += want[i] * want[i];
-    }
-    const double relative = std::sqrt(error / norm);
+    const double relative = RelativeL2(y, want);
     std::printf("%s: relative error %.2e\n", GetParam().c_str(), relative);
     EXPECT_LE(relative, 2 * 0x1p-9 * std::sqrt((shape.gated ? 6.0 : 4.0) / 3));
     EXPECT_GE(relative, 0x1p-12);  // else it was not bf16 that ran

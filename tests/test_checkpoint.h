@@ -51,7 +51,16 @@ struct StoredAs {
   const char* bias2 = "F32";
   std::string fc1 = "fc1", fc2 = "fc2";
   bool transposed = false;
+  // Of a gated block, whose fc1 is the gate.
+  std::string up = "up_proj";
+  const char* weight3 = "F32";
+  const char* bias3 = "F32";
 };
+
+// As most models name the layers of a gated block. Without biases: "" for `bias`.
+inline StoredAs GatedAs(const char* weight, const char* bias) {
+  return {weight, bias, weight, bias, "gate_proj", "down_proj", false, "up_proj", weight, bias};
+}
 
 // [rows, cols] -> [cols, rows]
 inline std::vector<char> Transposed(const std::vector<char>& bytes, size_t rows, size_t cols) {
@@ -71,18 +80,24 @@ inline TestBlock WriteCheckpoint(const std::string& path, const std::string& pre
                                  const StoredAs& stored_as, uint64_t seed = 1) {
   Random random(seed);
   TestBlock block = RandomBlock(shape, &random);
-  struct {
+  struct Part {
     std::string name;
     std::string dtype;
     io::Dims shape;
     std::vector<float>* values;
-  } const parts[] = {{stored_as.fc1 + ".weight", stored_as.weight1, {shape.hidden, shape.dim}, &block.w1},
-                     {stored_as.fc1 + ".bias", stored_as.bias1, {shape.hidden}, &block.b1},
-                     {stored_as.fc2 + ".weight", stored_as.weight2, {shape.out, shape.hidden}, &block.w2},
-                     {stored_as.fc2 + ".bias", stored_as.bias2, {shape.out}, &block.b2}};
+  };
+  std::vector<Part> parts = {
+      {stored_as.fc1 + ".weight", stored_as.weight1, {shape.hidden, shape.dim}, &block.w1},
+      {stored_as.fc1 + ".bias", stored_as.bias1, {shape.hidden}, &block.b1},
+      {stored_as.fc2 + ".weight", stored_as.weight2, {shape.out, shape.hidden}, &block.w2},
+      {stored_as.fc2 + ".bias", stored_as.bias2, {shape.out}, &block.b2}};
+  if (shape.gated) {
+    parts.push_back({stored_as.up + ".weight", stored_as.weight3, {shape.hidden, shape.dim}, &block.up_w});
+    parts.push_back({stored_as.up + ".bias", stored_as.bias3, {shape.hidden}, &block.up_b});
+  }
   std::vector<std::vector<char>> bytes;
   std::vector<io::TensorData> tensors;
-  for (const auto& part : parts) {
+  for (const Part& part : parts) {
     if (part.dtype.empty()) {
       part.values->clear();
       continue;

@@ -12,36 +12,41 @@
 
 #include "fusedffn/fusedffn.h"
 #include "src/io/array_file.h"
+#include "src/io/safetensors.h"
+#include "tests/compare.h"
 #include "tests/program.h"
+#include "tests/reference.h"
 #include "tests/test_checkpoint.h"
 #include "tests/test_files.h"
 
 namespace fusedffn {
 namespace {
 
-constexpr Shape kShape = {31, 65, 31};
+constexpr Shape kShape = {31, 65, 31}, kGatedShape = {31, 65, 31, true};
 constexpr size_t kLayers = 3, kTokens = 18;
-
-std::string PrefixOf(size_t layer) {
-  return "model.vision_model.transformer.layers." + std::to_string(layer) + ".mlp";
-}
 
 // Every layer is a shard.
 class TowerCommandTest : public testing::Test {
  protected:
-  TowerCommandTest() {
+  TowerCommandTest() : TowerCommandTest("model.vision_model.transformer.layers.", kShape, {}) {}
+
+  TowerCommandTest(const std::string& layers, const Shape& shape, const StoredAs& stored_as)
+      : layers_(layers) {
     std::string map;
     for (size_t layer = 0; layer < kLayers; ++layer) {
       const std::string file = std::to_string(layer) + ".safetensors";
-      WriteCheckpoint(folder_ / file, PrefixOf(layer), kShape, {}, layer + 1);
-      for (const char* tensor : {".fc1.weight", ".fc1.bias", ".fc2.weight", ".fc2.bias"}) {
-        map += (map.empty() ? "\"" : ", \"") + PrefixOf(layer) + tensor + "\": \"" + file + "\"";
+      blocks_.push_back(WriteCheckpoint(folder_ / file, PrefixOf(layer), shape, stored_as, layer + 1));
+      const io::SafetensorsFile shard(folder_ / file);
+      for (const io::Tensor& tensor : shard.tensors()) {
+        map += (map.empty() ? "\"" : ", \"") + tensor.name + "\": \"" + file + "\"";
       }
     }
     folder_.Write("model.safetensors.index.json", "{\"weight_map\": {" + map + "}}");
     Random random(9);
     io::WriteArray(folder_ / "x.npy", {{2, kTokens / 2, kShape.dim}, RandomTokens(kShape, kTokens, &random)});
   }
+
+  std::string PrefixOf(size_t layer) const { return layers_ + std::to_string(layer) + ".mlp"; }
 
   std::vector<std::string> Arguments(const std::vector<std::string>& more) const {
     std::vector<std::string> arguments = {"tower", "--weights", folder_.path(), "--input", folder_ / "x.npy"};
@@ -65,7 +70,16 @@ class TowerCommandTest : public testing::Test {
     return ReadBytes(folder_ / input);
   }
 
+  const std::string layers_;
   const TempFolder folder_;
+  std::vector<TestBlock> blocks_;
+};
+
+class GatedTowerCommandTest : public TowerCommandTest {
+ protected:
+  GatedTowerCommandTest() : TowerCommandTest("model.layers.", kGatedShape, GatedAs("BF16", "")) {
+    folder_.Write("config.json", R"({"model_type": "qwen2"})");
+  }
 };
 
 TEST_F(TowerCommandTest, GivesTheBitsOfItsBlocks) {
@@ -89,6 +103,26 @@ TEST_F(TowerCommandTest, GivesTheBitsOfItsBlocks) {
   }
 }
 
+TEST_F(GatedTowerCommandTest, GivesTheBitsOfItsBlocks) {
+  for (const char* dtype : {"f32", "bf16", "int8"}) {
+    const Outcome outcome = Tower({"--output", folder_ / "y.npy", "--dtype", dtype});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(ReadBytes(folder_ / "y.npy"), ByRun(0, kLayers - 1, dtype)) << dtype;
+  }
+}
+
+// Each layer against the oracle, on exactly the input that it was given.
+TEST_F(GatedTowerCommandTest, EveryLayerIsTheOracles) {
+  std::vector<float> x = io::ReadArray(folder_ / "x.npy").values;
+  for (size_t layer = 0; layer < kLayers; ++layer) {
+    const Outcome outcome = Tower({"--output", folder_ / "y.npy", "--layers", std::to_string(layer + 1)});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    const std::vector<double> want = ReferenceFfn(blocks_[layer].weights(), x.data(), kShape.dim, kTokens);
+    x = io::ReadArray(folder_ / "y.npy").values;
+    EXPECT_LE(RelativeL2(x, want), 2e-6) << "layer " << layer;
+  }
+}
+
 // The number in `text` where `pattern` has its group.
 uint64_t NumberIn(const std::string& text, const std::string& pattern) {
   std::smatch match;
@@ -96,20 +130,32 @@ uint64_t NumberIn(const std::string& text, const std::string& pattern) {
   return match.empty() ? 0 : std::stoull(std::regex_replace(match[1].str(), std::regex(","), ""));
 }
 
+// What info says of a row for all layers.
+uint64_t OfAllLayers(const Outcome& info, const std::string& row) {
+  return NumberIn(info.out, "\n  " + row + " +[0-9,]+ +[0-9.]+ [A-Z]*B? *[A-Z]* +([0-9,]+)");
+}
+
 TEST_F(TowerCommandTest, AgreesWithInfo) {
   const Outcome info = Start({"info", "--dim", "31", "--hidden", "65", "--batch", "2", "--seq", "9",
                               "--layers", "3", "--dtype", "f32"});
   const Outcome tower = Tower({"--verbose"});
   EXPECT_EQ(tower.exit_code, 0) << tower.err;
-  const auto of_all_layers = [&](const std::string& row) {
-    return NumberIn(info.out, "\n  " + row + " +[0-9,]+ +[0-9.]+ [A-Z]*B? *[A-Z]* +([0-9,]+)");
-  };
   EXPECT_EQ(NumberIn(tower.out, "ms, ([0-9,]+) FLOP"),
             NumberIn(info.out, "fc1 \\+ fc2 .*FLOP +([0-9,]+) +[0-9.]+ [KMG]FLOP\n"));
   EXPECT_EQ(NumberIn(tower.out, "([0-9,]+) bytes of the checkpoint"),
-            sizeof(float) * (of_all_layers("weights") + of_all_layers("biases")));
+            sizeof(float) * (OfAllLayers(info, "weights") + OfAllLayers(info, "biases")));
   EXPECT_EQ(NumberIn(tower.out, "([0-9,]+) bytes packed"),
             kLayers * NumberIn(info.out, "packed weights and biases, fp32, a block +([0-9,]+)"));
+}
+
+TEST_F(GatedTowerCommandTest, AgreesWithInfo) {
+  const Outcome info = Start(
+      {"info", "--dim", "31", "--hidden", "65", "--batch", "2", "--seq", "9", "--layers", "3", "--gated"});
+  const Outcome tower = Tower({});
+  EXPECT_EQ(tower.exit_code, 0) << tower.err;
+  EXPECT_TRUE(Contains(tower.out, " 3 layers of 31 -> 65 gated -> 31, BF16, silu\n"));
+  EXPECT_EQ(NumberIn(tower.out, "ms, ([0-9,]+) FLOP"), OfAllLayers(info, "fc1 \\+ up \\+ fc2"));
+  EXPECT_EQ(NumberIn(tower.out, "([0-9,]+) bytes of the checkpoint"), 2 * OfAllLayers(info, "weights"));
 }
 
 TEST_F(TowerCommandTest, PrintsWhatItRan) {

@@ -140,6 +140,13 @@ TEST_F(TowerTest, RefusesBlocksThatAreNoChain) {
   WriteZeros(path_, entries);
   EXPECT_TRUE(Contains(ErrorOfTower({}), "there is no tensor 'a.1.fc2.weight'"));
   EXPECT_EQ(Prefixes({}, {1, {}, {}}), std::vector<std::string>{"a.0"});
+  entries.pop_back();
+  for (const char* layer : {"gate_proj", "up_proj"}) {
+    entries.push_back({"a.1." + std::string(layer) + ".weight", "F32", {4, 2}});
+  }
+  entries.push_back({"a.1.down_proj.weight", "F32", {2, 4}});
+  WriteZeros(path_, entries);
+  EXPECT_TRUE(Contains(ErrorOfTower({}), "'a.0' is 2 -> 4 -> 2 and 'a.1' is 2 -> 4 gated -> 2; they must"));
 }
 
 }  // namespace

@@ -117,7 +117,7 @@ BlockListing ReadBlock(const Checkpoint& checkpoint, const std::string& prefix, 
     if (!listing.problem.empty()) return listing;
   }
   block.shape = {InputsOf(*block.up.weight, layout), OutputsOf(*block.up.weight, layout),
-                 OutputsOf(*block.down.weight, layout)};
+                 OutputsOf(*block.down.weight, layout), layout.gated()};
   listing.problem = CheckFit(block);
   return listing;
 }
@@ -127,6 +127,10 @@ uint64_t OutputsOf(const Tensor& weight, const Layout& layout) {
 }
 uint64_t InputsOf(const Tensor& weight, const Layout& layout) {
   return weight.shape[layout.transposed ? 0 : 1];
+}
+
+std::string ShapeText(const Shape& shape) {
+  return fmt::format("{} -> {}{} -> {}", shape.dim, shape.hidden, shape.gated ? " gated" : "", shape.out);
 }
 
 uint64_t FileBytes(const Block& block) {

@@ -26,7 +26,7 @@ struct Block {
   const Layout* layout = nullptr;
   std::vector<const Family*> families;  // whose names these are: none, one, or several
   Shape shape;
-  BlockLayer gate;  // empty if the layout has none
+  BlockLayer gate;  // empty if the layout has none; else fc1, whose activation is multiplied by up(x)
   BlockLayer up, down;
 };
 
@@ -42,6 +42,9 @@ BlockListing ReadBlock(const Checkpoint& checkpoint, const std::string& prefix, 
 // Output and input features of a weight.
 uint64_t OutputsOf(const Tensor& weight, const Layout& layout);
 uint64_t InputsOf(const Tensor& weight, const Layout& layout);
+
+// "1024 -> 4096 -> 1024", "1280 -> 6848 gated -> 1280"
+std::string ShapeText(const Shape& shape);
 
 // Bytes of its tensors in their files.
 uint64_t FileBytes(const Block& block);

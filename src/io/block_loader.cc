@@ -89,19 +89,12 @@ void LoadLayer(const Block& block, const BlockLayer& from, Layer to, const OnRea
 
 }  // namespace
 
-void CheckLoadable(const Block& block) {
-  if (!block.layout->gated()) return;
-  throw Error(block.up.weight.file->path(),
-              fmt::format("block {} is gated ({}, {} and {}): this version cannot run gated blocks",
-                          Quoted(block.prefix), block.layout->gate, block.layout->up, block.layout->down));
-}
-
 PackedFfn LoadBlock(const Block& block, Activation activation, const PackOptions& options,
                     const OnRead& on_read) {
-  CheckLoadable(block);
   PackedFfn ffn;
   Check(PackedFfn::Create(block.shape, activation, options, &ffn), block);
-  LoadLayer(block, block.up, Layer::kFc1, on_read, &ffn);
+  LoadLayer(block, block.shape.gated ? block.gate : block.up, Layer::kFc1, on_read, &ffn);
+  if (block.shape.gated) LoadLayer(block, block.up, Layer::kUp, on_read, &ffn);
   LoadLayer(block, block.down, Layer::kFc2, on_read, &ffn);
   return ffn;
 }

@@ -10,9 +10,6 @@
 
 namespace fusedffn::io {
 
-// Throws Error if this version cannot run such a block, which can be known before anything is loaded.
-void CheckLoadable(const Block& block);
-
 // Told how many more bytes have been read.
 using OnRead = std::function<void(uint64_t bytes)>;
 

@@ -95,12 +95,8 @@ std::vector<uint64_t> NumbersIn(const Checkpoint& checkpoint, const Tower& tower
   return chosen;
 }
 
-std::string ShapeText(const Shape& shape) {
-  return fmt::format("{} -> {} -> {}", shape.dim, shape.hidden, shape.out);
-}
-
 bool IsSame(const Shape& a, const Shape& b) {
-  return a.dim == b.dim && a.hidden == b.hidden && a.out == b.out;
+  return a.dim == b.dim && a.hidden == b.hidden && a.out == b.out && a.gated == b.gated;
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ uint64_t Product(std::initializer_list<uint64_t> factors) {
 
 Counts CountBlock(const Workload& w, uint64_t tokens) {
   constexpr uint64_t kActivationFlop = 5;  // what a sigmoid and two multiplications are usually counted as
+  const uint64_t product_flop = w.gated ? 1 : 0;
   Counts counts;
   const uint64_t first_layers = w.gated ? 2 : 1;
   counts.weights = Sum(Product({first_layers, w.hidden, w.dim}), Product({w.out, w.hidden}));
@@ -29,7 +30,7 @@ Counts CountBlock(const Workload& w, uint64_t tokens) {
   counts.weight_bytes = Product({w.element_bytes, counts.weights});
   counts.bias_bytes = Product({w.element_bytes, counts.biases});
   counts.fc1_flop = Product({first_layers, 2, tokens, w.dim, w.hidden});
-  counts.activation_flop = Product({kActivationFlop, tokens, w.hidden});
+  counts.activation_flop = Product({kActivationFlop + product_flop, tokens, w.hidden});
   counts.fc2_flop = Product({2, tokens, w.hidden, w.out});
   counts.matmul_flop = Sum(counts.fc1_flop, counts.fc2_flop);
   return counts;
@@ -64,7 +65,8 @@ Accounting Account(const Workload& w) {
   result.input_bytes = Product({w.element_bytes, result.tokens, w.dim});
   result.hidden_bytes = Product({w.element_bytes, result.tokens, w.hidden});
   result.output_bytes = Product({w.element_bytes, result.tokens, w.out});
-  result.unfused_peak_bytes = Sum(result.hidden_bytes, std::max(result.input_bytes, result.output_bytes));
+  const uint64_t before_fc2 = Sum(result.input_bytes, Product({w.gated ? 2u : 1u, result.hidden_bytes}));
+  result.unfused_peak_bytes = std::max(before_fc2, Sum(result.hidden_bytes, result.output_bytes));
   return result;
 }
 

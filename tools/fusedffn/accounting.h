@@ -11,14 +11,14 @@ struct Workload {
   uint64_t dim = 1024, hidden = 4096, out = 1024;
   uint64_t batch = 1, seq = 257, layers = 24;
   uint64_t element_bytes = 2;  // of weights and activations
-  bool gated = false;          // a gate beside fc1, of its size
+  bool gated = false;          // a third layer, up, of fc1's size
 };
 
 struct Counts {
   uint64_t weights, biases;  // parameters
   uint64_t weight_bytes, bias_bytes;
-  uint64_t fc1_flop, activation_flop, fc2_flop;  // a multiply and an add are two; fc1 with its gate
-  uint64_t matmul_flop;                          // fc1 and fc2
+  uint64_t fc1_flop, activation_flop, fc2_flop;  // a multiply and an add are two; fc1 and up together
+  uint64_t matmul_flop;                          // of all layers
 };
 
 struct Accounting {
@@ -27,7 +27,8 @@ struct Accounting {
   Counts all_layers;  // `layers` of them
   // Of one block, which the next one uses again.
   uint64_t input_bytes, hidden_bytes, output_bytes;
-  uint64_t unfused_peak_bytes;  // all of hidden, beside the larger of input and output
+  // All of hidden beside the input, twice if there is an up, whose input it is, too; or beside the output.
+  uint64_t unfused_peak_bytes;
 };
 
 // Throws std::overflow_error if a figure does not fit in 64 bits.

@@ -9,7 +9,7 @@ uint64_t MatmulFlop(const io::Block& block, uint64_t tokens, uint64_t layers) {
   workload.dim = block.shape.dim;
   workload.hidden = block.shape.hidden;
   workload.out = block.shape.out;
-  workload.gated = block.layout->gated();
+  workload.gated = block.shape.gated;
   workload.seq = tokens;
   workload.layers = layers;
   return Account(workload).all_layers.matmul_flop;

@@ -104,8 +104,8 @@ void PrintBytes(const std::string& name, uint64_t bytes) {
 void PrintAllocations(const Workload& workload, uint64_t tokens) {
   const int threads = DefaultThreads();
   PackedFfn ffn;
-  const Status status =
-      PackedFfn::Create({workload.dim, workload.hidden, workload.out}, Activation::kQuickGelu, {}, &ffn);
+  const Shape shape = {workload.dim, workload.hidden, workload.out, workload.gated};
+  const Status status = PackedFfn::Create(shape, Activation::kQuickGelu, {}, &ffn);
   if (!status.ok()) {
     fmt::print("  not known: {}\n", status.message());
     return;
@@ -119,22 +119,25 @@ void PrintAccounting(const Arguments& arguments) {
   const Workload& workload = arguments.workload;
   const Accounting a = Account(workload);
   const Counts &block = a.block, &all = a.all_layers;
-  fmt::print("\naccounting of dim {}, hidden {}, out {}, batch {} x seq {} = {} tokens, {}\n\n", workload.dim,
-             workload.hidden, workload.out, workload.batch, workload.seq, a.tokens, arguments.dtype);
+  const bool gated = workload.gated;
+  fmt::print("\naccounting of dim {}, hidden {}, out {}{}, batch {} x seq {} = {} tokens, {}\n\n",
+             workload.dim, workload.hidden, workload.out, gated ? ", gated" : "", workload.batch,
+             workload.seq, a.tokens, arguments.dtype);
   fmt::print("  {:<18}{:>16}  {:>12}{:>20}\n", "", "a block", "", fmt::format("{} layers", workload.layers));
   PrintParameters("weights", block.weights, block.weight_bytes, all.weights, all.weight_bytes);
   PrintParameters("biases", block.biases, block.bias_bytes, all.biases, all.bias_bytes);
-  PrintCounts("fc1 FLOP", block.fc1_flop, all.fc1_flop, Flops);
+  PrintCounts(gated ? "fc1 + up FLOP" : "fc1 FLOP", block.fc1_flop, all.fc1_flop, Flops);
   PrintCounts("activation FLOP", block.activation_flop, all.activation_flop, Flops);
   PrintCounts("fc2 FLOP", block.fc2_flop, all.fc2_flop, Flops);
-  PrintCounts("fc1 + fc2", block.matmul_flop, all.matmul_flop, Flops);
+  PrintCounts(gated ? "fc1 + up + fc2" : "fc1 + fc2", block.matmul_flop, all.matmul_flop, Flops);
   fmt::print("\n  activation bytes of an unfused block, {}\n", arguments.dtype);
   PrintBytes("input", a.input_bytes);
-  PrintBytes("fc1 output", a.hidden_bytes);
+  PrintBytes(gated ? "fc1 output, and as many of up's" : "fc1 output", a.hidden_bytes);
   PrintBytes("output", a.output_bytes);
   PrintBytes("peak", a.unfused_peak_bytes);
   fmt::print("\n  bytes that this library allocates, beside the caller's x and y in fp32\n");
   PrintAllocations(workload, a.tokens);
+  if (gated) return;
   fmt::print("\n  each part cut to two decimals, as often quoted: {}\n", QuotedFigures(a, workload.layers));
 }
 
@@ -174,6 +177,7 @@ void AddInfo(CLI::App* app) {
   number("--batch", &workload.batch, "Sequences, default 1");
   number("--seq", &workload.seq, "Tokens of each, default 257");
   number("--layers", &workload.layers, "Blocks, default 24");
+  command->add_flag("--gated", workload.gated, "With a third layer, up, of fc1's size");
   command->add_option("--dtype", arguments->dtype, "Of weights and activations: f32, bf16 (default) or f16")
       ->type_name("NAME")
       ->check(OneOf({"f32", "bf16", "f16"}));

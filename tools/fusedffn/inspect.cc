@@ -1,10 +1,12 @@
 // fusedffn inspect: the blocks that a checkpoint holds, those which differ by their numbers only as one.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "src/io/block_activation.h"
@@ -38,18 +40,23 @@ struct Group {
   Total total;
 };
 
-const char* BiasText(const io::Block& block) {
-  if (block.up.bias && block.down.bias) return "biases";
-  if (block.up.bias) return "bias of the first layer";
-  return block.down.bias ? "bias of the last layer" : "no biases";
+// Which layers have a bias: all, none, or these.
+std::string BiasText(const io::Block& block) {
+  const std::pair<const std::string&, const io::BlockLayer&> layers[] = {
+      {block.layout->gate, block.gate}, {block.layout->up, block.up}, {block.layout->down, block.down}};
+  std::vector<std::string> with, without;
+  for (const auto& [name, layer] : layers) {
+    if (layer.weight) (layer.bias ? with : without).push_back(name);
+  }
+  if (with.empty()) return "no biases";
+  return without.empty() ? "biases" : fmt::format("bias of {}", fmt::join(with, " and "));
 }
 
 // What a group's blocks have in common.
 std::string Describe(const io::Block& block) {
   const std::string families = io::NamesOf(block.families);
-  return fmt::format("{}: {} -> {}{} -> {}, {}, {}{}", families.empty() ? "of no known family" : families,
-                     block.shape.dim, block.shape.hidden, block.layout->gated() ? " gated" : "",
-                     block.shape.out, io::DTypes(block), BiasText(block),
+  return fmt::format("{}: {}, {}, {}{}", families.empty() ? "of no known family" : families,
+                     io::ShapeText(block.shape), io::DTypes(block), BiasText(block),
                      block.layout->transposed ? ", transposed" : "");
 }
 
@@ -85,7 +92,6 @@ void PrintGroup(const Group& group, uint64_t tokens) {
   } else {
     fmt::print("    activation not known, give --activation: {}\n", reason);
   }
-  if (group.block.layout->gated()) fmt::print("    gated: this version cannot run it\n");
 }
 
 void Add(const Total& more, Total* total) {
@@ -99,19 +105,18 @@ void Inspect(const Arguments& arguments) {
   const std::vector<io::BlockListing> listings = io::ListBlocks(checkpoint);
   const uint64_t tokens = arguments.tokens;
   std::vector<Group> groups = GroupBlocks(checkpoint, listings);
-  Total usable, gated;
+  Total usable;
   for (Group& group : groups) {  // before anything is printed, since figures may be too large
     const uint64_t blocks = group.prefixes.size();
     group.total = {blocks, blocks * io::FileBytes(group.block), MatmulFlop(group.block, tokens, blocks)};
-    Add(group.total, group.block.layout->gated() ? &gated : &usable);
+    Add(group.total, &usable);
   }
   for (const Group& group : groups) PrintGroup(group, tokens);
   for (const auto& [block, problem] : listings) {
     if (!problem.empty()) fmt::print("{}\n    not usable: {}\n", io::Quoted(block.prefix), problem);
   }
   if (listings.empty()) fmt::print("no blocks: {}\n", io::NoBlocks());
-  fmt::print("{}{}{}, among {} tensors\n", TotalText(usable, "usable ", tokens),
-             gated.blocks == 0 ? "" : "; " + TotalText(gated, "gated ", tokens),
+  fmt::print("{}{}, among {} tensors\n", TotalText(usable, "usable ", tokens),
              tokens == 0 ? "" : fmt::format(", for {} token{} each", Grouped(tokens), tokens == 1 ? "" : "s"),
              checkpoint.TensorCount());
 }
@@ -123,10 +128,11 @@ void AddInspect(CLI::App* app) {
   command->footer(
       "A block is PREFIX.fc1.weight [hidden, dim] and PREFIX.fc2.weight [out, hidden],\n"
       "with or without PREFIX.fc1.bias [hidden] and PREFIX.fc2.bias [out], in F32,\n"
-      "BF16 or F16, or has one of the other pairs of names that known models have. Its\n"
-      "prefix, without the quotes and with one of the numbers in {}, is what 'fusedffn\n"
-      "run --layer' takes; '' stands for plain fc1.weight and so on. Told are its\n"
-      "family, sizes, activation, and the bytes of all such blocks in the file.\n"
+      "BF16 or F16, or has others of the names that known models have; a gated one has\n"
+      "three layers, gate_proj, up_proj and down_proj, or w1, w3 and w2. Its prefix,\n"
+      "without the quotes and with one of the numbers in {}, is what 'fusedffn run\n"
+      "--layer' takes; '' stands for plain fc1.weight and so on. Told are its family,\n"
+      "sizes, activation, and the bytes of all such blocks in the file.\n"
       "\n"
       "Examples:\n"
       "  fusedffn inspect clip_l.safetensors\n"

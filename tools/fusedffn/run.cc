@@ -47,10 +47,11 @@ void PrintSummary(const io::Block& block, const PackedFfn& ffn, Activation activ
                   size_t tokens, int threads, const Spread& ms, double peak) {
   const double flops = static_cast<double>(MatmulFlop(block, tokens, 1)) / ms.min * 1e3;
   fmt::print(
-      "{} -> {} -> {}, {}, {}, {}, {}, best {:.3f} ms, median {:.3f} ms, {:.1f} GFLOP/s, {:.1f} % of peak\n",
-      io::DimsText(x.shape), block.shape.hidden, block.shape.out, ActivationName(activation), ffn.target(),
-      PrecisionName(ffn.precision()), Counted(static_cast<uint64_t>(threads), "thread"), ms.min, ms.median,
-      flops / 1e9, 100 * flops / peak);
+      "{} -> {}{} -> {}, {}, {}, {}, {}, best {:.3f} ms, median {:.3f} ms, {:.1f} GFLOP/s, {:.1f} % of "
+      "peak\n",
+      io::DimsText(x.shape), block.shape.hidden, block.shape.gated ? " gated" : "", block.shape.out,
+      ActivationName(activation), ffn.target(), PrecisionName(ffn.precision()),
+      Counted(static_cast<uint64_t>(threads), "thread"), ms.min, ms.median, flops / 1e9, 100 * flops / peak);
 }
 
 void Run(const Arguments& arguments) {
@@ -59,7 +60,6 @@ void Run(const Arguments& arguments) {
   const io::Checkpoint weights(files.weights);
   CheckOutput(files, weights);
   const io::Block block = io::FindBlock(weights, layer);
-  io::CheckLoadable(block);
   const Activation activation = ChooseActivation(settings, weights, block);
   const io::Array x = io::ReadArray(files.input);
   const size_t tokens = TokensOf(files.input, x, block.shape.dim);
@@ -81,6 +81,9 @@ void AddRun(CLI::App* app) {
       "(one F32 tensor; Y's is named y). Weights and biases are F32, BF16 or F16; a\n"
       "missing bias is zero. The bits of Y do not depend on the number of threads.\n"
       "\n"
+      "A block with gate_proj, up_proj and down_proj, or w1, w3 and w2, is gated:\n"
+      "y = down(act(gate(x)) * up(x)).\n"
+      "\n"
       "The activation is a matter of the model. Where neither the block's names nor a\n"
       "config.json beside the checkpoint say which one it is, it must be given.\n"
       "\n"
@@ -97,7 +100,8 @@ void AddRun(CLI::App* app) {
   AddWeights(command, &arguments->files.weights);
   command
       ->add_option("--layer", arguments->layer,
-                   "The block's prefix, before .fc1.weight; 'fusedffn inspect PATH' lists them")
+                   "The block's prefix, before .fc1.weight or .gate_proj.weight;\n"
+                   "'fusedffn inspect PATH' lists them")
       ->required()
       ->type_name("PREFIX");
   AddInput(command, &arguments->files.input);

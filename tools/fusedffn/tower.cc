@@ -45,10 +45,7 @@ struct Loaded {
 
 Loaded Load(const std::vector<io::Block>& blocks, Activation activation, const PackOptions& options) {
   Loaded loaded;
-  for (const io::Block& block : blocks) {
-    io::CheckLoadable(block);
-    loaded.file_bytes += io::FileBytes(block);
-  }
+  for (const io::Block& block : blocks) loaded.file_bytes += io::FileBytes(block);
   ProgressBar bar("loading", loaded.file_bytes);
   for (const io::Block& block : blocks) {
     loaded.layers.push_back(
@@ -102,9 +99,9 @@ void PrintTower(const io::Tower& tower, const std::vector<io::Block>& blocks, Ac
   for (const std::string& prefix : CollapsePrefixes(prefixes)) fmt::print("{}\n", io::Quoted(prefix));
   const io::Block& first = blocks[0];
   const std::string families = io::NamesOf(first.families);
-  fmt::print("    {}: {} of {} -> {} -> {}, {}, {}\n", families.empty() ? "of no known family" : families,
-             Counted(blocks.size(), "layer"), first.shape.dim, first.shape.hidden, first.shape.out,
-             io::DTypes(first), ActivationName(activation));
+  fmt::print("    {}: {} of {}, {}, {}\n", families.empty() ? "of no known family" : families,
+             Counted(blocks.size(), "layer"), io::ShapeText(first.shape), io::DTypes(first),
+             ActivationName(activation));
   if (blocks.size() < tower.layers.size()) {
     fmt::print("    of {} in the checkpoint\n", Counted(tower.layers.size(), "layer"));
   }
