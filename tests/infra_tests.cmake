@@ -29,6 +29,14 @@ if(EXISTS ${python})
                      $<TARGET_FILE:fusedffn_program>)
     set_tests_properties(torch.${case} PROPERTIES LABELS torch TIMEOUT 600 SKIP_RETURN_CODE 77)
   endforeach()
+  # Gated blocks, each with its model's sizes and with small odd ones.
+  foreach(case deepseek_real_bf16 deepseek_small_f32 qwen2_real_f32 qwen2_small_bf16)
+    string(REPLACE "_" ";" arguments ${case})
+    add_test(NAME torch.${case}
+             COMMAND ${python} -B ${CMAKE_CURRENT_LIST_DIR}/torch_gated_test.py ${PROJECT_BINARY_DIR}/torch-${case}
+                     ${arguments} ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:fusedffn_program>)
+    set_tests_properties(torch.${case} PROPERTIES LABELS torch TIMEOUT 600 SKIP_RETURN_CODE 77)
+  endforeach()
 else()
   message(STATUS "fusedffn: no PyTorch comparison: no Python in build/venv (tools/install_deps.sh --torch)")
 endif()
