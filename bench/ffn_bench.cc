@@ -2,6 +2,7 @@
 //
 //   ffn/<target>/<dtype>/<tokens>/<threads>[/cold]                     CLIP-L's
 //   gated/<dim>x<hidden>/<target>/<dtype>/<tokens>/<threads>[/cold]    kGatedShapes
+//   experts/<target>/<dtype>/<tokens>/<threads>                        kExperts, one layer
 //
 //   warm  one layer again and again: its weights stay in whatever cache is large enough
 //   cold  many layers in turn (kColdLayers): every weight comes from memory, as in a model
@@ -19,6 +20,8 @@
 #include <fstream>
 #include <limits>
 #include <map>
+#include <numeric>
+#include <random>
 #include <set>
 #include <string>
 #include <tuple>
@@ -38,13 +41,14 @@ struct Case {
   Shape shape;
   std::string target;
   Precision precision;
-  size_t tokens;
-  int threads;
-  bool cold;
+  size_t tokens = 0;
+  int threads = 0;
+  bool cold = false;
+  size_t top = 0;  // routed experts for each token; 0: one block for all
 
   std::string Name() const {
-    const std::string block =
-        shape.gated ? "gated/" + std::to_string(shape.dim) + "x" + std::to_string(shape.hidden) : "ffn";
+    const std::string gated = "gated/" + std::to_string(shape.dim) + "x" + std::to_string(shape.hidden);
+    const std::string block = top != 0 ? "experts" : shape.gated ? gated : "ffn";
     return block + "/" + target + "/" + PrecisionName(precision) + "/" + std::to_string(tokens) + "/" +
            std::to_string(threads) + (cold ? "/cold" : "");
   }
@@ -61,6 +65,7 @@ const Block& TheBlock(const Shape& shape) {
 }
 
 size_t LayerCount(const Case& c) {
+  if (c.top != 0) return kExperts;
   const size_t weights = WeightCount(c.shape);
   return c.cold ? (kColdLayers * WeightCount(kClipL) + weights - 1) / weights : 1;
 }
@@ -85,6 +90,39 @@ const std::vector<PackedFfn>& Layers(const Case& c, size_t count, std::string* e
   }
   return layers;
 }
+
+// Experts for each token at random, others in each of some calls, so that weights come from memory. All
+// experts have the same weights, and count 1 / top each: so the sum is what one of them gives.
+class Choices {
+ public:
+  explicit Choices(const Case& c)
+      : top_(c.top), each_(c.tokens * c.top), weights_(each_, 1 / static_cast<float>(c.top)) {
+    std::mt19937 generator(1);
+    std::vector<int32_t> all(kExperts);
+    std::iota(all.begin(), all.end(), 0);
+    for (size_t t = 0; t < kCalls * c.tokens; ++t) {
+      std::shuffle(all.begin(), all.end(), generator);
+      ids_.insert(ids_.end(), all.begin(), all.begin() + static_cast<ptrdiff_t>(top_));
+    }
+  }
+
+  ExpertChoices of(size_t call) const { return {&ids_[call % kCalls * each_], weights_.data(), top_}; }
+
+  // Experts that any token chose, in the mean.
+  double chosen() const {
+    size_t sum = 0;
+    for (size_t call = 0; call < kCalls; ++call) {
+      sum += std::set<int32_t>(of(call).ids, of(call).ids + each_).size();
+    }
+    return static_cast<double>(sum) / kCalls;
+  }
+
+ private:
+  static constexpr size_t kCalls = 20;
+  size_t top_, each_;
+  std::vector<int32_t> ids_;
+  std::vector<float> weights_;
+};
 
 // The best rates seen so far. Every case adds a probe of its own.
 struct Limits {
@@ -113,14 +151,14 @@ size_t WeightBytes(Precision precision) {
 }
 
 // Runs once and compares with the oracle; empty if it agrees.
-std::string CheckOnce(const Case& c, const PackedFfn& ffn, const Floats& x, const RunOptions& options,
-                      Floats* y) {
+template <class Call>
+std::string CheckOnce(const Case& c, const Call& call, const Floats& x, Floats* y) {
   static std::set<std::string> checked;
   Case warm = c;
   warm.cold = false;
   if (checked.count(warm.Name()) != 0) return "";
   std::fill_n(y->data(), y->size(), std::numeric_limits<float>::quiet_NaN());
-  const Status status = Run(ffn, x.data(), c.shape.dim, c.tokens, y->data(), c.shape.out, options);
+  const Status status = call(0);
   if (!status.ok()) return status.message();
   const double error = RelativeError(TheBlock(c.shape), x.data(), c.tokens, y->data());
   if (!(error <= MostErrorOf(c.precision))) return "wrong result: relative error " + std::to_string(error);
@@ -128,9 +166,17 @@ std::string CheckOnce(const Case& c, const PackedFfn& ffn, const Floats& x, cons
   return "";
 }
 
+// What has to be read and written at least once.
+double BytesOf(const Case& c) {
+  const size_t weight_bytes = WeightBytes(c.precision);
+  const double bytes = Bytes(c.shape, c.tokens, weight_bytes);
+  if (c.top == 0) return bytes;
+  return bytes + (Choices(c).chosen() - 1) * static_cast<double>(weight_bytes * WeightCount(c.shape));
+}
+
 void SetCounters(const Case& c, double best_seconds, benchmark::State* state) {
   const Limits& limits = ProbeLimits(c);
-  const double flops = Flops(c.shape, c.tokens);
+  const double flops = Flops(c.shape, c.tokens * std::max<size_t>(c.top, 1));
   auto& counters = state->counters;
   counters["GFLOP/s"] = benchmark::Counter(1e-9 * flops * static_cast<double>(state->iterations()),
                                            benchmark::Counter::kIsRate);
@@ -138,8 +184,7 @@ void SetCounters(const Case& c, double best_seconds, benchmark::State* state) {
   counters["%peak"] = 100 * flops / best_seconds / limits.flops;
   constexpr size_t kMemoryBound = 32;  // tokens up to which the bytes can be the limit
   if (c.tokens <= kMemoryBound) {
-    counters["%bandwidth"] =
-        100 * Bytes(c.shape, c.tokens, WeightBytes(c.precision)) / best_seconds / limits.bytes_per_s;
+    counters["%bandwidth"] = 100 * BytesOf(c) / best_seconds / limits.bytes_per_s;
   }
 }
 
@@ -149,9 +194,17 @@ void RunCase(const Case& c, benchmark::State& state) {
   const std::vector<PackedFfn>& layers = Layers(c, count, &error);
   const Floats x = RandomTokens(c.shape, c.tokens, 11);
   Floats y(c.tokens * c.shape.out);
-  RunOptions options;
-  options.threads = c.threads;
-  if (error.empty()) error = CheckOnce(c, layers[0], x, options, &y);
+  const Choices choices(c);
+  const auto call = [&](size_t i) {
+    if (c.top != 0) {
+      return RunExperts(layers.data(), count, choices.of(i), x.data(), c.shape.dim, c.tokens, y.data(),
+                        c.shape.out, {c.threads});
+    }
+    RunOptions options;
+    options.threads = c.threads;
+    return Run(layers[i % count], x.data(), c.shape.dim, c.tokens, y.data(), c.shape.out, options);
+  };
+  if (error.empty()) error = CheckOnce(c, call, x, &y);
   if (!error.empty()) return state.SkipWithError(error.c_str());
 
   using Clock = std::chrono::steady_clock;
@@ -159,20 +212,24 @@ void RunCase(const Case& c, benchmark::State& state) {
   size_t next = 0;
   for (auto _ : state) {
     const auto start = Clock::now();
-    const PackedFfn& ffn = layers[next++ % count];
-    const Status status = Run(ffn, x.data(), c.shape.dim, c.tokens, y.data(), c.shape.out, options);
+    const Status status = call(next++);
     best = std::min(best, Clock::now() - start);
     if (!status.ok()) return state.SkipWithError(status.message());
   }
   SetCounters(c, std::chrono::duration<double>(best).count(), &state);
 }
 
+// `one`: shape, target, precision, top.
 template <class Tokens>
-void Register(const Shape& shape, const Tokens& token_grid, const std::string& target, Precision precision) {
+void Register(const Case& one, const Tokens& token_grid) {
   for (const bool cold : {false, true}) {
+    if (cold && one.top != 0) continue;  // as they always are
     for (const size_t tokens : token_grid) {
       for (const int threads : std::set<int>{1, std::min(2, DefaultThreads()), DefaultThreads()}) {
-        const Case c = {shape, target, precision, tokens, threads, cold};
+        Case c = one;
+        c.tokens = tokens;
+        c.threads = threads;
+        c.cold = cold;
         benchmark::RegisterBenchmark(c.Name().c_str(), [c](benchmark::State& state) { RunCase(c, state); })
             ->UseRealTime()
             ->Unit(benchmark::kMillisecond);
@@ -193,10 +250,11 @@ void RegisterAll() {
       options.precision = precision;
       PackedFfn smallest;  // not every target has every precision
       if (PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &smallest).ok()) {
-        Register(kClipL, kTokenGrid, targets[i].name, precision);
+        Register({kClipL, targets[i].name, precision}, kTokenGrid);
         for (const Shape& shape : kGatedShapes) {
-          Register(shape, kGatedTokenGrid, targets[i].name, precision);
+          Register({shape, targets[i].name, precision}, kGatedTokenGrid);
         }
+        Register({kExpert, targets[i].name, precision, 0, 0, false, kTopExperts}, kGatedTokenGrid);
       }
     }
   }

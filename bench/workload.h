@@ -32,6 +32,10 @@ inline constexpr Shape kGatedShapes[] = {
 // 273 to 903: what a page comes to. 1: the next word.
 inline constexpr size_t kGatedTokenGrid[] = {1, 4, 16, 64, 273, 903};
 
+// DeepSeek-OCR's routed experts: of this shape, so many in a layer, and of them for each token.
+inline constexpr Shape kExpert = {1280, 896, 1280, true};
+inline constexpr size_t kExperts = 64, kTopExperts = 6;
+
 // 257: an image. 101 to 909: one to nine local tiles. 577: CLIP at 336 pixels. 1028: four images. 4096: SAM.
 inline constexpr size_t kTokenGrid[] = {1, 4, 8, 16, 32, 64, 101, 202, 257, 404, 577, 606, 909, 1028, 4096};
 

@@ -13,6 +13,7 @@
 #include "kernels/gemm-inl.h"
 #include "kernels/microkernel-inl.h"
 #include "kernels/quantise-inl.h"
+#include "kernels/weighted_sum-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
@@ -60,6 +61,7 @@ constexpr Kernels kKernels = {HWY_TARGET,
                               {nullptr, WidenArray<hwy::bfloat16_t>, WidenArray<hwy::float16_t>},
                               {nullptr, RoundArray<hwy::bfloat16_t>, RoundArray<hwy::float16_t>},
                               Quantise,
+                              WeightedSum,
                               Int8::kStep,
                               {Fns<QuickGelu>(),
                                Fns<Gelu>(),

@@ -75,6 +75,18 @@ using ConvertFn = void (*)(const void* in, size_t count, void* out);
 // One row of one A chunk, with its RowQuant; count <= kInt8Group.
 using QuantiseFn = void (*)(const float* in, size_t count, void* row);
 
+// The rows that one token's experts have made of it, and what each counts.
+struct WeightedRows {
+  const float* rows;
+  size_t stride;
+  const uint32_t* row;  // which of them, `count`
+  const float* weight;
+  size_t count;
+};
+// y = ((y0 + weight[0] * row 0) + weight[1] * row 1) + ..., each a fused multiply-add; y0 is y if `add`, else
+// 0.
+using WeightedSumFn = void (*)(const WeightedRows& rows, size_t columns, bool add, float* y);
+
 // By fusedffn::Activation.
 struct ActivationFns {
   ActivateFn tile;  // null for the identity
@@ -92,6 +104,7 @@ struct Kernels {
   ConvertFn to_f32[kDTypeCount];      // by DType; null for fp32 itself
   ConvertFn from_f32[kDTypeCount];
   QuantiseFn quantise;
+  WeightedSumFn weighted_sum;
   size_t int8_step;  // elements of k in one step of int8
   ActivationFns activations[kActivationCount];
 };

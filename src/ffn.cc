@@ -10,58 +10,15 @@
 #include <new>
 
 #include "fusedffn/fusedffn.h"
+#include "src/arguments.h"
 #include "src/cpu_budget.h"
 #include "src/packed_ffn.h"
-#include "src/parallel.h"
 #include "src/plan.h"
 #include "src/walk.h"
 #include "src/workspace.h"
 
 namespace fusedffn {
 namespace {
-
-Status CheckThreads(int threads) {
-  if (threads >= kCallersArena && threads <= 65536) return Status();
-  return Status(StatusCode::kInvalidArgument,
-                "threads is %d; it must be 1 to 65536, 0 for the default, or kCallersArena", threads);
-}
-
-size_t ThreadCount(int threads) {
-  if (threads == 0) return static_cast<size_t>(DefaultThreads());
-  return static_cast<size_t>(threads == kCallersArena ? CallersArenaThreads() : threads);
-}
-
-// One side of a call: x or y.
-struct Rows {
-  const char* name;
-  const void* data;
-  DType dtype;
-  size_t stride, columns;
-
-  uintptr_t begin() const { return reinterpret_cast<uintptr_t>(data); }
-  uintptr_t end(size_t tokens) const { return begin() + ((tokens - 1) * stride + columns) * BytesOf(dtype); }
-};
-
-Status CheckRows(const Rows& rows, size_t tokens) {
-  const char* const name = rows.name;
-  Status status = CheckDType(rows.dtype);
-  if (!status.ok()) return status;
-  if (rows.stride < rows.columns) {
-    return Status(StatusCode::kInvalidArgument, "ld%s is %zu; it must be at least %zu, the columns of %s",
-                  name, rows.stride, rows.columns, name);
-  }
-  if (tokens == 0) return Status();
-  if (rows.data == nullptr) return Status(StatusCode::kInvalidArgument, "%s is null", name);
-  const size_t bytes = BytesOf(rows.dtype);
-  if (rows.begin() % bytes != 0) {
-    return Status(StatusCode::kInvalidArgument, "%s is not aligned to %zu bytes", name, bytes);
-  }
-  if (!FitsInMemory(tokens, rows.stride, rows.columns, bytes)) {
-    return Status(StatusCode::kInvalidArgument, "%s: %zu rows of stride %zu do not fit in memory", name,
-                  tokens, rows.stride);
-  }
-  return Status();
-}
 
 Status CheckOverlap(const Rows& x, const Rows& y, size_t tokens) {
   if (tokens == 0) return Status();
@@ -92,16 +49,12 @@ Status Run(const PackedFfn& packed, const float* x, size_t ldx, size_t tokens, f
 
 Status Run(const PackedFfn& packed, const void* x, DType x_dtype, size_t ldx, size_t tokens, void* y,
            DType y_dtype, size_t ldy, const RunOptions& options) noexcept {
-  if (packed.impl() == nullptr) {
-    return Status(StatusCode::kIncomplete, "this PackedFfn is empty: Pack() weights into it first");
-  }
+  Status status = CheckPacked(packed);
+  if (status.ok()) status = CheckThreads(options.threads);
+  if (!status.ok()) return status;
   const PackedFfn::Impl& ffn = *packed.impl();
-  size_t left = 0;
-  for (const PackedLayer& layer : ffn.layers) left += layer.rows_left;
-  if (left != 0) return Status(StatusCode::kIncomplete, "%zu rows of the weights have not been packed", left);
-  Status status = CheckThreads(options.threads);
   const Rows x_rows = {"x", x, x_dtype, ldx, ffn.shape.dim}, y_rows = {"y", y, y_dtype, ldy, ffn.shape.out};
-  if (status.ok()) status = CheckRows(x_rows, tokens);
+  status = CheckRows(x_rows, tokens);
   if (status.ok()) status = CheckRows(y_rows, tokens);
   if (status.ok()) status = CheckOverlap(x_rows, y_rows, tokens);
   if (!status.ok() || tokens == 0) return status;

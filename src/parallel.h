@@ -2,6 +2,7 @@
 #ifndef FUSEDFFN_SRC_PARALLEL_H_
 #define FUSEDFFN_SRC_PARALLEL_H_
 
+#include <algorithm>
 #include <cstddef>
 
 namespace fusedffn {
@@ -20,6 +21,12 @@ template <class F>
 void ParallelFor(int threads, size_t count, const F& f) {
   ParallelFor(threads, count,
               Body{[](const void* context, size_t index) { (*static_cast<const F*>(context))(index); }, &f});
+}
+
+// Parts that copying `rows` rows of `floats` floats is worth cutting into on `threads` threads: 2^16 floats,
+// at least, take about 18 us on Zen 4, where another meeting of the threads takes 2.
+inline size_t CopyParts(size_t rows, size_t floats, size_t threads) {
+  return std::clamp<size_t>(rows * floats >> 16, 1, threads);
 }
 
 // Threads of the arena that the calling thread is in.

@@ -226,6 +226,53 @@ TEST_P(AllocationTest, RunReportsEveryFailure) {
   }
 }
 
+// Experts, each of another number of rows in every call: their own scratch, and that of a run of each.
+TEST_P(AllocationTest, ExpertsAllocateAtTheFirstCallsOnly) {
+  constexpr size_t kTop = 3;
+  std::vector<PackedFfn> experts;
+  for (int e = 0; e < 5; ++e) experts.push_back(PackFor(GetParam(), gated_.weights()));
+  std::vector<int32_t> ids(kMaxTokens * kTop);
+  const std::vector<float> weights(ids.size(), 0.5f);
+  const auto run = [&](size_t tokens) {
+    for (int32_t& id : ids) id = static_cast<int32_t>(random_.Integer(0, 4));
+    const ExpertChoices choices = {ids.data(), weights.data(), kTop};
+    EXPECT_TRUE(RunExperts(experts.data(), experts.size(), choices, x_.data(), kShape.dim, tokens, y_.data(),
+                           kShape.out, {1})
+                    .ok());
+  };
+  std::fill(ids.begin(), ids.end(), 0);  // the most rows that an expert can have
+  const ExpertChoices all_alike = {ids.data(), weights.data(), kTop};
+  for (size_t tokens = 1; tokens <= kMaxTokens; ++tokens) {
+    EXPECT_TRUE(
+        RunExperts(experts.data(), 1, all_alike, x_.data(), kShape.dim, tokens, y_.data(), kShape.out, {1})
+            .ok());
+  }
+  for (size_t tokens = 1; tokens <= kMaxTokens; tokens += FullOrLight<size_t>(1, 13)) {
+    ASSERT_EQ(AllocationsOf([&] { run(tokens); }), 0) << tokens << " tokens";
+  }
+}
+
+TEST_P(AllocationTest, ExpertsReportEveryFailure) {
+  static size_t out = 200000;  // grows, so that no scratch of an earlier call is large enough
+  ASSERT_TRUE(RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());  // oneTBB's own start-up
+  const std::vector<int32_t> ids = {0, 0, 0, 0, 0};
+  const std::vector<float> weights(ids.size(), 0.5f);
+  for (const int threads : {1, 2}) {
+    ExpectNoLeak([&] {
+      const Shape shape = {8, 9, out += 100};
+      const PackedFfn expert = PackFor(GetParam(), RandomBlock(shape, &random_).weights());
+      std::vector<float> y(ids.size() * shape.out, FloatOf(kPoisonBits));
+      FailEachAllocation([&] {
+        const Status status = RunExperts(&expert, 1, {ids.data(), weights.data(), 1}, x_.data(), shape.dim,
+                                         ids.size(), y.data(), shape.out, {threads});
+        const auto touched = [](float value) { return BitsOf(value) != kPoisonBits; };
+        EXPECT_EQ(status.ok(), std::any_of(y.begin(), y.end(), touched));
+        return status;
+      });
+    });
+  }
+}
+
 // Shapes whose last panel and last vector are not full: what pads them is computed with like the rest. And
 // arithmetic on a signalling NaN raises a flag.
 TEST_P(AllocationTest, ComputesWithNothingUninitialised) {

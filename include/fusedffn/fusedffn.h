@@ -214,6 +214,35 @@ FUSEDFFN_API Status Run(const PackedFfn& ffn, const void* x, DType x_dtype, size
 // Bytes of scratch that Run() uses for this call; 0 for an empty handle or an invalid thread count.
 FUSEDFFN_API size_t WorkspaceBytes(const PackedFfn& ffn, size_t tokens, int threads) noexcept;
 
+// The experts that each token goes through, and what each of them counts: both [tokens, top], without gaps.
+struct ExpertChoices {
+  const int32_t* ids = nullptr;    // 0 to expert_count - 1; one that a token has twice counts twice
+  const float* weights = nullptr;  // any numbers
+  size_t top = 0;                  // 1 or more; tokens * top below 2^32
+};
+
+struct ExpertOptions {
+  int threads = 0;          // as in RunOptions
+  bool accumulate = false;  // add to what y holds, for example the output of the shared experts
+};
+
+// Routed experts, as in DeepSeek, Qwen's and Mixtral's mixture-of-experts layers. For t in [0, tokens):
+//   y[t] = sum over j in [0, top) of choices.weights[t][j] * experts[choices.ids[t][j]](x[t])
+//   experts: [expert_count], each a block as for Run(). Those that a token has chosen must be complete, agree
+//   in dim, out and target, and may differ in all else; others are not looked at and may be empty.
+//   x: [tokens, dim], row stride ldx >= dim.   y: [tokens, out], row stride ldy >= out.
+//   x and y may overlap in any way: all of x is read before y is written. tokens may be 0; then nothing else
+//   is looked at but `threads`.
+// Every expert runs once, on all rows that chose it, so that its weights are read once a call; the experts
+// follow each other, each on all threads. Scratch is the library's own, as for a Run() without workspace:
+// about tokens * top * max(dim, out) floats, and that of a Run() of the largest expert. Numerics: an expert's
+// outputs are those of Run(), and every element of y is one chain of fused multiply-adds from 0 (or from y)
+// in order of j. So the bits of a row depend on that row, its choices and the weights of the experts in it
+// only: not on `threads`, `tokens`, the row's place or the other rows' choices.
+FUSEDFFN_API Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertChoices& choices,
+                               const float* x, size_t ldx, size_t tokens, float* y, size_t ldy,
+                               const ExpertOptions& options = {}) noexcept;
+
 // An instruction set that this library was compiled for.
 struct Target {
   const char* name;  // Highway's name: "AVX2", "AVX3", "NEON", ...

@@ -1,0 +1,199 @@
+// Compiled once. RunExperts().
+//
+//   x -> its rows by expert -> Run() of each expert on its rows, in place -> y, the sum for each token
+//
+// So each expert's weights are read once a call, however many tokens chose it. The experts follow each other,
+// each on all threads.
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <utility>
+
+#include "fusedffn/fusedffn.h"
+#include "kernels/kernels.h"
+#include "src/arguments.h"
+#include "src/packed_ffn.h"
+#include "src/parallel.h"
+#include "src/plan.h"
+#include "src/workspace.h"
+
+namespace fusedffn {
+namespace {
+
+struct ExpertCall {
+  const PackedFfn* experts;
+  size_t expert_count;
+  const ExpertChoices& choices;
+  const float* x;
+  size_t ldx;
+  size_t tokens;
+  float* y;
+  size_t ldy;
+  bool accumulate;
+
+  size_t rows() const { return tokens * choices.top; }
+  const PackedFfn::Impl& first() const { return *experts[choices.ids[0]].impl(); }
+};
+
+Status Invalid(const char* what) { return Status(StatusCode::kInvalidArgument, "%s", what); }
+
+Status CheckChoices(const ExpertCall& call) {
+  const ExpertChoices& choices = call.choices;
+  constexpr size_t kMostExperts = size_t{1} << 31;  // ids are int32
+  if (call.experts == nullptr) return Invalid("experts is null");
+  if (call.expert_count == 0 || call.expert_count > kMostExperts) {
+    return Status(StatusCode::kInvalidArgument, "expert_count is %zu; it must be 1 to %zu", call.expert_count,
+                  kMostExperts);
+  }
+  if (choices.ids == nullptr) return Invalid("choices.ids is null");
+  if (choices.weights == nullptr) return Invalid("choices.weights is null");
+  if (choices.top == 0 || choices.top > UINT32_MAX / call.tokens) {
+    return Status(StatusCode::kInvalidArgument, "choices.top is %zu; for %zu tokens it must be 1 to %zu",
+                  choices.top, call.tokens, UINT32_MAX / call.tokens);
+  }
+  for (size_t i = 0; i < call.rows(); ++i) {
+    const int32_t id = choices.ids[i];
+    if (id >= 0 && static_cast<size_t>(id) < call.expert_count) continue;
+    return Status(StatusCode::kInvalidArgument, "choices.ids[%zu][%zu] is %d; it must be 0 to %zu",
+                  i / choices.top, i % choices.top, id, call.expert_count - 1);
+  }
+  return Status();
+}
+
+// Whether an expert that is chosen can run, and together with the first one.
+Status CheckExpert(const ExpertCall& call, int32_t id) {
+  const Status status = CheckPacked(call.experts[id]);
+  if (!status.ok()) return Status(status.code(), "experts[%d]: %s", id, status.message());
+  const PackedFfn::Impl &first = call.first(), &expert = *call.experts[id].impl();
+  if (expert.kernels == first.kernels && expert.shape.dim == first.shape.dim &&
+      expert.shape.out == first.shape.out) {
+    return Status();
+  }
+  return Status(
+      StatusCode::kInvalidArgument,
+      "experts[%d] has dim %zu and out %zu on %s, experts[%d] %zu and %zu on %s; they must be alike",
+      call.choices.ids[0], first.shape.dim, first.shape.out, TargetName(*first.kernels), id, expert.shape.dim,
+      expert.shape.out, TargetName(*expert.kernels));
+}
+
+Status Check(const ExpertCall& call) {
+  Status status = CheckChoices(call);
+  for (size_t i = 0; status.ok() && i < call.rows(); ++i) status = CheckExpert(call, call.choices.ids[i]);
+  if (!status.ok()) return status;
+  const Shape& shape = call.first().shape;
+  status = CheckRows({"x", call.x, DType::kF32, call.ldx, shape.dim}, call.tokens);
+  if (status.ok()) status = CheckRows({"y", call.y, DType::kF32, call.ldy, shape.out}, call.tokens);
+  return status;
+}
+
+// One row for each choice, those of one expert together, in order of the tokens: first of x, then of what the
+// expert makes of it.
+struct ExpertRows {
+  static constexpr size_t kAlign = kCacheLine / sizeof(float);
+
+  size_t stride;
+  float* data = nullptr;
+  uint32_t* row_of = nullptr;  // of a choice
+  uint32_t* end = nullptr;     // behind an expert's last one
+
+  explicit ExpertRows(const Shape& shape)
+      : stride((std::max(shape.dim, shape.out) + kAlign - 1) / kAlign * kAlign + kAlign) {}
+
+  // 0: more than there can be.
+  size_t floats(const ExpertCall& call) const {
+    if (!FitsInMemory(call.rows(), stride + 1, stride + 1, sizeof(float))) return 0;
+    return call.rows() * (stride + 1) + call.expert_count;
+  }
+
+  void PlaceAt(float* memory, const ExpertCall& call) {
+    data = memory;
+    row_of = reinterpret_cast<uint32_t*>(data + call.rows() * stride);
+    end = row_of + call.rows();
+  }
+
+  // A counting sort.
+  void Assign(const ExpertCall& call) {
+    const int32_t* const ids = call.choices.ids;
+    std::fill_n(end, call.expert_count, 0u);
+    for (size_t i = 0; i < call.rows(); ++i) ++end[ids[i]];
+    uint32_t begin = 0;
+    for (size_t e = 0; e < call.expert_count; ++e) begin += std::exchange(end[e], begin);
+    for (size_t i = 0; i < call.rows(); ++i) row_of[i] = end[ids[i]]++;
+  }
+
+  float* at(size_t row) const { return data + row * stride; }
+};
+
+void CopyIn(const ExpertCall& call, const ExpertRows& rows, Range choices) {
+  const size_t dim = call.first().shape.dim;
+  for (size_t i = choices.begin; i < choices.end; ++i) {
+    std::memcpy(rows.at(rows.row_of[i]), call.x + i / call.choices.top * call.ldx, dim * sizeof(float));
+  }
+}
+
+Status RunEach(const ExpertCall& call, const ExpertRows& rows, int threads) {
+  RunOptions options;
+  options.threads = threads;
+  size_t begin = 0;
+  for (size_t e = 0; e < call.expert_count; ++e) {
+    const size_t count = rows.end[e] - begin;
+    if (count == 0) continue;
+    float* const data = rows.at(begin);
+    const Status status = Run(call.experts[e], data, rows.stride, count, data, rows.stride, options);
+    if (!status.ok()) return status;
+    begin += count;
+  }
+  return Status();
+}
+
+void AddUp(const ExpertCall& call, const ExpertRows& rows, Range tokens) {
+  const PackedFfn::Impl& ffn = call.first();
+  const size_t top = call.choices.top;
+  for (size_t t = tokens.begin; t < tokens.end; ++t) {
+    const WeightedRows chosen = {rows.data, rows.stride, rows.row_of + t * top,
+                                 call.choices.weights + t * top, top};
+    ffn.kernels->weighted_sum(chosen, ffn.shape.out, call.accumulate, call.y + t * call.ldy);
+  }
+}
+
+Status RunChecked(const ExpertCall& call, int threads) {
+  const Shape& shape = call.first().shape;
+  ExpertRows rows(shape);
+  const size_t floats = rows.floats(call);
+  const Scratch scratch(floats);
+  if (floats == 0 || scratch.data() == nullptr) {
+    return Status(StatusCode::kOutOfMemory, "no memory for %zu rows of %zu floats", call.rows(), rows.stride);
+  }
+  rows.PlaceAt(scratch.data(), call);
+  rows.Assign(call);
+  const size_t count = ThreadCount(threads);
+  const int pool = threads == kCallersArena ? kCallersArena : static_cast<int>(count);
+  const size_t in_parts = CopyParts(call.rows(), shape.dim, count);
+  ParallelFor(pool, in_parts,
+              [&](size_t part) { CopyIn(call, rows, EvenRange(call.rows(), in_parts, part)); });
+  const Status status = RunEach(call, rows, pool);
+  if (!status.ok()) return status;
+  const size_t out_parts = CopyParts(call.tokens, call.choices.top * shape.out, count);
+  ParallelFor(pool, out_parts,
+              [&](size_t part) { AddUp(call, rows, EvenRange(call.tokens, out_parts, part)); });
+  return Status();
+}
+
+}  // namespace
+
+Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertChoices& choices, const float* x,
+                  size_t ldx, size_t tokens, float* y, size_t ldy, const ExpertOptions& options) noexcept {
+  Status status = CheckThreads(options.threads);
+  if (!status.ok() || tokens == 0) return status;
+  const ExpertCall call = {experts, expert_count, choices, x, ldx, tokens, y, ldy, options.accumulate};
+  status = Check(call);
+  if (!status.ok()) return status;
+  try {
+    return RunChecked(call, options.threads);
+  } catch (const std::exception& error) {  // oneTBB could not allocate or start threads
+    return Status(StatusCode::kOutOfMemory, "oneTBB: %s", error.what());
+  }
+}
+
+}  // namespace fusedffn
