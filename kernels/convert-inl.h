@@ -1,4 +1,4 @@
-// Compiled once per target. Element types of x and y, in and out.
+// Compiled once per target. Element types of x, y and the residual, in and out.
 #if defined(FUSEDFFN_KERNELS_CONVERT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FUSEDFFN_KERNELS_CONVERT_INL_H_
 #undef FUSEDFFN_KERNELS_CONVERT_INL_H_
@@ -7,6 +7,7 @@
 #endif
 
 #include <cstddef>
+#include <type_traits>
 
 #include "hwy/highway.h"
 #include "kernels/arithmetic-inl.h"
@@ -16,17 +17,51 @@ namespace fusedffn {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// `count` elements of T, hwy::bfloat16_t or hwy::float16_t, to fp32: exact.
+// A vector of fp32, d, from elements of T: float, hwy::bfloat16_t or hwy::float16_t. Exact.
+template <class T, class DF>
+HWY_INLINE hn::Vec<DF> LoadWide(DF d, const T* in) {
+  if constexpr (std::is_same_v<T, float>) {
+    return hn::LoadU(d, in);
+  } else {
+    return hn::PromoteTo(d, hn::LoadU(hn::Rebind<T, DF>(), in));
+  }
+}
+
+// The same from the first `count` only, fewer than a vector; zeros in the other lanes.
+template <class T, class DF>
+HWY_INLINE hn::Vec<DF> LoadWideN(DF d, const T* in, size_t count) {
+  if constexpr (std::is_same_v<T, float>) {
+    return hn::LoadN(d, in, count);
+  } else {
+    return hn::PromoteTo(d, hn::LoadN(hn::Rebind<T, DF>(), in, count));
+  }
+}
+
+// `count` elements of T to fp32.
 template <class T>
 void WidenArray(const void* from, size_t count, void* to) {
   const D d;
-  const hn::Rebind<T, D> dt;
   const size_t lanes = hn::Lanes(d);
   const T* in = static_cast<const T*>(from);
   float* out = static_cast<float*>(to);
   size_t i = 0;
-  for (; i + lanes <= count; i += lanes) hn::StoreU(hn::PromoteTo(d, hn::LoadU(dt, in + i)), d, out + i);
-  if (i != count) hn::StoreN(hn::PromoteTo(d, hn::LoadN(dt, in + i, count - i)), d, out + i, count - i);
+  for (; i + lanes <= count; i += lanes) hn::StoreU(LoadWide(d, in + i), d, out + i);
+  if (i != count) hn::StoreN(LoadWideN(d, in + i, count - i), d, out + i, count - i);
+}
+
+// sum += `count` elements of T.
+template <class T>
+void AddArray(const void* from, size_t count, float* sum) {
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  const T* in = static_cast<const T*>(from);
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    hn::StoreU(hn::Add(LoadWide(d, in + i), hn::LoadU(d, sum + i)), d, sum + i);
+  }
+  if (i == count) return;
+  const V last = hn::Add(LoadWideN(d, in + i, count - i), hn::LoadN(d, sum + i, count - i));
+  hn::StoreN(last, d, sum + i, count - i);
 }
 
 // fp32 to T: to nearest, ties to even. NaN stays NaN.

@@ -11,6 +11,7 @@
 #include "kernels/activation-inl.h"
 #include "kernels/convert-inl.h"
 #include "kernels/gemm-inl.h"
+#include "kernels/layer_norm-inl.h"
 #include "kernels/microkernel-inl.h"
 #include "kernels/quantise-inl.h"
 #include "kernels/weighted_sum-inl.h"
@@ -51,25 +52,33 @@ constexpr ActivationFns Fns() {
   return {ActivateTile<Act>, Map<Act>};
 }
 
+template <class T>
+constexpr LayerNormFns LayerNormOf() {
+  return {StatsOf<T>, {Normalise<T, float>, Normalise<T, hwy::bfloat16_t>, Normalise<T, hwy::float16_t>}};
+}
+
 constexpr size_t kLanes = hn::MaxLanes(D());
-constexpr Kernels kKernels = {HWY_TARGET,
-                              kTileRows,
-                              kTileVecs* kLanes,
-                              kLanes,
-                              HWY_NATIVE_FMA != 0,
-                              {GemmF32, GemmBF16Widened, kGemmBF16Dot, GemmInt8},
-                              {nullptr, WidenArray<hwy::bfloat16_t>, WidenArray<hwy::float16_t>},
-                              {nullptr, RoundArray<hwy::bfloat16_t>, RoundArray<hwy::float16_t>},
-                              Quantise,
-                              WeightedSum,
-                              Int8::kStep,
-                              {Fns<QuickGelu>(),
-                               Fns<Gelu>(),
-                               Fns<GeluTanh>(),
-                               Fns<Silu>(),
-                               Fns<Relu>(),
-                               Fns<Relu2>(),
-                               {nullptr, Map<Identity>}}};
+constexpr Kernels kKernels = {
+    HWY_TARGET,
+    kTileRows,
+    kTileVecs* kLanes,
+    kLanes,
+    HWY_NATIVE_FMA != 0,
+    {GemmF32, GemmBF16Widened, kGemmBF16Dot, GemmInt8},
+    {nullptr, WidenArray<hwy::bfloat16_t>, WidenArray<hwy::float16_t>},
+    {nullptr, RoundArray<hwy::bfloat16_t>, RoundArray<hwy::float16_t>},
+    {AddArray<float>, AddArray<hwy::bfloat16_t>, AddArray<hwy::float16_t>},
+    {LayerNormOf<float>(), LayerNormOf<hwy::bfloat16_t>(), LayerNormOf<hwy::float16_t>()},
+    Quantise,
+    WeightedSum,
+    Int8::kStep,
+    {Fns<QuickGelu>(),
+     Fns<Gelu>(),
+     Fns<GeluTanh>(),
+     Fns<Silu>(),
+     Fns<Relu>(),
+     Fns<Relu2>(),
+     {nullptr, Map<Identity>}}};
 
 }  // namespace HWY_NAMESPACE
 

@@ -30,7 +30,17 @@ struct RowQuant {
   int32_t zero;
 };
 
+// A LayerNorm's two numbers for one row: (x - mean) * inverse has a mean of 0 and a variance of about 1.
+struct RowStats {
+  double mean, inverse;
+};
+
 inline constexpr size_t kLineBytes = 64;  // of a cache line
+
+// Of the public enums.
+inline constexpr size_t kActivationCount = 7;
+inline constexpr size_t kPrecisionCount = 4;
+inline constexpr size_t kDTypeCount = 3;
 
 // c = act(c) on a tile: rows of `columns` floats (whole vectors), stride ldc.
 using ActivateFn = void (*)(size_t rows, size_t columns, float* c, size_t ldc);
@@ -87,14 +97,25 @@ struct WeightedRows {
 // 0.
 using WeightedSumFn = void (*)(const WeightedRows& rows, size_t columns, bool add, float* y);
 
+// sum += in.
+using AddFn = void (*)(const void* in, size_t count, float* sum);
+
+// Some elements of a row of x normalised. `weight` and `bias` begin at these elements; null stands for ones
+// and zeros.
+using NormaliseFn = void (*)(const void* in, size_t count, const RowStats& stats, const void* weight,
+                             const void* bias, float* out);
+
+// By fusedffn::DType of x.
+struct LayerNormFns {
+  RowStats (*stats)(const void* row, size_t count, double eps);  // of a whole row
+  NormaliseFn normalise[kDTypeCount];                            // by DType of weight and bias
+};
+
 // By fusedffn::Activation.
 struct ActivationFns {
   ActivateFn tile;  // null for the identity
   MapFn map;        // the same on an array, for the tests
 };
-inline constexpr size_t kActivationCount = 7;
-inline constexpr size_t kPrecisionCount = 4;  // of fusedffn::Precision
-inline constexpr size_t kDTypeCount = 3;      // of fusedffn::DType
 
 struct Kernels {
   int64_t target;                     // Highway's bit
@@ -103,6 +124,8 @@ struct Kernels {
   GemmBlockFn gemm[kPrecisionCount];  // null where the CPU lacks the instruction
   ConvertFn to_f32[kDTypeCount];      // by DType; null for fp32 itself
   ConvertFn from_f32[kDTypeCount];
+  AddFn add[kDTypeCount];
+  LayerNormFns layer_norm[kDTypeCount];
   QuantiseFn quantise;
   WeightedSumFn weighted_sum;
   size_t int8_step;  // elements of k in one step of int8

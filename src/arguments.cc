@@ -5,25 +5,29 @@
 
 namespace fusedffn {
 
-Status CheckRows(const Rows& rows, size_t tokens) noexcept {
+Status CheckRows(const Rows& rows) noexcept {
   const char* const name = rows.name;
   Status status = CheckDType(rows.dtype);
   if (!status.ok()) return status;
   if (rows.stride < rows.columns) {
-    return Status(StatusCode::kInvalidArgument, "ld%s is %zu; it must be at least %zu, the columns of %s",
-                  name, rows.stride, rows.columns, name);
+    return Status(StatusCode::kInvalidArgument, "%s is %zu; it must be at least %zu, the columns of %s",
+                  rows.stride_name, rows.stride, rows.columns, name);
   }
-  if (tokens == 0) return Status();
+  if (rows.rows == 0) return Status();
   if (rows.data == nullptr) return Status(StatusCode::kInvalidArgument, "%s is null", name);
   const size_t bytes = BytesOf(rows.dtype);
   if (rows.begin() % bytes != 0) {
     return Status(StatusCode::kInvalidArgument, "%s is not aligned to %zu bytes", name, bytes);
   }
-  if (!FitsInMemory(tokens, rows.stride, rows.columns, bytes)) {
+  if (!FitsInMemory(rows.rows, rows.stride, rows.columns, bytes)) {
     return Status(StatusCode::kInvalidArgument, "%s: %zu rows of stride %zu do not fit in memory", name,
-                  tokens, rows.stride);
+                  rows.rows, rows.stride);
   }
   return Status();
+}
+
+bool Overlap(const Rows& a, const Rows& b) noexcept {
+  return a.rows != 0 && b.rows != 0 && a.begin() < b.end() && b.begin() < a.end();
 }
 
 Status CheckPacked(const PackedFfn& packed) noexcept {

@@ -10,18 +10,19 @@
 
 namespace fusedffn {
 
-// One side of a call: x or y.
+// One array of a call: x, y, a residual, or one row with a LayerNorm's weight or bias.
 struct Rows {
-  const char* name;
+  const char *name, *stride_name;
   const void* data;
   DType dtype;
-  size_t stride, columns;
+  size_t stride, columns, rows;
 
   uintptr_t begin() const { return reinterpret_cast<uintptr_t>(data); }
-  uintptr_t end(size_t tokens) const { return begin() + ((tokens - 1) * stride + columns) * BytesOf(dtype); }
+  uintptr_t end() const { return begin() + ((rows - 1) * stride + columns) * BytesOf(dtype); }
 };
 
-Status CheckRows(const Rows& rows, size_t tokens) noexcept;
+Status CheckRows(const Rows& rows) noexcept;
+bool Overlap(const Rows& a, const Rows& b) noexcept;
 
 // Whether all weights are there.
 Status CheckPacked(const PackedFfn& packed) noexcept;

@@ -82,8 +82,8 @@ Status Check(const ExpertCall& call) {
   for (size_t i = 0; status.ok() && i < call.rows(); ++i) status = CheckExpert(call, call.choices.ids[i]);
   if (!status.ok()) return status;
   const Shape& shape = call.first().shape;
-  status = CheckRows({"x", call.x, DType::kF32, call.ldx, shape.dim}, call.tokens);
-  if (status.ok()) status = CheckRows({"y", call.y, DType::kF32, call.ldy, shape.out}, call.tokens);
+  status = CheckRows({"x", "ldx", call.x, DType::kF32, call.ldx, shape.dim, call.tokens});
+  if (status.ok()) status = CheckRows({"y", "ldy", call.y, DType::kF32, call.ldy, shape.out, call.tokens});
   return status;
 }
 

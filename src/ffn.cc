@@ -2,15 +2,15 @@
 //
 //   x -> A chunks -> fc1 tiles -> activation on the tile in L1 -> hidden, in A chunks -> fc2 tiles -> y
 //
-// In a gated block the panels of fc1 and up take turns, and the product is formed on up's tile in L1.
-// Here the arguments are checked; plan.h says how the work is divided, and walk.cc goes through it.
-#include <algorithm>
+// In a gated block the panels of fc1 and up take turns, and the product is formed on up's tile in L1. A
+// LayerNorm is applied on the way into A chunks, a residual is added on the way into y.
+// check_call.h has what the arguments must be; plan.h how the work is divided, and walk.cc goes through it.
 #include <cstdint>
-#include <cstring>
-#include <new>
+#include <exception>
 
 #include "fusedffn/fusedffn.h"
 #include "src/arguments.h"
+#include "src/check_call.h"
 #include "src/cpu_budget.h"
 #include "src/packed_ffn.h"
 #include "src/plan.h"
@@ -19,14 +19,6 @@
 
 namespace fusedffn {
 namespace {
-
-Status CheckOverlap(const Rows& x, const Rows& y, size_t tokens) {
-  if (tokens == 0) return Status();
-  if (x.data == y.data && x.stride == y.stride && x.dtype == y.dtype) return Status();
-  if (x.end(tokens) <= y.begin() || y.end(tokens) <= x.begin()) return Status();
-  return Status(StatusCode::kInvalidArgument,
-                "x and y overlap; y must be apart from x, or x itself with ldx == ldy and the same dtype");
-}
 
 // The first float of the caller's workspace that is on a cache line.
 float* AlignedStart(void* workspace) {
@@ -53,16 +45,15 @@ Status Run(const PackedFfn& packed, const void* x, DType x_dtype, size_t ldx, si
   if (status.ok()) status = CheckThreads(options.threads);
   if (!status.ok()) return status;
   const PackedFfn::Impl& ffn = *packed.impl();
-  const Rows x_rows = {"x", x, x_dtype, ldx, ffn.shape.dim}, y_rows = {"y", y, y_dtype, ldy, ffn.shape.out};
-  status = CheckRows(x_rows, tokens);
-  if (status.ok()) status = CheckRows(y_rows, tokens);
-  if (status.ok()) status = CheckOverlap(x_rows, y_rows, tokens);
+  Residual residual = options.residual;
+  if (residual.stride == 0) residual.stride = ffn.shape.out;
+  Call call = {ffn, x, x_dtype, ldx, y, y_dtype, ldy, tokens, options.layer_norm, residual};
+  status = CheckCall(call);
   if (!status.ok() || tokens == 0) return status;
 
   const size_t threads = ThreadCount(options.threads);
-  const Plan plan = PlanFor(ffn, tokens, threads);
+  const Plan& plan = call.plan = PlanFor(ffn, tokens, threads);
   const int pool = options.threads == kCallersArena ? kCallersArena : static_cast<int>(threads);
-  Call call = {ffn, x, x_dtype, ldx, y, y_dtype, ldy, tokens, plan, nullptr};
   try {
     if (options.workspace != nullptr) {
       if (options.workspace_bytes < BytesFor(plan)) {

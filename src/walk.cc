@@ -125,28 +125,56 @@ void Fc1(const Call& call, const BlockScratch& b, Range columns, size_t h0, Rang
   call.ffn.gemm(block);
 }
 
-// Some elements of one row of x, from any type into A's.
-void CopyChunk(const Call& call, const void* from, size_t count, size_t step, float* chunk) {
+// Row `row`, from column `column` on, of an array of any type.
+const void* ElementAt(const void* data, DType dtype, size_t stride, size_t row, size_t column) {
+  return static_cast<const unsigned char*>(data) + (row * stride + column) * BytesOf(dtype);
+}
+
+// Some elements of one row, from any type into A's.
+void CopyChunk(const Call& call, const void* from, DType dtype, size_t count, size_t step, float* chunk) {
   const Kernels& kernels = *call.ffn.kernels;
   if (call.ffn.operands.hidden != Hidden::kQuantised) {
     if (count % step != 0) chunk[count / step] = 0.0f;  // the last step is not full
-    Convert(kernels, from, call.x_dtype, count, chunk, step == 1 ? DType::kF32 : DType::kBF16);
-  } else if (call.x_dtype == DType::kF32) {
+    Convert(kernels, from, dtype, count, chunk, step == 1 ? DType::kF32 : DType::kBF16);
+  } else if (dtype == DType::kF32) {
     kernels.quantise(static_cast<const float*>(from), count, chunk);
   } else {
     float wide[kInt8Group];
-    Convert(kernels, from, call.x_dtype, count, wide, DType::kF32);
+    Convert(kernels, from, dtype, count, wide, DType::kF32);
     kernels.quantise(wide, count, chunk);
   }
 }
 
+// The same with columns [k0, k0 + count) of a row of x, normalised on the way: into their place, if that is
+// for fp32.
+void NormaliseChunk(const Call& call, const void* from, const RowStats& stats, size_t k0, size_t count,
+                    size_t step, float* chunk) {
+  const auto& [weight, bias, dtype, eps] = *call.layer_norm;
+  const LayerNormFns& norm = call.ffn.kernels->layer_norm[static_cast<size_t>(call.x_dtype)];
+  float wide[kInt8Group];
+  float* const normal = step == 1 ? chunk : wide;
+  norm.normalise[static_cast<size_t>(dtype)](
+      from, count, stats, weight == nullptr ? nullptr : ElementAt(weight, dtype, 0, 0, k0),
+      bias == nullptr ? nullptr : ElementAt(bias, dtype, 0, 0, k0), normal);
+  if (step != 1) CopyChunk(call, wide, DType::kF32, count, step, chunk);
+}
+
 void CopyIn(const Call& call, Range rows, const Chunked& x, size_t x_row) {
   const size_t dim = call.ffn.shape.dim;
-  const size_t bytes = BytesOf(call.x_dtype);
+  const LayerNormFns& norm = call.ffn.kernels->layer_norm[static_cast<size_t>(call.x_dtype)];
   for (size_t row = rows.begin; row < rows.end; ++row, ++x_row) {
-    const auto* from = static_cast<const unsigned char*>(call.x) + row * call.ldx * bytes;
+    RowStats stats = {};
+    if (call.layer_norm != nullptr) {
+      stats = norm.stats(ElementAt(call.x, call.x_dtype, call.ldx, row, 0), dim, call.layer_norm->eps);
+    }
     for (size_t k0 = 0; k0 < dim; k0 += x.columns) {
-      CopyChunk(call, from + k0 * bytes, std::min(x.columns, dim - k0), x.step, x.at(x_row, k0));
+      const void* const from = ElementAt(call.x, call.x_dtype, call.ldx, row, k0);
+      const size_t count = std::min(x.columns, dim - k0);
+      if (call.layer_norm != nullptr) {
+        NormaliseChunk(call, from, stats, k0, count, x.step, x.at(x_row, k0));
+      } else {
+        CopyChunk(call, from, call.x_dtype, count, x.step, x.at(x_row, k0));
+      }
     }
   }
 }
@@ -158,11 +186,20 @@ void QuantiseHidden(const Call& call, const BlockScratch& b, Range rows, size_t 
   }
 }
 
-void CopyOut(const Call& call, Range rows, Range columns, const float* y) {
-  const size_t bytes = BytesOf(call.y_dtype);
+// Adds the residual to some rows and columns of `y`, whose rows begin with column 0, and writes them. The
+// residual may lie where y goes: nothing of it is read later than the same element of y is written.
+void CopyOut(const Call& call, Range rows, Range columns, float* y) {
+  const Kernels& kernels = *call.ffn.kernels;
+  const auto& [residual, dtype, stride] = call.residual;
   for (size_t row = rows.begin; row < rows.end; ++row, y += call.plan.ldy) {
-    auto* to = static_cast<unsigned char*>(call.y) + (row * call.ldy + columns.begin) * bytes;
-    Convert(*call.ffn.kernels, y + columns.begin, DType::kF32, columns.size(), to, call.y_dtype);
+    float* const sum = y + columns.begin;
+    if (residual != nullptr) {
+      const void* const added = ElementAt(residual, dtype, stride, row, columns.begin);
+      kernels.add[static_cast<size_t>(dtype)](added, columns.size(), sum);
+    }
+    auto* const to =
+        static_cast<unsigned char*>(call.y) + (row * call.ldy + columns.begin) * BytesOf(call.y_dtype);
+    Convert(kernels, sum, DType::kF32, columns.size(), to, call.y_dtype);
   }
 }
 

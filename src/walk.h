@@ -19,8 +19,10 @@ struct Call {
   DType y_dtype;
   size_t ldy;
   size_t tokens;
-  Plan plan;
-  float* scratch;  // plan.scratch_floats
+  const LayerNorm* layer_norm;  // or null
+  Residual residual;            // with its stride
+  Plan plan = {};
+  float* scratch = nullptr;  // plan.scratch_floats
 };
 
 inline Tiling TilingOf(const Kernels& kernels) { return {kernels.mr, kernels.nr, kernels.lanes}; }

@@ -68,6 +68,13 @@ class AllocationTest : public TargetTest {
     gated_ = RandomBlock(gated, &random_);
   }
 
+  // A LayerNorm and a residual, the latter from the first columns of x.
+  RunOptions Transformer(RunOptions options) const {
+    options.layer_norm = &norm_;
+    options.residual = {x_.data(), DType::kF32, kShape.dim};
+    return options;
+  }
+
   Status RunInto(const PackedFfn& ffn, size_t tokens, const RunOptions& options) {
     return fusedffn::Run(ffn, x_.data(), kShape.dim, tokens, y_.data(), kShape.out, options);
   }
@@ -75,6 +82,8 @@ class AllocationTest : public TargetTest {
   Random random_{1};
   TestBlock block_, gated_;
   std::vector<float> x_;
+  std::vector<float> norm_weight_ = std::vector<float>(kShape.dim, 0.5f);
+  LayerNorm norm_ = {norm_weight_.data()};
   std::vector<float> y_ = std::vector<float>(kMaxTokens * kShape.out, FloatOf(kPoisonBits));
 };
 
@@ -129,9 +138,11 @@ TEST_P(AllocationTest, CallersWorkspaceNeedsNoAllocationAtAll) {
     const PackedFfn ffn = PackFor(GetParam(), block->weights());
     for (const size_t tokens : {1u, 20u, 300u}) {
       std::vector<char> workspace(WorkspaceBytes(ffn, tokens, 1));
-      const RunOptions options = {1, workspace.data(), workspace.size()};
-      const long count = AllocationsOf([&] { EXPECT_TRUE(RunInto(ffn, tokens, options).ok()); });
-      EXPECT_EQ(count, 0) << tokens << " tokens, at the first call, shape " << block->shape;
+      const RunOptions plain = {1, workspace.data(), workspace.size()};
+      for (const RunOptions& options : {plain, Transformer(plain)}) {
+        const long count = AllocationsOf([&] { EXPECT_TRUE(RunInto(ffn, tokens, options).ok()); });
+        EXPECT_EQ(count, 0) << tokens << " tokens, at the first call, shape " << block->shape;
+      }
     }
   }
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cctype>
 #include <climits>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <ostream>
@@ -76,6 +77,16 @@ struct Arguments {
   }
   Status RunRows(const float* in, size_t ldx, size_t tokens, float* out, size_t ldy) {
     return Run(packed, in, ldx, tokens, out, ldy, {1});
+  }
+  Status RunNorm(const LayerNorm& norm) {
+    RunOptions run_options = {1};
+    run_options.layer_norm = &norm;
+    return RunWith(packed, run_options);
+  }
+  Status RunResidual(const void* data, size_t stride = 0, DType dtype = DType::kF32) {
+    RunOptions run_options = {1};
+    run_options.residual = {data, dtype, stride};
+    return RunWith(packed, run_options);
   }
 };
 
@@ -270,6 +281,51 @@ const BadCase kBadCases[] = {
      [](Arguments& a) {
        return a.RunWith(a.packed, {1, a.workspace.data(), 0});
      }},
+    {"EpsNegative", kInvalid, "layer_norm.eps is -1e-05",
+     [](Arguments& a) {
+       return a.RunNorm({nullptr, nullptr, DType::kF32, -1e-5});
+     }},
+    {"EpsNaN", kInvalid, "layer_norm.eps is",
+     [](Arguments& a) {
+       return a.RunNorm({nullptr, nullptr, DType::kF32, NAN});
+     }},
+    {"EpsInfinite", kInvalid, "layer_norm.eps is inf",
+     [](Arguments& a) {
+       return a.RunNorm({nullptr, nullptr, DType::kF32, HUGE_VAL});
+     }},
+    {"NormWeightMisaligned", kInvalid, "layer_norm.weight is not aligned to 4 bytes",
+     [](Arguments& a) {
+       return a.RunNorm({MisalignedBytes(a.block.w1), nullptr});
+     }},
+    {"NormBiasMisaligned", kInvalid, "layer_norm.bias is not aligned to 4 bytes",
+     [](Arguments& a) {
+       return a.RunNorm({nullptr, MisalignedBytes(a.block.w1)});
+     }},
+    {"NormDType", kInvalid, "dtype 4",
+     [](Arguments& a) {
+       return a.RunNorm({a.x.data(), nullptr, DType(4)});
+     }},
+    {"NormWeightInY", kInvalid, "layer_norm.weight and y overlap",
+     [](Arguments& a) { return a.RunNorm({&a.y[11]}); }},
+    {"NormBiasInY", kInvalid, "layer_norm.bias and y overlap",
+     [](Arguments& a) {
+       return a.RunNorm({nullptr, a.y.data()});
+     }},
+    {"ResidualStride", kInvalid, "residual.stride is 2; it must be at least 3",
+     [](Arguments& a) { return a.RunResidual(a.x.data(), 2); }},
+    {"ResidualStrideHuge", kInvalid, "residual: 4 rows",
+     [](Arguments& a) { return a.RunResidual(a.x.data(), SIZE_MAX / 4); }},
+    {"ResidualDType", kInvalid, "dtype 7",
+     [](Arguments& a) { return a.RunResidual(a.x.data(), 0, DType(7)); }},
+    {"ResidualMisaligned", kInvalid, "residual is not aligned to 4 bytes",
+     [](Arguments& a) { return a.RunResidual(MisalignedBytes(a.x)); }},
+    {"ResidualStartsInY", kInvalid,
+     "residual and y overlap; y must be apart from residual, or residual itself",
+     [](Arguments& a) { return a.RunResidual(&a.y[3]); }},
+    {"ResidualIsYOfOtherStride", kInvalid, "residual and y overlap",
+     [](Arguments& a) { return a.RunResidual(a.y.data(), 4); }},
+    {"ResidualIsYOfOtherType", kInvalid, "residual and y overlap",
+     [](Arguments& a) { return a.RunResidual(a.y.data(), 3, DType::kBF16); }},
 };
 
 class BadCaseTest : public testing::TestWithParam<BadCase> {};

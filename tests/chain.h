@@ -1,5 +1,6 @@
 // The arithmetic that the public header promises, one scalar operation at a time: every output is one chain
-// of multiply-adds, bias first, then k in order. Kernels of any tile shape and blocking must give its bits.
+// of multiply-adds, bias first, then k in order; and that of kernels/layer_norm-inl.h. Kernels of any tile
+// shape, vector and blocking must give its bits.
 #ifndef FUSEDFFN_TESTS_CHAIN_H_
 #define FUSEDFFN_TESTS_CHAIN_H_
 
@@ -43,6 +44,34 @@ inline std::vector<float> ChainFfn(const Kernels& kernels, const Weights& weight
     const std::vector<float> row =
         ChainLinear(kernels.fma, weights.fc2, shape.out, shape.hidden, hidden.data());
     y.insert(y.end(), row.begin(), row.end());
+  }
+  return y;
+}
+
+// add(sum, x) for all x of a row, in 16 partial sums.
+template <class Add>
+double ChainSum(const float* x, size_t count, const Add& add) {
+  double sums[16] = {};
+  for (size_t i = 0; i < count; ++i) sums[i % 16] = add(sums[i % 16], double{x[i]});
+  for (const size_t h : {8, 4, 2, 1}) {
+    for (size_t j = 0; j < h; ++j) sums[j] += sums[j + h];
+  }
+  return sums[0];
+}
+
+// One row normalised, in double, and rounded. Weight and bias are in fp32.
+inline std::vector<float> ChainLayerNorm(bool fma, const LayerNorm& norm, const float* x, size_t dim) {
+  const auto mul_add = [fma](double a, double b, double c) { return fma ? std::fma(a, b, c) : a * b + c; };
+  const double n = static_cast<double>(dim);
+  const double mean = ChainSum(x, dim, [](double sum, double value) { return sum + value; }) / n;
+  const double squares =
+      ChainSum(x, dim, [&](double sum, double value) { return mul_add(value - mean, value - mean, sum); });
+  const double inverse = 1 / std::sqrt(squares / n + norm.eps);
+  const auto *weight = static_cast<const float*>(norm.weight), *bias = static_cast<const float*>(norm.bias);
+  std::vector<float> y(dim);
+  for (size_t k = 0; k < dim; ++k) {
+    const double w = weight == nullptr ? 1 : weight[k], b = bias == nullptr ? 0 : bias[k];
+    y[k] = static_cast<float>(mul_add((x[k] - mean) * inverse, w, b));
   }
   return y;
 }

@@ -77,6 +77,45 @@ TEST_P(GatedDeterminismTest, AnyNumberOfThreadsAndBatchSize) {
   }
 }
 
+// h + mlp(layer_norm(h)).
+class TransformerDeterminismTest : public DeterminismTest {
+ protected:
+  static constexpr Shape kSquare = {kShape.dim, kShape.hidden, kShape.dim};
+
+  TransformerDeterminismTest() : DeterminismTest(kSquare) {
+    Random random(2);
+    weight_ = random.SymmetricVector(kSquare.dim, 2);
+    want_.clear();
+    for (size_t row = 0; row < kTokens; ++row) {
+      const std::vector<float> y = RunRows(row, 1, 1);
+      want_.insert(want_.end(), y.begin(), y.end());
+    }
+  }
+
+  std::vector<float> RunRows(size_t first, size_t tokens, int threads) const {
+    const LayerNorm norm = {weight_.data()};
+    RunOptions options = {threads};
+    options.layer_norm = &norm;
+    options.residual.data = &x_[first * kSquare.dim];
+    return RunDense(ffn_, &x_[first * kSquare.dim], tokens, options);
+  }
+
+  std::vector<float> weight_;
+};
+
+TEST_P(TransformerDeterminismTest, AnyNumberOfThreadsBatchSizeAndPlace) {
+  for (const size_t tokens : {1u, 2u, 3u, 7u, 16u, 33u, 64u, 100u, 129u, 200u}) {
+    for (int threads = 0; threads <= 16; threads += FullOrLight(1, 3)) {
+      for (const size_t first : {0u, 57u}) {
+        const std::vector<float> y = RunRows(first, tokens, threads);
+        ASSERT_TRUE(
+            SameBits(y.data(), kSquare.out, &want_[first * kSquare.out], kSquare.out, tokens, kSquare.out))
+            << "rows from " << first << ", " << tokens << " tokens, " << threads << " threads";
+      }
+    }
+  }
+}
+
 TEST_P(DeterminismTest, AnyPlaceInTheBatch) {
   for (const size_t tokens : {64u, 70u, 130u}) {
     for (size_t first = 0; first <= 64; first += FullOrLight<size_t>(1, 9)) {
@@ -163,6 +202,8 @@ TEST_P(DeterminismTest, InsideAParallelLoop) {
 INSTANTIATE_TEST_SUITE_P(Targets, DeterminismTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
 INSTANTIATE_TEST_SUITE_P(Targets, GatedDeterminismTest, testing::ValuesIn(SupportedTargets()),
                          TargetAsName());
+INSTANTIATE_TEST_SUITE_P(Targets, TransformerDeterminismTest, testing::ValuesIn(SupportedTargets()),
+                         TargetAsName());
 
 // FNV-1a over the bits of y.
 uint64_t HashOf(const std::vector<float>& y) {
@@ -179,6 +220,7 @@ struct HashedBlock {
   DType dtype;  // of the weights; bf16 is what is left of fp32 without its lower half
   Activation activation;
   uint64_t hash;
+  bool transformer = false;  // with a LayerNorm and a residual
 };
 
 constexpr HashedBlock kHashes[] = {
@@ -202,6 +244,10 @@ constexpr HashedBlock kHashes[] = {
     {{529, 1100, 47, true}, 131, DType::kF32, Activation::kSilu, 0xc9f88b6dd48710f9},
     {{203, 901, 150, true}, 20, DType::kBF16, Activation::kGelu, 0x2d9ac7a437cca36a},
     {{1280, 896, 1280, true}, 6, DType::kBF16, Activation::kSilu, 0xd533e1192687d2be},
+    {{1, 1, 1}, 3, DType::kF32, Activation::kQuickGelu, 0x691478b35a0e6686, true},
+    {{31, 33, 3}, 20, DType::kF32, Activation::kQuickGelu, 0xe027f50483b8aa76, true},
+    {{529, 48, 1057}, 131, DType::kF32, Activation::kGelu, 0x547c6e9b6a5793ee, true},
+    {kClipL, 17, DType::kBF16, Activation::kQuickGelu, 0xb0ce5dddfe4ed6c0, true},
 };
 
 std::vector<uint16_t> UpperHalves(const std::vector<float>& values) {
@@ -216,6 +262,15 @@ TEST(DeterminismAcrossTargetsTest, EveryTargetWithFmaGivesTheRecordedBits) {
     TestBlock block = RandomBlock(hashed.shape, &random);
     block.activation = hashed.activation;
     const std::vector<float> x = RandomTokens(hashed.shape, hashed.tokens, &random);
+    const std::vector<float> norm_weight = random.SymmetricVector(hashed.shape.dim, 2);
+    const std::vector<float> norm_bias = random.SymmetricVector(hashed.shape.dim, 1);
+    const std::vector<float> residual = random.SymmetricVector(hashed.tokens * hashed.shape.out, 2);
+    const LayerNorm norm = {norm_weight.data(), norm_bias.data()};
+    RunOptions options = {2};
+    if (hashed.transformer) {
+      options.layer_norm = &norm;
+      options.residual.data = residual.data();
+    }
     Weights weights = block.weights();
     const std::vector<uint16_t> w1 = UpperHalves(block.w1), b1 = UpperHalves(block.b1);
     const std::vector<uint16_t> w2 = UpperHalves(block.w2), b2 = UpperHalves(block.b2);
@@ -230,7 +285,7 @@ TEST(DeterminismAcrossTargetsTest, EveryTargetWithFmaGivesTheRecordedBits) {
       for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
         if (precision == Precision::kBF16 && hashed.dtype != DType::kBF16) continue;
         const PackedFfn ffn = PackFor(target, weights, precision);
-        const uint64_t hash = HashOf(RunDense(ffn, x.data(), hashed.tokens, {2}));
+        const uint64_t hash = HashOf(RunDense(ffn, x.data(), hashed.tokens, options));
         EXPECT_EQ(hash, hashed.hash) << std::hex << "0x" << hash << std::dec << " on " << target
                                      << " for shape " << hashed.shape << " x " << hashed.tokens << ", "
                                      << hashed.activation << ", precision " << static_cast<int>(precision);

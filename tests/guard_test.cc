@@ -1,5 +1,6 @@
-// No access outside the caller's arrays: each lies between pages that fault, flush to one and then to the
-// other, with signalling NaN around it and in y and the workspace.
+// No access outside the caller's arrays, those of a LayerNorm and a residual among them: each lies between
+// pages that fault, flush to one and then to the other, with signalling NaN around it and in y and the
+// workspace.
 #include <gtest/gtest.h>
 
 #include <cfenv>
@@ -32,18 +33,31 @@ size_t FloatsOfRows(size_t rows, size_t stride, size_t cols) { return (rows - 1)
 
 class GuardTest : public TargetTest {};
 
+// With a LayerNorm and a residual, or without.
 void RunBetweenGuards(const PackedFfn& ffn, const GuardCase& c, const std::vector<float>& x, size_t tokens,
-                      int threads, Flush flush) {
+                      int threads, Flush flush, bool transformer) {
   const Shape& shape = c.shape;
-  const std::vector<float> want = RunDense(ffn, x.data(), tokens);
+  Random random(tokens);
+  GuardedBuffer<float> weight(random.SymmetricVector(shape.dim, 2), flush);
+  GuardedBuffer<float> bias(random.SymmetricVector(shape.dim, 1), flush);
+  GuardedBuffer<float> residual(random.SymmetricVector(tokens * shape.out, 2), flush);
+  const LayerNorm norm = {weight.data(), bias.data()};
+  RunOptions options = {1};
+  if (transformer) {
+    options.layer_norm = &norm;
+    options.residual.data = residual.data();
+  }
+  const std::vector<float> want = RunDense(ffn, x.data(), tokens, options);
   GuardedBuffer<float> guarded_x(FloatsOfRows(tokens, c.ldx, shape.dim), flush);
   GuardedBuffer<float> guarded_y(FloatsOfRows(tokens, c.ldy, shape.out), flush);
   GuardedBuffer<unsigned char> workspace(WorkspaceBytes(ffn, tokens, threads), flush);
   for (size_t i = 0; i < tokens * shape.dim; ++i) guarded_x[i / shape.dim * c.ldx + i % shape.dim] = x[i];
 
   std::feclearexcept(FE_ALL_EXCEPT);
-  const Status status = Run(ffn, guarded_x.data(), c.ldx, tokens, guarded_y.data(), c.ldy,
-                            {threads, workspace.data(), workspace.size()});
+  options.threads = threads;
+  options.workspace = workspace.data();
+  options.workspace_bytes = workspace.size();
+  const Status status = Run(ffn, guarded_x.data(), c.ldx, tokens, guarded_y.data(), c.ldy, options);
   // Arithmetic on a signalling NaN raises this flag, on the calling thread's part of the work.
   EXPECT_FALSE(std::fetestexcept(FE_INVALID)) << "computed with uninitialised memory";
   ASSERT_TRUE(status.ok()) << status.message();
@@ -66,7 +80,9 @@ TEST_P(GuardTest, RunStaysInside) {
           SCOPED_TRACE(testing::Message()
                        << "shape " << c.shape << ", " << tokens << " tokens, " << threads
                        << " threads, flush " << (flush == Flush::kLeft ? "left" : "right"));
-          RunBetweenGuards(ffn, c, x, tokens, threads, flush);
+          for (const bool transformer : {false, true}) {
+            RunBetweenGuards(ffn, c, x, tokens, threads, flush, transformer);
+          }
           if (HasFailure()) return;
         }
       }

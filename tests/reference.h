@@ -74,9 +74,26 @@ std::vector<double> ReferenceLinear(const Linear& layer, size_t rows, size_t col
   return y;
 }
 
+// (x - mean) / sqrt(variance + eps) * weight + bias, of one row, with weight and bias in fp32.
+inline std::vector<double> ReferenceLayerNorm(const LayerNorm& norm, const float* x, size_t dim) {
+  const double n = static_cast<double>(dim);
+  const auto *weight = static_cast<const float*>(norm.weight), *bias = static_cast<const float*>(norm.bias);
+  double mean = 0, variance = 0;
+  for (size_t k = 0; k < dim; ++k) mean += x[k] / n;
+  for (size_t k = 0; k < dim; ++k) variance += (x[k] - mean) * (x[k] - mean) / n;
+  std::vector<double> y(dim);
+  for (size_t k = 0; k < dim; ++k) {
+    y[k] = (x[k] - mean) / std::sqrt(variance + norm.eps);
+    if (weight != nullptr) y[k] *= double{weight[k]};
+    if (bias != nullptr) y[k] += double{bias[k]};
+  }
+  return y;
+}
+
 // y[t] = fc2(activation(fc1(x[t]))), gated fc2(activation(fc1(x[t])) * up(x[t])), for t in [0, tokens), as
 // [tokens, out].
-inline std::vector<double> ReferenceFfn(const Weights& weights, const float* x, size_t ldx, size_t tokens) {
+template <class T>
+std::vector<double> ReferenceFfn(const Weights& weights, const T* x, size_t ldx, size_t tokens) {
   const Shape& shape = weights.shape;
   std::vector<double> y;
   for (size_t t = 0; t < tokens; ++t) {

@@ -173,6 +173,23 @@ class FUSEDFFN_API PackedFfn {
 // not keep the pointers. `*ffn` is replaced on success only.
 FUSEDFFN_API Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) noexcept;
 
+// The row that fc1 (and up) get in place of x[t]: (x[t] - mean) / sqrt(variance + eps) * weight + bias, with
+// the mean and variance (the biased one) of the row, as torch.nn.LayerNorm. Not the RMSNorm of Llama and
+// most other gated models, which subtracts no mean.
+struct LayerNorm {
+  const void* weight = nullptr;  // [dim], or null for ones
+  const void* bias = nullptr;    // [dim], or null for zeros
+  DType dtype = DType::kF32;     // of weight and bias
+  double eps = 1e-5;             // finite, at least 0
+};
+
+// What is added to fc2(...), in fp32, before y is rounded to its element type.
+struct Residual {
+  const void* data = nullptr;  // [tokens, out], or null for none
+  DType dtype = DType::kF32;
+  size_t stride = 0;  // in elements; 0 stands for out
+};
+
 // For RunOptions::threads: split for, and run in, the oneTBB arena that the calling thread is in.
 inline constexpr int kCallersArena = -1;
 
@@ -186,12 +203,17 @@ struct RunOptions {
   // between all handles.
   void* workspace = nullptr;
   size_t workspace_bytes = 0;
+  // The rest of a transformer's half, y = h + mlp(layer_norm(h)) with x = h and residual.data = h. Read
+  // during the call only; null: x goes into fc1 as it is.
+  const LayerNorm* layer_norm = nullptr;
+  Residual residual = {};
 };
 
-// y[t] = fc2(activation(fc1(x[t]))), or fc2(activation(fc1(x[t])) * up(x[t])), for t in [0, tokens).
+// y[t] = fc2(activation(fc1(x[t]))), or fc2(activation(fc1(x[t])) * up(x[t])), for t in [0, tokens); with
+// options.layer_norm of x[t] normalised, and with options.residual plus that.
 //   x: [tokens, dim], row stride ldx >= dim.   y: [tokens, out], row stride ldy >= out.
-//   y may be x itself with ldx == ldy; any other overlap is an error, also where the rows of one lie between
-//   those of the other. tokens may be 0.
+//   y may be x itself with ldx == ldy, or the residual itself with the same stride, or both; any other
+//   overlap with y is an error, also where the rows of one lie between those of the other. tokens may be 0.
 // Numerics: every output element is one chain of fused multiply-adds, bias first, then k in order; a gate's
 // product is rounded once. So the bits of a row depend on that row and the weights only: not on `threads`,
 // `tokens` or the row's place. They are the same on all targets with FMA (AVX2, AVX3*, NEON), and differ on
@@ -202,8 +224,11 @@ struct RunOptions {
 // A token with a NaN or infinity in x, or whose hidden values overflow, gives a row of NaN; weights with one
 // give NaN to all that needs them. Groups whose scale would be below 2^-120 count as zero. With kBF16Dot the
 // sums are the instruction's: two products at a time, in order of k. The bits of a row still depend on that
-// row and the weights only, but are those of one kind of CPU. Reference: double-precision loops in
-// tests/reference.h; README, "Accuracy" has the bounds.
+// row and the weights only, but are those of one kind of CPU. A LayerNorm is computed in double, with sums in
+// an order that depends on dim only, and rounded to fp32 once; a residual is one fp32 addition: so they
+// change nothing of this. A row with a NaN or infinity is normalised to NaN throughout; one of equal elements
+// to the bias, or with eps = 0 to NaN. Reference: double-precision loops in tests/reference.h; README,
+// "Accuracy" has the bounds.
 FUSEDFFN_API Status Run(const PackedFfn& ffn, const float* x, size_t ldx, size_t tokens, float* y, size_t ldy,
                         const RunOptions& options = {}) noexcept;
 

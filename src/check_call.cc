@@ -1,0 +1,59 @@
+#include "src/check_call.h"
+
+#include <cmath>
+
+#include "src/arguments.h"
+#include "src/packed_ffn.h"
+
+namespace fusedffn {
+namespace {
+
+Status CheckInPlace(const Rows& in, const Rows& y) {
+  if (in.data == y.data && in.stride == y.stride && in.dtype == y.dtype) return Status();
+  if (!Overlap(in, y)) return Status();
+  return Status(StatusCode::kInvalidArgument,
+                "%s and y overlap; y must be apart from %s, or %s itself with the same stride and dtype",
+                in.name, in.name, in.name);
+}
+
+Status CheckLayerNorm(const LayerNorm& norm, size_t dim, const Rows& y) {
+  if (!std::isfinite(norm.eps) || norm.eps < 0) {
+    return Status(StatusCode::kInvalidArgument, "layer_norm.eps is %g; it must be finite and at least 0",
+                  norm.eps);
+  }
+  for (const Rows& rows : {Rows{"layer_norm.weight", "", norm.weight, norm.dtype, dim, dim, 1},
+                           Rows{"layer_norm.bias", "", norm.bias, norm.dtype, dim, dim, 1}}) {
+    if (rows.data == nullptr) continue;
+    const Status status = CheckRows(rows);
+    if (!status.ok()) return status;
+    if (Overlap(rows, y)) {
+      return Status(StatusCode::kInvalidArgument, "%s and y overlap; they must be apart", rows.name);
+    }
+  }
+  return Status();
+}
+
+Status CheckResidual(const Rows& residual, const Rows& y) {
+  if (residual.data == nullptr) return Status();
+  const Status status = CheckRows(residual);
+  return status.ok() ? CheckInPlace(residual, y) : status;
+}
+
+}  // namespace
+
+Status CheckCall(const Call& call) noexcept {
+  const auto& [dim, hidden, out, gated] = call.ffn.shape;
+  const Rows x = {"x", "ldx", call.x, call.x_dtype, call.ldx, dim, call.tokens};
+  const Rows y = {"y", "ldy", call.y, call.y_dtype, call.ldy, out, call.tokens};
+  const auto& [data, dtype, stride] = call.residual;
+  Status status = CheckRows(x);
+  if (status.ok()) status = CheckRows(y);
+  if (status.ok()) status = CheckInPlace(x, y);
+  if (status.ok() && call.layer_norm != nullptr) status = CheckLayerNorm(*call.layer_norm, dim, y);
+  if (status.ok()) {
+    status = CheckResidual({"residual", "residual.stride", data, dtype, stride, out, call.tokens}, y);
+  }
+  return status;
+}
+
+}  // namespace fusedffn

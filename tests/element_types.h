@@ -1,0 +1,38 @@
+// Data in every element type of x, y and residuals.
+#ifndef FUSEDFFN_TESTS_ELEMENT_TYPES_H_
+#define FUSEDFFN_TESTS_ELEMENT_TYPES_H_
+
+#include <cstddef>
+#include <cstring>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "kernels/kernels.h"
+#include "tests/random.h"
+
+namespace fusedffn {
+
+inline constexpr DType kDTypes[] = {DType::kF32, DType::kBF16, DType::kF16};
+
+inline size_t ElementBytes(DType dtype) { return dtype == DType::kF32 ? 4 : 2; }
+
+// Values of seven bits, from -4 to 4, which all types have.
+inline std::vector<float> SevenBits(size_t count, Random* random) {
+  return random->Fill(count, [](Random& r) { return static_cast<float>(r.Integer(-127, 127)) * 0x1p-5f; });
+}
+
+// The bytes of `values` in another type, rounded by the kernels.
+inline std::vector<unsigned char> Stored(const Kernels& kernels, const std::vector<float>& values,
+                                         DType dtype) {
+  std::vector<unsigned char> bytes(values.size() * ElementBytes(dtype));
+  if (dtype == DType::kF32) {
+    std::memcpy(bytes.data(), values.data(), bytes.size());
+  } else {
+    kernels.from_f32[static_cast<size_t>(dtype)](values.data(), values.size(), bytes.data());
+  }
+  return bytes;
+}
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_TESTS_ELEMENT_TYPES_H_

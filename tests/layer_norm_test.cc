@@ -1,0 +1,183 @@
+// LayerNorm of single rows by the kernels, and the sum of a row and a residual: against scalar models bit for
+// bit, and against double precision; rows that are unusual.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "kernels/kernels.h"
+#include "tests/chain.h"
+#include "tests/compare.h"
+#include "tests/effort.h"
+#include "tests/element_types.h"
+#include "tests/error_bounds.h"
+#include "tests/guarded_buffer.h"
+#include "tests/random.h"
+#include "tests/targets.h"
+
+namespace fusedffn {
+namespace {
+
+std::vector<size_t> Sizes() {
+  std::vector<size_t> sizes = {63, 64, 65, 127, 528, 1023, 1024, 1025, 1152};
+  for (size_t size = 1; size <= 50; ++size) sizes.push_back(size);
+  return sizes;
+}
+
+class LayerNormTest : public TargetTest {
+ protected:
+  const Kernels& kernels() const { return KernelsNamed(GetParam()); }
+
+  // A row of fp32, in pieces of at most `piece`.
+  std::vector<float> Normalised(const LayerNorm& norm, const std::vector<float>& x,
+                                size_t piece = 1000) const {
+    return NormalisedAs(DType::kF32, norm, x.data(), x.size(), piece);
+  }
+
+  std::vector<float> NormalisedAs(DType dtype, const LayerNorm& norm, const void* x, size_t size,
+                                  size_t piece) const {
+    const LayerNormFns& fns = kernels().layer_norm[static_cast<size_t>(dtype)];
+    const RowStats stats = fns.stats(x, size, norm.eps);
+    GuardedBuffer<float> y(size, Flush::kRight);
+    for (size_t k = 0; k < size; k += piece) {
+      const auto at = [&](const void* data, DType type) -> const void* {
+        return data == nullptr ? nullptr : static_cast<const unsigned char*>(data) + k * ElementBytes(type);
+      };
+      fns.normalise[static_cast<size_t>(norm.dtype)](at(x, dtype), std::min(piece, size - k), stats,
+                                                     at(norm.weight, norm.dtype), at(norm.bias, norm.dtype),
+                                                     y.data() + k);
+    }
+    EXPECT_TRUE(y.GapIsUntouched());
+    return std::vector<float>(y.data(), y.data() + size);
+  }
+};
+
+TEST_P(LayerNormTest, GivesTheBitsOfTheModelAndStaysInside) {
+  Random random(1);
+  for (const size_t size : Sizes()) {
+    const std::vector<float> weight = SevenBits(size, &random), bias = SevenBits(size, &random);
+    const std::vector<float> x = SevenBits(size, &random);
+    for (const DType norm_dtype : kDTypes) {
+      GuardedBuffer<unsigned char> stored_weight(Stored(kernels(), weight, norm_dtype), Flush::kRight);
+      GuardedBuffer<unsigned char> stored_bias(Stored(kernels(), bias, norm_dtype), Flush::kRight);
+      for (const DType dtype : kDTypes) {
+        GuardedBuffer<unsigned char> stored(Stored(kernels(), x, dtype), Flush::kRight);
+        for (size_t given = 0; given < 4; ++given) {  // with a weight, a bias, both or neither
+          const bool has_weight = given % 2 == 1, has_bias = given / 2 == 1;
+          const LayerNorm norm = {has_weight ? stored_weight.data() : nullptr,
+                                  has_bias ? stored_bias.data() : nullptr, norm_dtype, 1e-5};
+          const LayerNorm wide = {has_weight ? weight.data() : nullptr, has_bias ? bias.data() : nullptr};
+          const std::vector<float> want = ChainLayerNorm(kernels().fma, wide, x.data(), size);
+          for (const size_t piece : {size, size_t{7}}) {
+            const std::vector<float> got = NormalisedAs(dtype, norm, stored.data(), size, piece);
+            ASSERT_TRUE(SameBits(got.data(), size, want.data(), size, 1, size))
+                << size << " elements of type " << static_cast<int>(dtype) << ", norm "
+                << static_cast<int>(norm_dtype) << ", in pieces of " << piece;
+          }
+        }
+      }
+    }
+  }
+}
+
+struct Rows {
+  const char* name;
+  float (*value)(Random& random);
+};
+
+constexpr Rows kRows[] = {
+    {"near 1", [](Random& r) { return 2 * r.Symmetric(); }},
+    {"far from zero", [](Random& r) { return 1e6f + r.Symmetric(); }},
+    {"all powers of two", [](Random& r) { return r.WideRange(60); }},
+    {"tiny", [](Random& r) { return 0x1p-140f * r.Symmetric(); }},
+    {"huge", [](Random& r) { return std::numeric_limits<float>::max() * r.Symmetric(); }},
+    {"positive", [](Random& r) { return std::fabs(r.Symmetric()); }},
+};
+
+TEST_P(LayerNormTest, IsWithinItsBoundOfDoublePrecision) {
+  for (const Rows& rows : kRows) {
+    for (uint64_t seed = 1; seed <= FullOrLight<uint64_t>(200, 20); ++seed) {
+      Random random(seed);
+      const size_t size = static_cast<size_t>(random.Integer(2, 2000));
+      const std::vector<float> weight = random.SymmetricVector(size, 2),
+                               bias = random.SymmetricVector(size, 1);
+      const std::vector<float> x = random.Fill(size, rows.value);
+      const LayerNorm norm = {weight.data(), bias.data(), DType::kF32, seed % 2 == 0 ? 1e-5 : 0.0};
+      const std::vector<ValueAndError> want = LayerNormBound(norm, x.data(), size);
+      const std::vector<float> got = Normalised(norm, x);
+      for (size_t k = 0; k < size; ++k) {
+        ASSERT_LE(std::fabs(got[k] - want[k].value), want[k].error)
+            << "rows " << rows.name << ", seed " << seed << ", element " << k << " of " << size << ": "
+            << got[k] << " instead of " << want[k].value;
+      }
+    }
+  }
+}
+
+// Without eps, a power of two times the row changes nothing: no square underflows or overflows.
+TEST_P(LayerNormTest, ScaleDoesNotMatter) {
+  Random random(1);
+  const std::vector<float> x = SevenBits(777, &random);
+  const LayerNorm norm = {nullptr, nullptr, DType::kF32, 0};
+  const std::vector<float> want = Normalised(norm, x);
+  for (const float scale : {0x1p-140f, 0x1p-70f, 0x1p70f, 0x1p125f}) {
+    std::vector<float> scaled = x;
+    for (float& value : scaled) value *= scale;
+    const std::vector<float> got = Normalised(norm, scaled);
+    EXPECT_TRUE(SameBits(got.data(), 777, want.data(), 777, 1, 777)) << "scale " << scale;
+  }
+}
+
+TEST_P(LayerNormTest, ConstantRowsBecomeTheBias) {
+  Random random(1);
+  const size_t size = 1000;
+  const std::vector<float> weight = random.SymmetricVector(size, 2), bias = random.SymmetricVector(size, 1);
+  for (const float value : {0.0f, 0.1f, -3e38f, 1e-45f, 12345.678f}) {
+    const std::vector<float> x(size, value);
+    const std::vector<float> y = Normalised({weight.data(), bias.data()}, x);
+    EXPECT_TRUE(SameBits(y.data(), size, bias.data(), size, 1, size)) << value;
+    for (const float nan : Normalised({weight.data(), bias.data(), DType::kF32, 0}, x))
+      ASSERT_TRUE(std::isnan(nan));
+  }
+}
+
+TEST_P(LayerNormTest, ARowThatIsNotFiniteBecomesNaN) {
+  Random random(1);
+  for (const size_t size : {1u, 9u, 100u}) {
+    for (const float bad : {NAN, HUGE_VALF, -HUGE_VALF}) {
+      for (size_t at = 0; at < size; ++at) {
+        std::vector<float> x = random.SymmetricVector(size, 1);
+        x[at] = bad;
+        for (const float y : Normalised({}, x)) ASSERT_TRUE(std::isnan(y)) << bad << " at " << at;
+      }
+    }
+  }
+}
+
+TEST_P(LayerNormTest, ResidualsAreAddedInFp32) {
+  Random random(1);
+  for (const size_t size : Sizes()) {
+    const std::vector<float> residual = SevenBits(size, &random), y = random.SymmetricVector(size, 3);
+    std::vector<float> want(size);
+    std::transform(residual.begin(), residual.end(), y.begin(), want.begin(), std::plus<>());
+    for (const DType dtype : kDTypes) {
+      GuardedBuffer<unsigned char> stored(Stored(kernels(), residual, dtype), Flush::kRight);
+      GuardedBuffer<float> sum(y, Flush::kRight);
+      kernels().add[static_cast<size_t>(dtype)](stored.data(), size, sum.data());
+      ASSERT_TRUE(SameBits(sum.data(), size, want.data(), size, 1, size)) << size;
+      ASSERT_TRUE(sum.GapIsUntouched());
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, LayerNormTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
+
+}  // namespace
+}  // namespace fusedffn

@@ -1,0 +1,281 @@
+// h + mlp(layer_norm(h)) in one call: the bits of its parts one after the other, for every precision, element
+// type and way to lie in memory; and its distance from double precision.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "kernels/kernels.h"
+#include "tests/chain.h"
+#include "tests/compare.h"
+#include "tests/effort.h"
+#include "tests/element_types.h"
+#include "tests/error_bounds.h"
+#include "tests/targets.h"
+#include "tests/test_block.h"
+
+namespace fusedffn {
+namespace {
+
+// Tails of k and n; one and several chunks of k in either layer; x and y of one width, and of two.
+constexpr Shape kShapes[] = {{1, 1, 1},       {65, 390, 65},   {530, 70, 97},       {1061, 1200, 49},
+                             {64, 2200, 130}, {1, 1, 1, true}, {65, 390, 65, true}, {1061, 1200, 49, true}};
+constexpr size_t kTokens[] = {1, 9, 60, 300};
+constexpr size_t kMostTokens = 300;
+
+// Which arrays are one.
+enum class Place { kApart, kXIsResidual, kXIsY, kResidualIsY, kAllAreOne };
+constexpr Place kPlaces[] = {Place::kApart, Place::kXIsResidual, Place::kXIsY, Place::kResidualIsY,
+                             Place::kAllAreOne};
+
+struct Types {
+  DType x = DType::kF32, residual = DType::kF32, y = DType::kF32, norm = DType::kF32;
+};
+
+// A block, its input, and what the parts make of it one after the other, each as if alone.
+class Problem {
+ public:
+  Problem(const std::string& target, Precision precision, const Shape& shape, uint64_t seed)
+      : kernels_(KernelsNamed(target)), shape_(shape), random_(seed) {
+    const TestBlock block = RandomBlock(shape, &random_);
+    ffn_ = PackFor(target, block.weights(), precision);
+    weight_ = SevenBits(shape.dim, &random_);
+    bias_ = SevenBits(shape.dim, &random_);
+    x_ = SevenBits(kMostTokens * std::max(shape.dim, shape.out), &random_);
+    residual_ = SevenBits(kMostTokens * shape.out, &random_);
+  }
+
+  const Shape& shape() const { return shape_; }
+
+  // y of `tokens` rows from the parts. x and the residual are the same rows if they are one array.
+  std::vector<float> InParts(size_t tokens, bool norm, bool add, bool same) const {
+    std::vector<float> x;
+    for (size_t t = 0; t < tokens; ++t) {
+      const float* row = &x_[t * Width()];
+      const std::vector<float> normal = norm ? ChainLayerNorm(kernels_.fma, Norm(), row, shape_.dim)
+                                             : std::vector<float>(row, row + shape_.dim);
+      x.insert(x.end(), normal.begin(), normal.end());
+    }
+    std::vector<float> y = RunDense(ffn_, x.data(), tokens);
+    for (size_t i = 0; add && i < y.size(); ++i) y[i] += ResidualAt(i / shape_.out, i % shape_.out, same);
+    return y;
+  }
+
+  // The same in one call, as the bytes of y.
+  std::vector<unsigned char> AtOnce(size_t tokens, int threads, bool norm, bool add, const Types& types,
+                                    Place place) const {
+    const size_t ld = Width() + 3;
+    const bool same = place == Place::kXIsResidual || place == Place::kAllAreOne;
+    const bool x_is_y = place == Place::kXIsY || place == Place::kAllAreOne;
+    const bool residual_is_y = place == Place::kResidualIsY || place == Place::kAllAreOne;
+    std::vector<unsigned char> x =
+        Array(tokens, ld, types.x, [&](size_t t, size_t k) { return x_[t * Width() + k]; });
+    std::vector<unsigned char> residual = Array(tokens, ld, types.residual, [&](size_t t, size_t n) {
+      return n < shape_.out ? ResidualAt(t, n, false) : 0;
+    });
+    std::vector<unsigned char> y(tokens * ld * ElementBytes(types.y), 0xA5);
+    void* const to = x_is_y ? x.data() : residual_is_y ? residual.data() : y.data();
+    const std::vector<unsigned char> weight = Stored(kernels_, weight_, types.norm);
+    const std::vector<unsigned char> bias = Stored(kernels_, bias_, types.norm);
+    const LayerNorm layer_norm = {weight.data(), bias.data(), types.norm};
+    RunOptions options = {threads};
+    if (norm) options.layer_norm = &layer_norm;
+    if (add) options.residual = {same ? x.data() : residual.data(), types.residual, ld};
+    const Status status = Run(ffn_, x.data(), types.x, ld, tokens, to, types.y, ld, options);
+    EXPECT_TRUE(status.ok()) << status.message();
+    return Columns(static_cast<const unsigned char*>(to), tokens, ld, types.y);
+  }
+
+  // One call gives the bytes of the parts.
+  testing::AssertionResult Check(size_t tokens, int threads, bool norm, bool add, const Types& types,
+                                 Place place) const {
+    const bool same = place == Place::kXIsResidual || place == Place::kAllAreOne;
+    const std::vector<unsigned char> want = Stored(kernels_, InParts(tokens, norm, add, same), types.y);
+    if (AtOnce(tokens, threads, norm, add, types, place) == want) return testing::AssertionSuccess();
+    return testing::AssertionFailure()
+           << "other bits; shape " << shape_ << ", precision " << PrecisionName(ffn_.precision()) << ", "
+           << tokens << " tokens, " << threads << " threads, norm " << norm << ", residual " << add
+           << ", types " << static_cast<int>(types.x) << static_cast<int>(types.residual)
+           << static_cast<int>(types.y) << static_cast<int>(types.norm) << ", place "
+           << static_cast<int>(place);
+  }
+
+ private:
+  size_t Width() const { return std::max(shape_.dim, shape_.out); }
+  LayerNorm Norm() const { return {weight_.data(), bias_.data()}; }
+  float ResidualAt(size_t token, size_t n, bool same) const {
+    return same ? x_[token * Width() + n] : residual_[token * shape_.out + n];
+  }
+
+  template <class At>
+  std::vector<unsigned char> Array(size_t tokens, size_t ld, DType dtype, const At& at) const {
+    std::vector<float> values(tokens * ld, NAN);
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (i % ld < Width()) values[i] = at(i / ld, i % ld);
+    }
+    return Stored(kernels_, values, dtype);
+  }
+
+  std::vector<unsigned char> Columns(const unsigned char* rows, size_t tokens, size_t ld, DType dtype) const {
+    const size_t bytes = ElementBytes(dtype);
+    std::vector<unsigned char> dense(tokens * shape_.out * bytes);
+    for (size_t t = 0; t < tokens; ++t) {
+      std::memcpy(&dense[t * shape_.out * bytes], rows + t * ld * bytes, shape_.out * bytes);
+    }
+    return dense;
+  }
+
+  const Kernels& kernels_;
+  Shape shape_;
+  Random random_;
+  PackedFfn ffn_;
+  std::vector<float> weight_, bias_, x_, residual_;
+};
+
+class TransformerTest : public TargetTest {
+ protected:
+  std::vector<Precision> Precisions() const {
+    std::vector<Precision> precisions;
+    for (const Precision precision :
+         {Precision::kF32, Precision::kBF16, Precision::kBF16Dot, Precision::kInt8}) {
+      const Kernels& kernels = KernelsNamed(GetParam());
+      if (kernels.gemm[static_cast<size_t>(precision)] != nullptr) precisions.push_back(precision);
+    }
+    return precisions;
+  }
+};
+
+TEST_P(TransformerTest, OneCallGivesTheBitsOfItsParts) {
+  for (const Precision precision : Precisions()) {
+    for (const Shape& shape : kShapes) {
+      const Problem problem(GetParam(), precision, shape, shape.dim);
+      for (const size_t tokens : kTokens) {
+        if (LightRun() && tokens * shape.dim * shape.hidden > 10'000'000) break;
+        for (const int threads : {1, 3}) {
+          for (const auto& [norm, add] :
+               {std::pair(true, true), std::pair(true, false), std::pair(false, true)}) {
+            ASSERT_TRUE(problem.Check(tokens, threads, norm, add, {}, Place::kApart));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(TransformerTest, EveryElementType) {
+  for (const Precision precision : Precisions()) {
+    const Problem problem(GetParam(), precision, {70, 90, 50}, 1);
+    for (const DType x : kDTypes) {
+      for (const DType residual : kDTypes) {
+        for (const DType y : kDTypes) {
+          for (const size_t tokens : {5u, 100u}) {
+            for (const DType norm : kDTypes) {
+              ASSERT_TRUE(problem.Check(tokens, 2, true, true, {x, residual, y, norm}, Place::kApart));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// Several blocks of rows in a part, parts that share panels, and y wider and narrower than x.
+TEST_P(TransformerTest, EveryPlace) {
+  for (const Precision precision : Precisions()) {
+    for (const Shape& shape :
+         {Shape{65, 390, 65}, Shape{130, 64, 17}, Shape{17, 64, 130}, Shape{65, 390, 65, true}}) {
+      const Problem problem(GetParam(), precision, shape, shape.dim);
+      for (const Place place : kPlaces) {
+        const bool residual_from_x = place == Place::kXIsResidual || place == Place::kAllAreOne;
+        if (residual_from_x && shape.out > shape.dim) continue;
+        for (const DType type : kDTypes) {
+          for (const size_t tokens : {1u, 20u, 300u}) {
+            for (const int threads : {1, 2, 7}) {
+              ASSERT_TRUE(problem.Check(tokens, threads, true, true, {type, type, type, type}, place));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(TransformerTest, RandomErrorsAddUpAsRandomErrorsDo) {
+  const Shape shape = {256, 1024, 256};
+  const size_t tokens = 33;
+  ErrorGates worst;
+  for (uint64_t seed = 1; seed <= FullOrLight<uint64_t>(30, 3); ++seed) {
+    Random random(seed);
+    const TestBlock block = RandomBlock(shape, &random);
+    const std::vector<float> h = RandomTokens(shape, tokens, &random);
+    const std::vector<float> weight = random.SymmetricVector(shape.dim, 2),
+                             bias = random.SymmetricVector(shape.dim, 0.5);
+    const LayerNorm norm = {weight.data(), bias.data()};
+    RunOptions options = {2};
+    options.layer_norm = &norm;
+    options.residual.data = h.data();
+    const std::vector<float> y = RunDense(PackFor(GetParam(), block.weights()), h.data(), tokens, options);
+    const ErrorGates gates =
+        MeasureErrors(BoundTransformerRows(block.weights(), norm, h.data(), tokens), y.data(), tokens);
+    ASSERT_TRUE(gates.Pass()) << "seed " << seed;
+    worst.Merge(gates);
+  }
+  worst.Report(GetParam());
+}
+
+// A tower in place: 24 blocks of NoTPTransformerBlock's MLP half, CLIP-L's shape made smaller.
+TEST_P(TransformerTest, ATowerInPlaceEqualsOneFromArrayToArray) {
+  Random random(1);
+  const Shape shape = {96, 384, 96};
+  const std::vector<float> weight = random.SymmetricVector(shape.dim, 2),
+                           bias = random.SymmetricVector(shape.dim, 0.5);
+  const LayerNorm norm = {weight.data(), bias.data()};
+  for (const size_t tokens : {3u, 257u}) {
+    std::vector<float> in_place = RandomTokens(shape, tokens, &random), apart = in_place;
+    for (int layer = 0; layer < 24; ++layer) {
+      const PackedFfn ffn = PackFor(GetParam(), RandomBlock(shape, &random).weights());
+      RunOptions options = {2};
+      options.layer_norm = &norm;
+      options.residual.data = apart.data();
+      apart = RunDense(ffn, apart.data(), tokens, options);
+      options.residual.data = in_place.data();
+      ASSERT_TRUE(
+          fusedffn::Run(ffn, in_place.data(), shape.dim, tokens, in_place.data(), shape.dim, options).ok());
+    }
+    ASSERT_TRUE(SameBits(in_place.data(), shape.dim, apart.data(), shape.dim, tokens, shape.dim));
+  }
+}
+
+TEST_P(TransformerTest, ARowThatIsNotFiniteGivesNaNAndNoOtherRowChanges) {
+  Random random(1);
+  const Shape shape = {70, 90, 70};
+  const size_t tokens = 60;
+  const LayerNorm norm;
+  for (const Precision precision : Precisions()) {
+    const PackedFfn ffn = PackFor(GetParam(), RandomBlock(shape, &random).weights(), precision);
+    std::vector<float> h = RandomTokens(shape, tokens, &random);
+    RunOptions options = {2};
+    options.layer_norm = &norm;
+    options.residual.data = h.data();
+    const std::vector<float> want = RunDense(ffn, h.data(), tokens, options);
+    for (const float bad : {NAN, HUGE_VALF, -HUGE_VALF}) {
+      h[7 * shape.dim + 69] = bad;
+      const std::vector<float> y = RunDense(ffn, h.data(), tokens, options);
+      for (size_t i = 0; i < y.size(); ++i) {
+        const bool spoilt = i / shape.out == 7;
+        ASSERT_TRUE(spoilt ? std::isnan(y[i]) : BitsOf(y[i]) == BitsOf(want[i])) << bad << ", element " << i;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, TransformerTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
+
+}  // namespace
+}  // namespace fusedffn
