@@ -36,8 +36,12 @@ TEST(FamiliesTest, TableIsSound) {
     EXPECT_TRUE(names.insert(family.name).second);
     EXPECT_FALSE(family.prefixes.empty());
     EXPECT_NE(family.source, "");
+    const FamilyNorm& norm = family.layer_norm;
+    EXPECT_TRUE(!norm.name.empty() || (!norm.eps && !norm.eps_in_config));
+    EXPECT_TRUE(!norm.eps || (*norm.eps > 0 && *norm.eps < 1e-3));
     // Either the names say it, or something else may.
     if (family.names_suffice) {
+      EXPECT_FALSE(norm.eps_in_config);
       EXPECT_TRUE(family.sections.empty() && family.model_types.empty() && family.parents.empty());
     }
     for (const std::string& pattern : family.prefixes) {

@@ -115,6 +115,21 @@ inline TestBlock WriteCheckpoint(const std::string& path, const std::string& pre
   return block;
 }
 
+// A LayerNorm, as stored.
+struct TestNorm {
+  std::vector<float> weight, bias;
+};
+
+inline TestNorm WriteNorm(const std::string& path, const std::string& name, size_t dim,
+                          const std::string& dtype, uint64_t seed) {
+  Random random(seed);
+  TestNorm norm = {random.SymmetricVector(dim, 2), random.SymmetricVector(dim, 1)};
+  const std::vector<char> weight = Store(dtype, &norm.weight), bias = Store(dtype, &norm.bias);
+  io::WriteSafetensors(
+      path, {{name + ".weight", dtype, {dim}, weight.data()}, {name + ".bias", dtype, {dim}, bias.data()}});
+  return norm;
+}
+
 // A file of tensors of zeros, of up to 1024 bytes each.
 struct Entry {
   std::string name;

@@ -14,6 +14,7 @@
 #include "src/io/array_file.h"
 #include "src/io/safetensors.h"
 #include "tests/compare.h"
+#include "tests/error_bounds.h"
 #include "tests/program.h"
 #include "tests/reference.h"
 #include "tests/test_checkpoint.h"
@@ -25,7 +26,7 @@ namespace {
 constexpr Shape kShape = {31, 65, 31}, kGatedShape = {31, 65, 31, true};
 constexpr size_t kLayers = 3, kTokens = 18;
 
-// Every layer is a shard.
+// Every layer is a shard, and so is its LayerNorm.
 class TowerCommandTest : public testing::Test {
  protected:
   TowerCommandTest() : TowerCommandTest("model.vision_model.transformer.layers.", kShape, {}) {}
@@ -33,13 +34,19 @@ class TowerCommandTest : public testing::Test {
   TowerCommandTest(const std::string& layers, const Shape& shape, const StoredAs& stored_as)
       : layers_(layers) {
     std::string map;
-    for (size_t layer = 0; layer < kLayers; ++layer) {
-      const std::string file = std::to_string(layer) + ".safetensors";
-      blocks_.push_back(WriteCheckpoint(folder_ / file, PrefixOf(layer), shape, stored_as, layer + 1));
+    const auto list = [&](const std::string& file) {
       const io::SafetensorsFile shard(folder_ / file);
       for (const io::Tensor& tensor : shard.tensors()) {
         map += (map.empty() ? "\"" : ", \"") + tensor.name + "\": \"" + file + "\"";
       }
+    };
+    for (size_t layer = 0; layer < kLayers; ++layer) {
+      const std::string file = std::to_string(layer) + ".safetensors", norm_file = "norm" + file;
+      blocks_.push_back(WriteCheckpoint(folder_ / file, PrefixOf(layer), shape, stored_as, layer + 1));
+      norms_.push_back(WriteNorm(folder_ / norm_file, layers_ + std::to_string(layer) + ".layer_norm2",
+                                 kShape.dim, "BF16", layer + 1));
+      list(file);
+      list(norm_file);
     }
     folder_.Write("model.safetensors.index.json", "{\"weight_map\": {" + map + "}}");
     Random random(9);
@@ -73,6 +80,7 @@ class TowerCommandTest : public testing::Test {
   const std::string layers_;
   const TempFolder folder_;
   std::vector<TestBlock> blocks_;
+  std::vector<TestNorm> norms_;
 };
 
 class GatedTowerCommandTest : public TowerCommandTest {
@@ -121,6 +129,68 @@ TEST_F(GatedTowerCommandTest, EveryLayerIsTheOracles) {
     x = io::ReadArray(folder_ / "y.npy").values;
     EXPECT_LE(RelativeL2(x, want), 2e-6) << "layer " << layer;
   }
+}
+
+// Each layer against the oracle, on exactly the input that it was given; then all of them in one go.
+TEST_F(TowerCommandTest, IsTheMlpHalfOfATransformersLayers) {
+  const std::vector<std::string> whole = {"--layer-norm", "--residual", "--output", folder_ / "whole.npy"};
+  const Outcome all = Tower(whole);
+  EXPECT_EQ(all.exit_code, 0) << all.err;
+  EXPECT_EQ(all.err, "");
+  EXPECT_TRUE(
+      Contains(all.out, "\n    behind LayerNorm 'layer_norm2', eps 1e-05\n    x added to each block"));
+  std::string input = folder_ / "x.npy";
+  for (size_t layer = 0; layer < kLayers; ++layer) {
+    const std::string output = folder_ / ("y" + std::to_string(layer) + ".npy");
+    const std::string number = std::to_string(layer);
+    const Outcome outcome = Start({"tower", "--weights", folder_.path(), "--input", input, "--output", output,
+                                   "--layers", number + ".." + number, "--layer-norm", "--residual"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    const LayerNorm norm = {norms_[layer].weight.data(), norms_[layer].bias.data()};
+    const std::vector<float> x = io::ReadArray(input).values, y = io::ReadArray(output).values;
+    const auto bounds = BoundTransformerRows(blocks_[layer].weights(), norm, x.data(), kTokens);
+    EXPECT_TRUE(MeasureErrors(bounds, y.data(), kTokens).Pass()) << "layer " << layer;
+    input = output;
+  }
+  EXPECT_EQ(ReadBytes(folder_ / "whole.npy"), ReadBytes(input));
+}
+
+// One of the two, and an eps that is not the model's.
+TEST_F(TowerCommandTest, TakesLayerNormOrResidualAlone) {
+  const std::vector<float> x = io::ReadArray(folder_ / "x.npy").values;
+  const struct {
+    std::vector<std::string> options;
+    double eps;  // of the LayerNorm; negative: none
+    bool residual;
+  } cases[] = {{{"--residual"}, -1, true},
+               {{"--layer-norm"}, 1e-5, false},
+               {{"--layer-norm", "--eps", "1e-5"}, 1e-5, false},
+               {{"--layer-norm", "--eps", "0.5"}, 0.5, false}};
+  for (const auto& [options, eps, residual] : cases) {
+    SCOPED_TRACE(testing::PrintToString(options));
+    std::vector<std::string> all = {"--output", folder_ / "y.npy", "--layers", "1"};
+    all.insert(all.end(), options.begin(), options.end());
+    const Outcome outcome = Tower(all);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, eps == 0.5 ? "fusedffn: warning: --eps 0.5, but the model has 1e-05\n" : "");
+    const LayerNorm norm = {norms_[0].weight.data(), norms_[0].bias.data(), DType::kF32, eps};
+    std::vector<double> want;
+    for (size_t t = 0; t < kTokens; ++t) {
+      const float* row = &x[t * kShape.dim];
+      const std::vector<double> normal =
+          eps < 0 ? std::vector<double>(row, row + kShape.dim) : ReferenceLayerNorm(norm, row, kShape.dim);
+      std::vector<double> y = ReferenceFfn(blocks_[0].weights(), normal.data(), kShape.dim, 1);
+      for (size_t n = 0; residual && n < kShape.dim; ++n) y[n] += double{row[n]};
+      want.insert(want.end(), y.begin(), y.end());
+    }
+    EXPECT_LE(RelativeL2(io::ReadArray(folder_ / "y.npy").values, want), 2e-6);
+  }
+}
+
+TEST_F(GatedTowerCommandTest, HasNoLayerNorm) {
+  ExpectComplaint(Tower({"--layer-norm"}), 1, "in front of gated blocks models have an RMSNorm");
+  const Outcome outcome = Tower({"--residual"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
 }
 
 // The number in `text` where `pattern` has its group.
@@ -242,6 +312,13 @@ TEST_F(TowerCommandTest, RefusesWhatItCannotRun) {
       {{"--output", folder_ / "none/y.npy"}, 1, "cannot write to its folder"},
       {{"--threads", "0"}, 2, "--threads: must be a whole number"},
       {{"--dtype", "int4"}, 2, "--dtype: must be f32"},
+      {{"--layer-norm", "--eps", "-1e-5"},
+       2,
+       "--eps: must be a finite number of at least 0, and not '-1e-5'"},
+      {{"--layer-norm", "--eps", "nan"}, 2, "--eps: must be a finite number"},
+      {{"--layer-norm", "--eps", "inf"}, 2, "--eps: must be a finite number"},
+      {{"--layer-norm", "--eps", "1e-5x"}, 2, "--eps: must be a finite number"},
+      {{"--eps", "1e-5"}, 2, "--eps requires --layer-norm"},
   };
   for (const auto& bad : cases) {
     SCOPED_TRACE(bad.message);

@@ -1,4 +1,5 @@
-// Compiled once. Which activation a block has, as far as its names and config.json determine it.
+// Compiled once. Which activation a block has, and which eps the LayerNorm in front of it, as far as its
+// names and config.json determine it.
 #ifndef FUSEDFFN_SRC_IO_BLOCK_ACTIVATION_H_
 #define FUSEDFFN_SRC_IO_BLOCK_ACTIVATION_H_
 
@@ -18,6 +19,7 @@ struct BlockActivation {
   // missing.
   std::string reason;
   std::vector<const Family*> families;  // the block's own, without those that the configuration rules out
+  std::optional<double> layer_norm_eps;
 };
 
 // Never guesses: models with the same names have different activations.

@@ -21,6 +21,14 @@ Layout ParseLayout(const json& row) {
   return {row.value("gate", ""), row.at("up"), row.at("down"), row.value("transposed", false)};
 }
 
+FamilyNorm ParseNorm(const json& row) {
+  FamilyNorm norm;
+  norm.name = row.at("name");
+  if (row.contains("eps")) norm.eps = row.at("eps");
+  norm.eps_in_config = row.value("eps_in_config", false);
+  return norm;
+}
+
 Family ParseFamily(const json& row, const FamilyTable& table) {
   const auto texts = [&](const char* key) { return row.value(key, std::vector<std::string>()); };
   Family family;
@@ -29,6 +37,7 @@ Family ParseFamily(const json& row, const FamilyTable& table) {
   family.layout = &table.layouts.at(row.at("layout"));
   family.activation = ActivationNamed(row.at("activation"));
   family.names_suffice = row.value("names_suffice", false);
+  if (row.contains("layer_norm")) family.layer_norm = ParseNorm(row.at("layer_norm"));
   family.sections = texts("sections");
   family.model_types = texts("model_types");
   family.parents = texts("parents");

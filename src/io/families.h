@@ -4,6 +4,7 @@
 #define FUSEDFFN_SRC_IO_FAMILIES_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,12 +22,20 @@ struct Layout {
   bool gated() const { return !gate.empty(); }
 };
 
+// The LayerNorm in front of a block.
+struct FamilyNorm {
+  std::string name;  // in its layer; "": there is none such
+  std::optional<double> eps;
+  bool eps_in_config = false;  // config.json may say another one
+};
+
 struct Family {
   std::string name;
   std::vector<std::string> prefixes;
   const Layout* layout = nullptr;
   Activation activation = Activation::kIdentity;
   bool names_suffice = false;
+  FamilyNorm layer_norm;
   std::vector<std::string> sections, model_types, parents;
   std::string source;
 };

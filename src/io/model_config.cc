@@ -22,6 +22,10 @@ ModelConfig::Section ReadSection(const json& object) {
     section.activation = value->is_string() ? value->get<std::string>() : value->dump();
     break;
   }
+  for (const char* key : {"layer_norm_eps", "layer_norm_epsilon"}) {
+    const auto value = object.find(key);
+    if (value != object.end() && value->is_number()) section.layer_norm_eps = value->get<double>();
+  }
   return section;
 }
 

@@ -1,8 +1,9 @@
-// Compiled once. What the config.json beside a checkpoint says of activations.
+// Compiled once. What the config.json beside a checkpoint says of activations and LayerNorms.
 #ifndef FUSEDFFN_SRC_IO_MODEL_CONFIG_H_
 #define FUSEDFFN_SRC_IO_MODEL_CONFIG_H_
 
 #include <map>
+#include <optional>
 #include <string>
 
 namespace fusedffn::io {
@@ -12,6 +13,7 @@ struct ModelConfig {
     std::string model_type;  // "" if it gives none
     std::string key;         // "hidden_act", ...; "" if it gives no activation
     std::string activation;  // as it calls it
+    std::optional<double> layer_norm_eps;
   };
 
   std::map<std::string, Section> sections;  // its objects by name, and itself as ""

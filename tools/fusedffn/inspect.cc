@@ -86,7 +86,7 @@ std::string TotalText(const Total& total, const char* kind, uint64_t tokens) {
 void PrintGroup(const Group& group, uint64_t tokens) {
   for (const std::string& prefix : CollapsePrefixes(group.prefixes)) fmt::print("{}\n", io::Quoted(prefix));
   fmt::print("    {}\n    {}\n", Describe(group.block), TotalText(group.total, "", tokens));
-  const auto& [activation, reason, families] = group.activation;
+  const auto& [activation, reason, families, eps] = group.activation;
   if (activation) {
     fmt::print("    {}: {}\n", ActivationName(*activation), reason);
   } else {

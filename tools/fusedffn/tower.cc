@@ -23,6 +23,7 @@
 #include "tools/fusedffn/prefix_ranges.h"
 #include "tools/fusedffn/progress_bar.h"
 #include "tools/fusedffn/settings.h"
+#include "tools/fusedffn/surroundings.h"
 #include "tools/fusedffn/timing.h"
 #include "tools/fusedffn/units.h"
 
@@ -34,11 +35,14 @@ struct Arguments {
   std::optional<std::string> family;  // none: the only one
   std::string layers;                 // "": all
   bool verbose = false;
+  Surroundings surroundings;
   Settings settings;
 };
 
 struct Loaded {
   std::vector<PackedFfn> layers;
+  Norms norms;
+  bool residual = false;
   uint64_t file_bytes = 0, packed_bytes = 0;
   double seconds = 0;
 };
@@ -57,14 +61,21 @@ Loaded Load(const std::vector<io::Block>& blocks, Activation activation, const P
 }
 
 // From x through all layers, once: milliseconds of each. y is worked on in place.
-std::vector<double> RunOnce(const std::vector<PackedFfn>& layers, const io::Array& x, size_t tokens,
-                            int threads, io::Array* y) {
+std::vector<double> RunOnce(const Loaded& loaded, const io::Array& x, size_t tokens, int threads,
+                            io::Array* y) {
   RunOptions options;
   options.threads = threads;
   y->values = x.values;
+  if (loaded.residual) options.residual.data = y->values.data();
   std::vector<double> times;
-  for (const PackedFfn& layer : layers) {
+  for (size_t i = 0; i < loaded.layers.size(); ++i) {
+    const PackedFfn& layer = loaded.layers[i];
     const size_t dim = layer.shape().dim;
+    LayerNorm norm;
+    if (!loaded.norms.blocks.empty()) {
+      norm = loaded.norms.blocks[i].WithEps(loaded.norms.eps);
+      options.layer_norm = &norm;
+    }
     times.push_back(Milliseconds([&] {
       const Status status =
           fusedffn::Run(layer, y->values.data(), dim, tokens, y->values.data(), dim, options);
@@ -79,9 +90,9 @@ struct Times {
   Spread passes;
 };
 
-Times TimePasses(const std::vector<PackedFfn>& layers, const io::Array& x, size_t tokens,
-                 const Settings& settings, io::Array* y) {
-  const auto run = [&] { return RunOnce(layers, x, tokens, settings.threads, y); };
+Times TimePasses(const Loaded& loaded, const io::Array& x, size_t tokens, const Settings& settings,
+                 io::Array* y) {
+  const auto run = [&] { return RunOnce(loaded, x, tokens, settings.threads, y); };
   if (settings.repeat > 1) run();  // starts the threads and allocates the scratch memory
   std::vector<double> best, totals;
   for (size_t i = 0; i < settings.repeat; ++i) {
@@ -105,6 +116,10 @@ void PrintTower(const io::Tower& tower, const std::vector<io::Block>& blocks, Ac
   if (blocks.size() < tower.layers.size()) {
     fmt::print("    of {} in the checkpoint\n", Counted(tower.layers.size(), "layer"));
   }
+  if (!loaded.norms.blocks.empty()) {
+    fmt::print("    behind LayerNorm {}, eps {}\n", io::Quoted(loaded.norms.name), loaded.norms.eps);
+  }
+  if (loaded.residual) fmt::print("    x added to each block's y\n");
   fmt::print("    {} bytes of the checkpoint, {} bytes packed, loaded in {:.1f} s\n",
              Grouped(loaded.file_bytes), Grouped(loaded.packed_bytes), loaded.seconds);
 }
@@ -126,7 +141,7 @@ void PrintTimes(const Times& times, const std::vector<io::Block>& blocks, bool v
 }
 
 void RunTower(const Arguments& arguments) {
-  const auto& [files, family, layers, verbose, settings] = arguments;
+  const auto& [files, family, layers, verbose, surroundings, settings] = arguments;
   const PackOptions options = PackOptionsOf(settings);
   const io::Checkpoint weights(files.weights);
   CheckOutput(files, weights);
@@ -136,9 +151,12 @@ void RunTower(const Arguments& arguments) {
   const Activation activation = ChooseActivation(settings, weights, blocks[0]);
   const io::Array x = io::ReadArray(files.input);
   const size_t tokens = TokensOf(files.input, x, blocks[0].shape.dim);
-  const Loaded loaded = Load(blocks, activation, options);
+  Norms norms = LoadNorms(surroundings, weights, blocks);
+  Loaded loaded = Load(blocks, activation, options);
+  loaded.norms = std::move(norms);
+  loaded.residual = surroundings.residual;
   io::Array y = x;
-  const Times times = TimePasses(loaded.layers, x, tokens, settings, &y);
+  const Times times = TimePasses(loaded, x, tokens, settings, &y);
   const uint64_t peak_memory = PeakMemory();  // before the next line allocates
   const double peak = PeakOf(settings, loaded.layers[0]);
   if (!files.output.empty()) io::WriteArray(files.output, y);
@@ -170,8 +188,9 @@ void AddTower(CLI::App* app) {
   CLI::App* command = app->add_subcommand("tower", "Apply the blocks of all layers, one after the other");
   command->footer(
       "As 'fusedffn run', for every layer of a model: y of each block is x of the next,\n"
-      "so out must be dim. Nothing else of the model is computed: no attention, no\n"
-      "LayerNorm, no residual. All layers' weights are kept in memory, packed.\n"
+      "so out must be dim. With --layer-norm and --residual it is the MLP half of a\n"
+      "transformer's layers, y = x + block(LayerNorm(x)); nothing else of the model is\n"
+      "computed, no attention. All layers' weights are kept in memory, packed.\n"
       "\n"
       "Prints the layers; milliseconds of a layer in the best pass; of all layers in the\n"
       "best pass and the median one; operations, GFLOP/s, and how much that is of the\n"
@@ -181,12 +200,14 @@ void AddTower(CLI::App* app) {
       "Examples:\n"
       "  fusedffn tower --weights clip_l.safetensors --input x.npy --repeat 10\n"
       "  fusedffn tower --weights DeepSeek-OCR --family 'DeepSeek-OCR CLIP-L' \\\n"
-      "      --layers 0..11 --input x.npy --output y.npy --verbose\n");
+      "      --layers 0..11 --input x.npy --output y.npy --verbose\n"
+      "  fusedffn tower ... --layer-norm --residual\n");
   const auto arguments = std::make_shared<Arguments>();
   AddWeights(command, &arguments->files.weights);
   AddChoice(command, arguments.get());
   AddInput(command, &arguments->files.input);
   AddOutput(command, &arguments->files.output);
+  AddSurroundings(command, &arguments->surroundings);
   AddSettings(command, &arguments->settings);
   command->add_flag("--verbose", arguments->verbose, "Print each layer's milliseconds, too");
   command->callback([arguments] { RunTower(*arguments); });

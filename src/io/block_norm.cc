@@ -1,0 +1,76 @@
+#include "src/io/block_norm.h"
+
+#include <fmt/format.h>
+
+#include "src/io/error.h"
+
+namespace fusedffn::io {
+namespace {
+
+// A prefix up to its last number, which is the layer's.
+std::string LayerOf(std::string prefix) {
+  while (!MatchesPattern(prefix.substr(prefix.rfind('.') + 1), "N")) {
+    const size_t dot = prefix.rfind('.');
+    if (dot == std::string::npos) return "";
+    prefix.resize(dot);
+  }
+  return prefix;
+}
+
+std::vector<char> ReadVector(const Checkpoint& checkpoint, const StoredTensor& tensor, uint64_t size) {
+  if (tensor->shape != Dims{size} || !UsableDType(*tensor)) {
+    throw Error(checkpoint.path(),
+                fmt::format("{} is {} {}; it must be [{}] of F32, BF16 or F16", Quoted(tensor->name),
+                            Quoted(tensor->dtype), DimsText(tensor->shape), size));
+  }
+  std::vector<char> bytes(tensor->end - tensor->begin);
+  tensor.file->Read(*tensor, 0, bytes.size(), bytes.data());
+  return bytes;
+}
+
+}  // namespace
+
+std::string NormNameOf(const std::string& path, const Block& block,
+                       const std::vector<const Family*>& families) {
+  const auto fail = [&](const std::string& why) {
+    throw Error(path, fmt::format("block {}: {}", Quoted(block.prefix), why));
+  };
+  if (block.layout->gated()) {
+    fail("in front of gated blocks models have an RMSNorm, not a LayerNorm, and this version has none");
+  }
+  if (families.empty()) fail("its names are of no known family, so its LayerNorm's are not known");
+  const std::string& name = families[0]->layer_norm.name;
+  for (const Family* family : families) {
+    if (family->layer_norm.name.empty()) {
+      fail(fmt::format("its names are those of {}, and {} is not known to be x + block(LayerNorm(x))",
+                       NamesOf(families), family->name));
+    }
+    if (family->layer_norm.name != name) {
+      fail(
+          fmt::format("its names are those of {}, whose LayerNorms have different names", NamesOf(families)));
+    }
+  }
+  return name;
+}
+
+BlockNorm LoadNorm(const Checkpoint& checkpoint, const Block& block, const std::string& name) {
+  const std::string norm = TensorName(LayerOf(block.prefix), name);
+  const StoredTensor weight = checkpoint.Find(norm + ".weight"), bias = checkpoint.Find(norm + ".bias");
+  if (!weight) {
+    throw Error(checkpoint.path(), fmt::format("there is no tensor {}, the LayerNorm in front of block {}",
+                                               Quoted(norm + ".weight"), Quoted(block.prefix)));
+  }
+  BlockNorm loaded;
+  loaded.weight = ReadVector(checkpoint, weight, block.shape.dim);
+  loaded.dtype = *UsableDType(*weight);
+  if (!bias) return loaded;
+  loaded.bias = ReadVector(checkpoint, bias, block.shape.dim);
+  if (bias->dtype != weight->dtype) {
+    throw Error(checkpoint.path(),
+                fmt::format("{} is {} and {} is {}; they must be alike", Quoted(weight->name),
+                            Quoted(weight->dtype), Quoted(bias->name), Quoted(bias->dtype)));
+  }
+  return loaded;
+}
+
+}  // namespace fusedffn::io

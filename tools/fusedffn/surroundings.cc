@@ -1,0 +1,65 @@
+#include "tools/fusedffn/surroundings.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "src/io/block_activation.h"
+#include "src/io/error.h"
+#include "tools/fusedffn/arguments.h"
+
+namespace fusedffn::program {
+namespace {
+
+std::string CheckEps(const std::string& text) {
+  double eps = -1;
+  const bool number = CLI::detail::lexical_cast(text, eps);
+  if (number && std::isfinite(eps) && eps >= 0) return "";
+  return fmt::format("must be a finite number of at least 0, and not '{}'", io::OneLine(text));
+}
+
+// The one that was given, with a warning if the checkpoint says another; else the checkpoint's.
+double ChooseEps(const std::optional<double>& given, const io::Block& block,
+                 const std::optional<double>& known) {
+  if (!given && !known) {
+    throw UsageError(
+        fmt::format("the eps of the LayerNorm in front of block {} is not known: neither its names nor a "
+                    "config.json beside the checkpoint say it; give --eps",
+                    io::Quoted(block.prefix)));
+  }
+  if (given && known && *given != *known) {
+    fmt::print(stderr, "fusedffn: warning: --eps {}, but the model has {}\n", *given, *known);
+  }
+  return given ? *given : *known;
+}
+
+}  // namespace
+
+void AddSurroundings(CLI::App* command, Surroundings* surroundings) {
+  CLI::Option* const layer_norm =
+      command->add_flag("--layer-norm", surroundings->layer_norm,
+                        "Apply the layer's LayerNorm to x first. Its name is known for models\n"
+                        "whose layers are x + block(LayerNorm(x)): CLIP, SigLIP, SAM, Whisper, GPT-2");
+  command->add_flag("--residual", surroundings->residual, "Add x to y: y = x + block(x)");
+  command
+      ->add_option("--eps", surroundings->eps,
+                   "Of the LayerNorms; default what the block's names or a config.json\n"
+                   "beside the checkpoint say")
+      ->type_name("X")
+      ->check(CheckEps)
+      ->needs(layer_norm);
+}
+
+Norms LoadNorms(const Surroundings& surroundings, const io::Checkpoint& weights,
+                const std::vector<io::Block>& blocks) {
+  Norms norms;
+  if (!surroundings.layer_norm) return norms;
+  const io::BlockActivation known =
+      io::ActivationOf(blocks[0], io::ReadModelConfig(weights.Beside("config.json")));
+  norms.name = io::NormNameOf(weights.path(), blocks[0], known.families);
+  norms.eps = ChooseEps(surroundings.eps, blocks[0], known.layer_norm_eps);
+  for (const io::Block& block : blocks) norms.blocks.push_back(io::LoadNorm(weights, block, norms.name));
+  return norms;
+}
+
+}  // namespace fusedffn::program

@@ -1,0 +1,36 @@
+// What stands around the blocks in a transformer, x + block(LayerNorm(x)), as far as it is asked for.
+#ifndef FUSEDFFN_TOOLS_FUSEDFFN_SURROUNDINGS_H_
+#define FUSEDFFN_TOOLS_FUSEDFFN_SURROUNDINGS_H_
+
+#include <CLI/App.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "src/io/block_norm.h"
+#include "src/io/checkpoint.h"
+
+namespace fusedffn::program {
+
+struct Surroundings {
+  bool layer_norm = false, residual = false;
+  std::optional<double> eps;  // none: the checkpoint says it
+};
+
+void AddSurroundings(CLI::App* command, Surroundings* surroundings);
+
+struct Norms {
+  std::string name;
+  double eps = 0;
+  std::vector<io::BlockNorm> blocks;  // empty: no LayerNorms
+};
+
+// Those in front of `blocks`, if they are asked for, which are of one model. Throws io::Error if it is not
+// known which they are, or they cannot be read, and UsageError if eps is neither given nor known.
+Norms LoadNorms(const Surroundings& surroundings, const io::Checkpoint& weights,
+                const std::vector<io::Block>& blocks);
+
+}  // namespace fusedffn::program
+
+#endif  // FUSEDFFN_TOOLS_FUSEDFFN_SURROUNDINGS_H_
