@@ -37,6 +37,14 @@ if(EXISTS ${python})
                      ${arguments} ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:fusedffn_program>)
     set_tests_properties(torch.${case} PROPERTIES LABELS torch TIMEOUT 600 SKIP_RETURN_CODE 77)
   endforeach()
+  # A LayerNorm before each block, and a residual.
+  foreach(sizes real small)
+    add_test(NAME torch.transformer_${sizes}
+             COMMAND ${python} -B ${CMAKE_CURRENT_LIST_DIR}/torch_transformer_test.py
+                     ${PROJECT_BINARY_DIR}/torch-transformer-${sizes} ${sizes}
+                     ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:fusedffn_program>)
+    set_tests_properties(torch.transformer_${sizes} PROPERTIES LABELS torch TIMEOUT 600 SKIP_RETURN_CODE 77)
+  endforeach()
 else()
   message(STATUS "fusedffn: no PyTorch comparison: no Python in build/venv (tools/install_deps.sh --torch)")
 endif()
