@@ -1,47 +1,15 @@
 #include "src/pack.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 
 #include "src/cpu_budget.h"
+#include "src/element.h"
+#include "src/quantize.h"
 
 namespace fusedffn {
 namespace {
-
-float FromBits(uint32_t bits) {
-  float value;
-  std::memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
-// Element types as they lie in memory. Loads are by memcpy: rows of a file may have any alignment.
-struct F32 {
-  using Stored = float;
-  static float Widen(float stored) { return stored; }
-};
-
-struct BF16 {
-  using Stored = uint16_t;
-  static float Widen(uint16_t stored) { return FromBits(uint32_t{stored} << 16); }
-};
-
-struct F16 {
-  using Stored = uint16_t;
-  static float Widen(uint16_t stored) {
-    const uint32_t sign = uint32_t{stored} >> 15 << 31;
-    const uint32_t exponent = (stored >> 10) & 31;
-    const uint32_t mantissa = stored & 1023u;
-    if (exponent == 0) {  // zero or denormal: mantissa * 2^-24, exact in fp32
-      const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-      return sign ? -magnitude : magnitude;
-    }
-    const uint32_t wide_exponent = exponent == 31 ? 255 : exponent + 112;
-    return FromBits(sign | wide_exponent << 23 | mantissa << 13);
-  }
-};
 
 // Element types as they lie in panels. Of(row, k) is what elements of one row become from that k on, as far
 // as the group of kInt8Group goes that k is in.
@@ -67,7 +35,7 @@ struct ToBF16 {
   static auto Of(size_t /*row*/, size_t /*k*/) { return Narrow; }
 };
 
-// By the row's scale in that group, and added to its sum there.
+// By the row's scale in that group, or as it is if it has been quantised before; and added to its sum there.
 template <size_t kInterleaved>
 struct ToInt8 {
   using Stored = int8_t;
@@ -75,26 +43,17 @@ struct ToInt8 {
   float* scale;  // of the first row, in the first group
   int32_t* sum;
   size_t next_group;
+  bool quantised;
 
   auto Of(size_t row, size_t k) const {
     const size_t at = k / kInt8Group * next_group + row;
-    const float inverse = scale[at] > 0 ? 1 / scale[at] : 0;
-    return [inverse, total = sum + at](float value) {
-      if (inverse == 0) return int8_t{0};
-      constexpr float kShifter = 0x1.8p23f;  // adding it rounds to an integer, ties to even
-      const auto q = static_cast<int8_t>(value * inverse + kShifter - kShifter);
+    return [to_steps = ToSteps(quantised ? 1 : scale[at]), total = sum + at](float value) {
+      const int8_t q = to_steps(value);
       *total += q;
       return q;
     };
   }
 };
-
-template <class T>
-float LoadElement(const unsigned char* base, size_t index) {
-  typename T::Stored stored;
-  std::memcpy(&stored, base + index * sizeof(stored), sizeof(stored));
-  return T::Widen(stored);
-}
 
 template <class T>
 void WidenOf(const unsigned char* from, size_t count, float* to) {
@@ -136,18 +95,6 @@ void PackRowsOf(const PackedLayout& layout, size_t n0, size_t rows, const unsign
   }
 }
 
-// The scale of `count` elements.
-template <class From>
-float ScaleOf(const unsigned char* weight, size_t count) {
-  float largest = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const float magnitude = std::fabs(LoadElement<From>(weight, i));
-    if (!(magnitude <= std::numeric_limits<float>::max())) return std::numeric_limits<float>::quiet_NaN();
-    largest = std::max(largest, magnitude);
-  }
-  return largest / 127 < 0x1p-120f ? 0 : largest / 127;
-}
-
 template <class From>
 void ScaleRows(const PackedLayout& layout, size_t n0, size_t rows, const unsigned char* weight, size_t stride,
                const PackedWeight& packed) {
@@ -157,22 +104,21 @@ void ScaleRows(const PackedLayout& layout, size_t n0, size_t rows, const unsigne
     for (size_t row = 0; row < rows; ++row) {
       const auto* const from = weight + (row * stride + k0) * sizeof(typename From::Stored);
       packed.scale[at + row] = ScaleOf<From>(from, count);
-      packed.sum[at + row] = 0;
     }
   }
 }
 
-// Calls visit with the type that stands for `dtype`.
-template <class Visit>
-void VisitDType(DType dtype, const Visit& visit) {
-  switch (dtype) {
-    case DType::kF32:
-      return visit(F32());
-    case DType::kBF16:
-      return visit(BF16());
-    case DType::kF16:
-      return visit(F16());
-  }
+// Sums begin at 0, and rows go into panels.
+template <class From>
+void PackInt8(const PackedLayout& layout, size_t n0, size_t rows, const unsigned char* weight, size_t stride,
+              bool quantised, const PackedWeight& packed) {
+  const size_t groups = Int8Groups(layout.k), next_group = layout.padded_n();
+  for (size_t g = 0; g < groups; ++g) std::fill_n(packed.sum + g * next_group + n0, rows, 0);
+  const auto pack = [&](const auto& to) {
+    PackRowsOf<From>(layout, n0, rows, weight, stride, to, static_cast<unsigned char*>(packed.data));
+  };
+  if (layout.group == 2) return pack(ToInt8<2>{packed.scale, packed.sum, next_group, quantised});
+  pack(ToInt8<4>{packed.scale, packed.sum, next_group, quantised});
 }
 
 }  // namespace
@@ -216,9 +162,17 @@ void PackRows(const PackedLayout& layout, size_t n0, size_t rows, const void* we
     if (layout.element_bytes == 4) return pack(ToF32());
     if (layout.element_bytes == 2) return pack(ToBF16());
     ScaleRows<From>(layout, n0, rows, from, stride, packed);
-    if (layout.group == 2) return pack(ToInt8<2>{packed.scale, packed.sum, layout.padded_n()});
-    pack(ToInt8<4>{packed.scale, packed.sum, layout.padded_n()});
+    PackInt8<From>(layout, n0, rows, from, stride, false, packed);
   });
+}
+
+void PackQuantizedRows(const PackedLayout& layout, size_t n0, size_t rows, const int8_t* q, size_t stride,
+                       const float* scales, const PackedWeight& packed) {
+  const size_t groups = Int8Groups(layout.k);
+  for (size_t i = 0; i < rows * groups; ++i) {
+    packed.scale[i % groups * layout.padded_n() + n0 + i / groups] = scales[i];
+  }
+  PackInt8<S8>(layout, n0, rows, reinterpret_cast<const unsigned char*>(q), stride, true, packed);
 }
 
 void ZeroPadding(const PackedLayout& layout, const PackedWeight& packed) {

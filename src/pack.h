@@ -23,8 +23,7 @@
 // The matrices of a gated block's gate and up are multiplied in turns, panel by panel. So their panels lie in
 // turns as well, and few rows, whose time is that of reading them, read memory in order.
 //
-// int8 weights are w = scale * q, with q in -127..127 and a scale for each n and each kInt8Group of k: the
-// largest |w| there / 127.
+// int8 weights are those of quantize.h.
 #ifndef FUSEDFFN_SRC_PACK_H_
 #define FUSEDFFN_SRC_PACK_H_
 
@@ -67,7 +66,7 @@ struct PackedLayout {
   size_t padded_k() const { return (k + group - 1) / group * group; }
   size_t bytes() const { return turns * padded_n() * padded_k() * element_bytes; }  // of all of them
   // int8: a scale for each of padded_n columns, group after group.
-  size_t scales() const { return element_bytes == 1 ? (k + kInt8Group - 1) / kInt8Group * padded_n() : 0; }
+  size_t scales() const { return element_bytes == 1 ? Int8Groups(k) * padded_n() : 0; }
 
   // Columns of the panel that starts at column n0.
   size_t width(size_t n0) const { return padded_n() - n0 < nr ? padded_n() - n0 : nr; }
@@ -91,6 +90,10 @@ struct PackedWeight {
 // one whose scale would be below 2^-120 to zeros.
 void PackRows(const PackedLayout& layout, size_t n0, size_t rows, const void* weight, DType dtype,
               size_t stride, const PackedWeight& packed);
+
+// The same for rows that have been quantised before: `q`, and `scales` [rows][Int8Groups(layout.k)].
+void PackQuantizedRows(const PackedLayout& layout, size_t n0, size_t rows, const int8_t* q, size_t stride,
+                       const float* scales, const PackedWeight& packed);
 
 // Makes zeros of what PackRows() never writes: columns beyond N and steps beyond K, which are computed like
 // the others and must be numbers.

@@ -72,18 +72,6 @@ Status CheckLayer(const PackedFfn::Impl* ffn, Layer layer) {
   return Status();
 }
 
-Status CheckStride(const char* name, size_t rows, size_t stride, size_t cols, DType dtype) {
-  if (stride < cols) {
-    return Status(StatusCode::kInvalidArgument, "%s.stride is %zu; it must be at least %zu, the columns",
-                  name, stride, cols);
-  }
-  if (!FitsInMemory(rows, stride, cols, BytesOf(dtype))) {
-    return Status(StatusCode::kInvalidArgument, "%s.stride is %zu; %zu such rows do not fit in memory", name,
-                  stride, rows);
-  }
-  return Status();
-}
-
 size_t StrideOf(const Linear& linear, size_t cols) { return linear.stride == 0 ? cols : linear.stride; }
 
 Status CheckLinear(const char* name, const Linear& linear, size_t rows, size_t cols) {
@@ -91,7 +79,7 @@ Status CheckLinear(const char* name, const Linear& linear, size_t rows, size_t c
     return Status(StatusCode::kInvalidArgument, "%s.weight is null", name);
   }
   const Status status = CheckDType(linear.dtype);
-  return status.ok() ? CheckStride(name, rows, StrideOf(linear, cols), cols, linear.dtype) : status;
+  return status.ok() ? CheckStride(name, rows, StrideOf(linear, cols), cols, BytesOf(linear.dtype)) : status;
 }
 
 Status CheckUp(const Weights& weights) {
@@ -105,6 +93,34 @@ Status PackLinear(Layer layer, const Linear& linear, size_t rows, size_t cols, P
   Status status = ffn->PackRows(layer, 0, rows, linear.weight, linear.dtype, StrideOf(linear, cols));
   if (status.ok() && linear.bias != nullptr) status = ffn->PackBias(layer, linear.bias, linear.dtype);
   return status;
+}
+
+// Whether these rows of `weight` can be packed now.
+Status CheckRows(const PackedFfn::Impl& ffn, Layer which, size_t first_row, size_t rows, const void* weight,
+                 size_t element_bytes, size_t stride) {
+  const PackedLayer& layer = ffn.layers[static_cast<size_t>(which)];
+  const char* name = kLayerNames[static_cast<size_t>(which)];
+  const size_t n = layer.layout.n;
+  if (first_row > n || rows > n - first_row) {
+    return Status(StatusCode::kInvalidArgument,
+                  "%s has rows 0 to %zu; %zu rows from %zu on are not among them", name, n - 1, rows,
+                  first_row);
+  }
+  if (rows == 0) return Status();
+  if (weight == nullptr) return Status(StatusCode::kInvalidArgument, "%s: weight is null", name);
+  const Status status = CheckStride(name, rows, stride, layer.layout.k, element_bytes);
+  if (!status.ok()) return status;
+  for (size_t row = first_row; row < first_row + rows; ++row) {
+    if (layer.row_packed[row]) {
+      return Status(StatusCode::kInvalidArgument, "%s: row %zu has been packed before", name, row);
+    }
+  }
+  return Status();
+}
+
+void MarkPacked(size_t first_row, size_t rows, PackedLayer* layer) {
+  std::fill_n(layer->row_packed.begin() + static_cast<ptrdiff_t>(first_row), rows, true);
+  layer->rows_left -= rows;
 }
 
 // " AVX3 AVX2 ...", those that run here.
@@ -132,6 +148,18 @@ Status CheckDType(DType dtype) noexcept {
   }
   return Status(StatusCode::kInvalidArgument, "dtype %d is none of kF32, kBF16, kF16",
                 static_cast<int>(dtype));
+}
+
+Status CheckStride(const char* name, size_t rows, size_t stride, size_t cols, size_t element_bytes) noexcept {
+  if (stride < cols) {
+    return Status(StatusCode::kInvalidArgument, "%s.stride is %zu; it must be at least %zu, the columns",
+                  name, stride, cols);
+  }
+  if (!FitsInMemory(rows, stride, cols, element_bytes)) {
+    return Status(StatusCode::kInvalidArgument, "%s.stride is %zu; %zu such rows do not fit in memory", name,
+                  stride, rows);
+  }
+  return Status();
 }
 
 Status FindKernels(const char* name, const Kernels** kernels) noexcept {
@@ -212,28 +240,28 @@ Status PackedFfn::PackRows(Layer which, size_t first_row, size_t rows, const voi
                            size_t stride) noexcept {
   Status status = CheckLayer(impl_.get(), which);
   if (status.ok()) status = CheckDType(dtype);
+  if (status.ok()) status = CheckRows(*impl_, which, first_row, rows, weight, BytesOf(dtype), stride);
   if (!status.ok()) return status;
   PackedLayer& layer = impl_->layers[static_cast<size_t>(which)];
-  const char* name = kLayerNames[static_cast<size_t>(which)];
-  const size_t n = layer.layout.n;
-  if (first_row > n || rows > n - first_row) {
-    return Status(StatusCode::kInvalidArgument,
-                  "%s has rows 0 to %zu; %zu rows from %zu on are not among them", name, n - 1, rows,
-                  first_row);
-  }
-  if (rows == 0) return Status();
-  if (weight == nullptr) return Status(StatusCode::kInvalidArgument, "%s: weight is null", name);
-  status = CheckStride(name, rows, stride, layer.layout.k, dtype);
-  if (!status.ok()) return status;
-  for (size_t row = first_row; row < first_row + rows; ++row) {
-    if (layer.row_packed[row]) {
-      return Status(StatusCode::kInvalidArgument, "%s: row %zu has been packed before", name, row);
-    }
-  }
   fusedffn::PackRows(layer.layout, first_row, rows, weight, dtype, stride, layer.weight);
-  std::fill_n(layer.row_packed.begin() + static_cast<ptrdiff_t>(first_row), rows, true);
-  layer.rows_left -= rows;
-  return Status();
+  MarkPacked(first_row, rows, &layer);
+  return status;
+}
+
+Status PackedFfn::PackQuantizedRows(Layer which, size_t first_row, size_t rows, const int8_t* q,
+                                    size_t stride, const float* scales) noexcept {
+  Status status = CheckLayer(impl_.get(), which);
+  if (status.ok() && impl_->precision != Precision::kInt8) {
+    status = Status(StatusCode::kInvalidArgument, "quantised rows need precision kInt8; this is %s",
+                    PrecisionName(impl_->precision));
+  }
+  if (status.ok()) status = CheckRows(*impl_, which, first_row, rows, q, sizeof(*q), stride);
+  if (status.ok() && rows != 0 && scales == nullptr) status = Invalid("scales is null");
+  if (!status.ok()) return status;
+  PackedLayer& layer = impl_->layers[static_cast<size_t>(which)];
+  fusedffn::PackQuantizedRows(layer.layout, first_row, rows, q, stride, scales, layer.weight);
+  MarkPacked(first_row, rows, &layer);
+  return status;
 }
 
 Status PackedFfn::PackBias(Layer which, const void* bias, DType dtype) noexcept {

@@ -45,6 +45,9 @@ struct PackedFfn::Impl {
 
 Status CheckDType(DType dtype) noexcept;
 
+// Of `rows` rows of a matrix called `name`.
+Status CheckStride(const char* name, size_t rows, size_t stride, size_t cols, size_t element_bytes) noexcept;
+
 // The supported target of that name in any case, or the best one for null.
 Status FindKernels(const char* name, const Kernels** kernels) noexcept;
 

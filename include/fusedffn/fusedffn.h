@@ -151,6 +151,12 @@ class FUSEDFFN_API PackedFfn {
   Status PackRows(Layer layer, size_t first_row, size_t rows, const void* weight, DType dtype,
                   size_t stride) noexcept;
 
+  // The same for rows that QuantizeRows() has quantised: `q` and `scales` of row `first_row` and the
+  // following. The precision must be kInt8; then the packed bits are those that PackRows() makes of the
+  // original rows.
+  Status PackQuantizedRows(Layer layer, size_t first_row, size_t rows, const int8_t* q, size_t stride,
+                           const float* scales) noexcept;
+
   // Sets one layer's whole bias ([hidden] or [out] elements). Not thread-safe.
   Status PackBias(Layer layer, const void* bias, DType dtype) noexcept;
 
@@ -168,6 +174,17 @@ class FUSEDFFN_API PackedFfn {
   };
   std::unique_ptr<Impl, Deleter> impl_;
 };
+
+// kInt8's weights outside of a PackedFfn, so that a file can hold them: w = scale * q, q in -127..127, with a
+// scale for each row and for each group of so many columns, the last of which may be smaller.
+inline constexpr size_t kInt8GroupSize = 1056;
+constexpr size_t Int8Groups(size_t cols) { return cols / kInt8GroupSize + (cols % kInt8GroupSize != 0); }
+
+// Quantises `rows` rows of `cols` elements, `stride` apart, as packing with kInt8 does: q [rows][cols] and
+// scales [rows][Int8Groups(cols)], both without gaps. A group with a NaN or infinity gets zeros and a scale
+// of NaN; one whose scale would be below 2^-120 zeros and a scale of 0. Allocates nothing; thread-safe.
+FUSEDFFN_API Status QuantizeRows(const void* weight, DType dtype, size_t rows, size_t cols, size_t stride,
+                                 int8_t* q, float* scales) noexcept;
 
 // Create(), PackRows() and PackBias() in one call for weights that are in memory. Reads them once and does
 // not keep the pointers. `*ffn` is replaced on success only.

@@ -1,0 +1,52 @@
+#include "src/quantize.h"
+
+#include "fusedffn/fusedffn.h"
+#include "kernels/kernels.h"
+#include "src/pack.h"
+#include "src/packed_ffn.h"
+
+namespace fusedffn {
+namespace {
+
+static_assert(kInt8GroupSize == kInt8Group);
+
+template <class From>
+void QuantizeGroup(const unsigned char* weight, size_t count, int8_t* q, float* scale) {
+  *scale = ScaleOf<From>(weight, count);
+  const ToSteps to_steps(*scale);
+  for (size_t i = 0; i < count; ++i) q[i] = to_steps(LoadElement<From>(weight, i));
+}
+
+Status CheckArguments(const void* weight, DType dtype, size_t rows, size_t cols, size_t stride,
+                      const int8_t* q, const float* scales) {
+  if (cols == 0) return Status(StatusCode::kInvalidArgument, "cols is 0; it must be at least 1");
+  Status status = CheckDType(dtype);
+  if (status.ok()) status = CheckStride("weight", rows, stride, cols, BytesOf(dtype));
+  if (!status.ok() || rows == 0) return status;
+  const std::pair<const char*, const void*> arrays[] = {{"weight", weight}, {"q", q}, {"scales", scales}};
+  for (const auto& [name, array] : arrays) {
+    if (array == nullptr) return Status(StatusCode::kInvalidArgument, "%s is null", name);
+  }
+  return Status();
+}
+
+}  // namespace
+
+Status QuantizeRows(const void* weight, DType dtype, size_t rows, size_t cols, size_t stride, int8_t* q,
+                    float* scales) noexcept {
+  Status status = CheckArguments(weight, dtype, rows, cols, stride, q, scales);
+  if (!status.ok()) return status;
+  const auto* from = static_cast<const unsigned char*>(weight);
+  VisitDType(dtype, [&](auto type) {
+    using From = decltype(type);
+    for (size_t row = 0; row < rows; ++row) {
+      for (size_t k = 0; k < cols; k += kInt8Group) {
+        QuantizeGroup<From>(from + (row * stride + k) * sizeof(typename From::Stored),
+                            std::min(kInt8Group, cols - k), q + row * cols + k, scales++);
+      }
+    }
+  });
+  return Status();
+}
+
+}  // namespace fusedffn

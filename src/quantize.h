@@ -1,0 +1,46 @@
+// Compiled once. int8 weights: w = scale * q, with q in -127..127 and a scale for each row and each
+// kInt8Group of k, the largest |w| there / 127. Packing and QuantizeRows() both come here, so their bits are
+// the same.
+#ifndef FUSEDFFN_SRC_QUANTIZE_H_
+#define FUSEDFFN_SRC_QUANTIZE_H_
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "src/element.h"
+
+namespace fusedffn {
+
+// Of `count` elements: NaN if one of them is a NaN or infinity, 0 if it would be below 2^-120.
+template <class From>
+float ScaleOf(const unsigned char* weight, size_t count) {
+  float largest = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const float magnitude = std::fabs(LoadElement<From>(weight, i));
+    if (!(magnitude <= std::numeric_limits<float>::max())) return std::numeric_limits<float>::quiet_NaN();
+    largest = std::max(largest, magnitude);
+  }
+  return largest / 127 < 0x1p-120f ? 0 : largest / 127;
+}
+
+// w -> q; all zeros where the scale is 0 or NaN.
+class ToSteps {
+ public:
+  explicit ToSteps(float scale) : inverse_(scale > 0 ? 1 / scale : 0) {}
+
+  int8_t operator()(float value) const {
+    if (inverse_ == 0) return 0;
+    constexpr float kShifter = 0x1.8p23f;  // adding it rounds to an integer, ties to even
+    return static_cast<int8_t>(value * inverse_ + kShifter - kShifter);
+  }
+
+ private:
+  const float inverse_;
+};
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_SRC_QUANTIZE_H_

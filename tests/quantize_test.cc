@@ -1,0 +1,227 @@
+// QuantizeRows() and PackQuantizedRows(): the steps of the scalar model, and the bits of packing with kInt8.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "tests/compare.h"
+#include "tests/guarded_buffer.h"
+#include "tests/int8_model.h"
+#include "tests/targets.h"
+#include "tests/test_block.h"
+#include "tests/widen.h"
+
+namespace fusedffn {
+namespace {
+
+struct Quantized {
+  std::vector<int8_t> q;
+  std::vector<float> scales;
+};
+
+Quantized QuantizeDense(const std::vector<float>& weight, size_t cols) {
+  const size_t rows = weight.size() / cols;
+  Quantized quantized = {std::vector<int8_t>(weight.size()), std::vector<float>(rows * Int8Groups(cols))};
+  const Status status =
+      QuantizeRows(weight.data(), DType::kF32, rows, cols, cols, quantized.q.data(), quantized.scales.data());
+  EXPECT_TRUE(status.ok()) << status.message();
+  return quantized;
+}
+
+// Zeros, a NaN, infinities, a group of denormals, and one that is nearly too small, in rows 1 to 6.
+void MakeUnusual(std::vector<float>* weight, size_t cols) {
+  const auto row = [&](size_t r) { return weight->data() + r * cols; };
+  std::fill_n(row(1), cols, 0.0f);
+  row(2)[0] = NAN;
+  row(3)[cols - 1] = HUGE_VALF;
+  row(4)[cols / 2] = -HUGE_VALF;
+  std::fill_n(row(5), cols, 0x1p-140f);
+  std::fill_n(row(6), cols, 0x1p-112f);
+}
+
+TEST(QuantizeTest, Groups) {
+  const std::pair<size_t, size_t> cases[] = {{0, 0}, {1, 1}, {1056, 1}, {1057, 2}, {4096, 4}};
+  for (const auto& [cols, groups] : cases) EXPECT_EQ(Int8Groups(cols), groups) << cols;
+  EXPECT_EQ(Int8Groups(SIZE_MAX), SIZE_MAX / 1056 + 1);
+}
+
+TEST(QuantizeTest, GivesTheStepsOfTheModelAndTouchesNothingElse) {
+  constexpr size_t kRows = 9, kGap = 3;
+  for (const size_t cols : {1u, 17u, 1056u, 1057u, 2500u}) {
+    Random random(cols);
+    std::vector<float> weight = random.SymmetricVector(kRows * cols, 1.0f);
+    MakeUnusual(&weight, cols);
+    const size_t stride = cols + kGap, groups = Int8Groups(cols);
+    GuardedBuffer<float> strided((kRows - 1) * stride + cols, Flush::kRight);
+    for (size_t i = 0; i < weight.size(); ++i) strided[i / cols * stride + i % cols] = weight[i];
+    for (const Flush flush : {Flush::kLeft, Flush::kRight}) {
+      GuardedBuffer<int8_t> q(kRows * cols, flush);
+      GuardedBuffer<float> scales(kRows * groups, flush);
+      ASSERT_TRUE(
+          QuantizeRows(strided.data(), DType::kF32, kRows, cols, stride, q.data(), scales.data()).ok());
+      EXPECT_TRUE(q.GapIsUntouched() && scales.GapIsUntouched());
+      for (size_t i = 0; i < kRows * groups; ++i) {
+        const size_t row = i / groups, k = i % groups * kInt8GroupSize;
+        const size_t count = std::min(kInt8GroupSize, cols - k);
+        const QuantisedGroup want = QuantiseWeights(&weight[row * cols + k], count);
+        ASSERT_TRUE(BitsOf(scales[i]) == BitsOf(want.scale) ||
+                    (scales[i] != scales[i] && std::isnan(want.scale)))
+            << cols << " columns, row " << row << ", group " << i % groups;
+        for (size_t j = 0; j < count; ++j) {
+          ASSERT_EQ(q[row * cols + k + j], want.steps[j]) << cols << " columns, row " << row << ", " << k + j;
+        }
+      }
+    }
+  }
+}
+
+// As their fp32 values, from any address.
+TEST(QuantizeTest, WidensSixteenBits) {
+  constexpr size_t kCols = 1100;
+  Random random(1);
+  const struct {
+    DType dtype;
+    float (*widen)(uint16_t stored);
+  } cases[] = {{DType::kBF16, WidenBf16}, {DType::kF16, WidenF16}};
+  for (const auto& [dtype, widen] : cases) {
+    std::vector<char> stored(1 + 2 * 3 * kCols);
+    std::vector<float> wide;
+    for (size_t i = 0; i < 3 * kCols; ++i) {
+      const auto bits = static_cast<uint16_t>(random.Bits() & 0xBFFF);  // below 2 in both
+      std::memcpy(&stored[1 + 2 * i], &bits, sizeof(bits));
+      wide.push_back(widen(bits));
+    }
+    const Quantized want = QuantizeDense(wide, kCols);
+    Quantized got = {std::vector<int8_t>(want.q.size()), std::vector<float>(want.scales.size())};
+    ASSERT_TRUE(
+        QuantizeRows(stored.data() + 1, dtype, 3, kCols, kCols, got.q.data(), got.scales.data()).ok());
+    EXPECT_EQ(got.q, want.q);
+    EXPECT_EQ(got.scales, want.scales);
+  }
+}
+
+TEST(QuantizeTest, RefusesWrongArguments) {
+  const std::vector<float> weight(12);
+  std::vector<int8_t> q(12, 77);
+  std::vector<float> scales(3, 77);
+  const struct {
+    const float* weight;
+    int dtype;
+    size_t rows, cols, stride;
+    bool q, scales;
+    const char* message;
+  } cases[] = {
+      {nullptr, 0, 3, 4, 4, true, true, "weight is null"},
+      {weight.data(), 0, 3, 4, 4, false, true, "q is null"},
+      {weight.data(), 0, 3, 4, 4, true, false, "scales is null"},
+      {weight.data(), 3, 3, 4, 4, true, true, "dtype 3 is none of"},
+      {weight.data(), 0, 3, 0, 4, true, true, "cols is 0"},
+      {weight.data(), 0, 3, 4, 3, true, true, "weight.stride is 3; it must be at least 4"},
+      {weight.data(), 0, 3, 4, SIZE_MAX / 4, true, true, "do not fit in memory"},
+  };
+  for (const auto& bad : cases) {
+    const Status status =
+        QuantizeRows(bad.weight, static_cast<DType>(bad.dtype), bad.rows, bad.cols, bad.stride,
+                     bad.q ? q.data() : nullptr, bad.scales ? scales.data() : nullptr);
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+    EXPECT_NE(std::strstr(status.message(), bad.message), nullptr) << status.message();
+  }
+  EXPECT_EQ(q, std::vector<int8_t>(12, 77));
+  EXPECT_EQ(scales, std::vector<float>(3, 77));
+  EXPECT_TRUE(QuantizeRows(nullptr, DType::kF32, 0, 4, 4, nullptr, nullptr).ok());
+}
+
+class PackQuantizedTest : public TargetTest {
+ protected:
+  PackedFfn Create(const TestBlock& block, Precision precision) const {
+    PackOptions options;
+    options.target = GetParam().c_str();
+    options.precision = precision;
+    PackedFfn ffn;
+    EXPECT_TRUE(PackedFfn::Create(block.shape, block.activation, options, &ffn).ok());
+    return ffn;
+  }
+};
+
+// Packs a layer in pieces of so many rows, the last one first, from rows that are 5 bytes further apart.
+void PackInPieces(Layer layer, const std::vector<float>& weight, const std::vector<float>& bias, size_t cols,
+                  size_t piece, PackedFfn* ffn) {
+  const size_t rows = weight.size() / cols, stride = cols + 5;
+  const Quantized quantized = QuantizeDense(weight, cols);
+  std::vector<int8_t> strided(rows * stride);
+  for (size_t row = 0; row < rows; ++row) {
+    std::memcpy(&strided[row * stride], &quantized.q[row * cols], cols);
+  }
+  for (size_t row = (rows - 1) / piece * piece; row < rows; row -= piece) {
+    const Status status =
+        ffn->PackQuantizedRows(layer, row, std::min(piece, rows - row), &strided[row * stride], stride,
+                               &quantized.scales[row * Int8Groups(cols)]);
+    ASSERT_TRUE(status.ok()) << status.message();
+  }
+  ASSERT_TRUE(ffn->PackBias(layer, bias.data(), DType::kF32).ok());
+}
+
+TEST_P(PackQuantizedTest, GivesTheBitsOfPackingTheOriginal) {
+  for (const Shape& shape :
+       {Shape{1, 1, 1}, Shape{7, 33, 5}, Shape{1061, 1200, 49}, Shape{70, 97, 130, true}}) {
+    Random random(1);
+    TestBlock block = RandomBlock(shape, &random);
+    if (shape.out > 7) MakeUnusual(&block.w2, shape.hidden);
+    const std::vector<float> x = RandomTokens(shape, 9, &random);
+    const std::vector<float> want =
+        RunDense(PackFor(GetParam(), block.weights(), Precision::kInt8), x.data(), 9);
+    for (const size_t piece : {1u, 10u, 2000u}) {
+      PackedFfn ffn = Create(block, Precision::kInt8);
+      PackInPieces(Layer::kFc1, block.w1, block.b1, shape.dim, piece, &ffn);
+      PackInPieces(Layer::kFc2, block.w2, block.b2, shape.hidden, piece, &ffn);
+      if (shape.gated) PackInPieces(Layer::kUp, block.up_w, block.up_b, shape.dim, piece, &ffn);
+      const std::vector<float> y = RunDense(ffn, x.data(), 9);
+      EXPECT_EQ(std::memcmp(y.data(), want.data(), y.size() * sizeof(float)), 0)
+          << "shape " << shape << ", pieces of " << piece;
+    }
+  }
+}
+
+TEST_P(PackQuantizedTest, RefusesWrongArgumentsAndGoesOn) {
+  Random random(1);
+  const TestBlock block = RandomBlock({5, 7, 3}, &random);
+  PackedFfn ffn = Create(block, Precision::kInt8), f32 = Create(block, Precision::kF32), empty;
+  const Quantized fc1 = QuantizeDense(block.w1, 5);
+  const struct {
+    PackedFfn* ffn;
+    Layer layer;
+    size_t first_row, rows, stride;
+    const int8_t* q;
+    const float* scales;
+    const char* message;
+  } cases[] = {
+      {&empty, Layer::kFc1, 0, 7, 5, fc1.q.data(), fc1.scales.data(), "empty"},
+      {&f32, Layer::kFc1, 0, 7, 5, fc1.q.data(), fc1.scales.data(), "need precision kInt8; this is f32"},
+      {&ffn, Layer::kUp, 0, 7, 5, fc1.q.data(), fc1.scales.data(), "not gated"},
+      {&ffn, Layer::kFc1, 3, 5, 5, fc1.q.data(), fc1.scales.data(), "rows 0 to 6"},
+      {&ffn, Layer::kFc1, 0, 7, 4, fc1.q.data(), fc1.scales.data(), "stride is 4"},
+      {&ffn, Layer::kFc1, 0, 7, SIZE_MAX / 2, fc1.q.data(), fc1.scales.data(), "do not fit"},
+      {&ffn, Layer::kFc1, 0, 7, 5, nullptr, fc1.scales.data(), "weight is null"},
+      {&ffn, Layer::kFc1, 0, 7, 5, fc1.q.data(), nullptr, "scales is null"},
+  };
+  for (const auto& bad : cases) {
+    const Status status =
+        bad.ffn->PackQuantizedRows(bad.layer, bad.first_row, bad.rows, bad.q, bad.stride, bad.scales);
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+    EXPECT_NE(std::strstr(status.message(), bad.message), nullptr) << status.message();
+  }
+  EXPECT_TRUE(ffn.PackQuantizedRows(Layer::kFc1, 7, 0, nullptr, 0, nullptr).ok());
+  EXPECT_TRUE(ffn.PackQuantizedRows(Layer::kFc1, 0, 7, fc1.q.data(), 5, fc1.scales.data()).ok());
+  const Status twice = ffn.PackRows(Layer::kFc1, 6, 1, block.w1.data(), DType::kF32, 5);
+  EXPECT_NE(std::strstr(twice.message(), "row 6 has been packed before"), nullptr) << twice.message();
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, PackQuantizedTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
+
+}  // namespace
+}  // namespace fusedffn
