@@ -31,6 +31,17 @@ TEST(AtomicFileTest, CreatesAndReplaces) {
   }
 }
 
+TEST(AtomicFileTest, WritesAtAnyPlace) {
+  const TempFolder folder;
+  AtomicFile file(folder / "y");
+  file.Write("01", 2);
+  file.WriteAt(6, "67", 2);
+  file.Write("23", 2);
+  file.WriteAt(4, "45", 2);
+  file.Commit();
+  EXPECT_EQ(folder.Contents(), (Files{{"y", "01234567"}}));
+}
+
 TEST(AtomicFileTest, HasTheUsualPermissions) {
   const TempFolder folder;
   WriteFile(folder / "y", "bytes");

@@ -10,7 +10,7 @@ target_link_libraries(prefix_ranges_test PRIVATE fmt::fmt)
 
 set(command ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:fusedffn_program>)
 list(JOIN command "\",\"" command)  # as C++ string literals
-foreach(part program tower_command)
+foreach(part program quantize_command tower_command)
   fusedffn_test(${part}_test SOURCES ${part}_test.cc LIBRARIES fusedffn_io)
   add_dependencies(${part}_test fusedffn_program)
   target_compile_definitions(${part}_test PRIVATE FUSEDFFN_PROGRAM="${command}")

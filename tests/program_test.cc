@@ -294,7 +294,8 @@ TEST_F(ProgramTest, BadCommands) {
   } cases[] = {
       {{},
        2,
-       "a subcommand is required: run, tower, inspect or info ('fusedffn --help' says what is accepted)"},
+       "a subcommand is required: run, tower, quantize, inspect or info ('fusedffn --help' says what is "
+       "accepted)"},
       {{"train"}, 2, "not expected: train"},
       {{"--threads", "2"}, 2, "not expected: "},
       {{"run"}, 2, "is required ('fusedffn run --help' says"},
@@ -790,13 +791,15 @@ TEST_F(ProgramTest, InfoOfABlockThatNobodyCanHold) {
 
 TEST_F(ProgramTest, HelpAndVersion) {
   const std::pair<std::vector<std::string>, std::vector<const char*>> cases[] = {
-      {{"--help"}, {"run", "tower", "inspect", "info", "Example:", "Exit code: 0"}},
+      {{"--help"}, {"run", "tower", "quantize", "inspect", "info", "Example:", "Exit code: 0"}},
       {{"run", "--help"},
        {"--weights PATH", "--layer PREFIX", "--input FILE", "--output FILE", "--activation NAME",
         "--threads N", "--isa NAME", "--repeat N", "Examples:", "it must be given", ".npy", ".safetensors"}},
       {{"tower", "--help"},
        {"--weights PATH", "--family NAME", "--layers N|A..B", "--input FILE", "--output FILE", "--verbose",
         "Examples:"}},
+      {{"quantize", "--help"},
+       {"--weights PATH", "--output FILE", "--layer PREFIX", "--family NAME", "--blocks-only", "Examples:"}},
       {{"inspect", "--help"}, {"PATH", "--tokens N", "PREFIX.fc1.weight [hidden, dim]", "Examples:"}},
       {{"info", "--help"},
        {"--dim", "--hidden", "--out", "--batch", "--seq", "--layers", "--gated", "--dtype", "bf16",

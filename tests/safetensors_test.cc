@@ -315,6 +315,29 @@ TEST(SafetensorsTest, ReadsWhatItWrites) {
   EXPECT_EQ(ReadBytes(path)[0] % 8, 0) << "the tensors must start at a multiple of 8 bytes";
 }
 
+TEST(SafetensorsTest, WritesInPiecesOfAnyOrder) {
+  const TempFolder folder;
+  const std::string path = folder / "file.safetensors";
+  {
+    SafetensorsWriter writer(path, {{"b", "F32", {2}}, {"a", "U8", {3}}}, {{"format", "pt"}});
+    const Tensor &b = writer.tensors()[0], &a = writer.tensors()[1];
+    EXPECT_EQ(b.end, 8u);
+    EXPECT_EQ(a.begin, 8u);
+    writer.Write(a, 1, 2, "yz");
+    writer.Write(b, 4, 4, "5678");
+    writer.Write(a, 0, 1, "x");
+    EXPECT_FALSE(std::filesystem::exists(path));
+    writer.Write(b, 0, 4, "1234");
+    writer.Commit();
+    EXPECT_EQ(std::filesystem::file_size(path), writer.file_bytes());
+  }
+  const std::map<std::string, std::string> written = folder.Contents();
+  const std::string half = "12345678", bytes = "xyz";
+  WriteSafetensors(path, {{"b", "F32", {2}, half.data()}, {"a", "U8", {3}, bytes.data()}},
+                   {{"format", "pt"}});
+  EXPECT_EQ(folder.Contents(), written);
+}
+
 TEST(SafetensorsTest, WritesNothingIfATensorIsWrong) {
   const TempFolder folder;
   const std::string path = folder / "file.safetensors";

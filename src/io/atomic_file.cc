@@ -61,13 +61,19 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::Write(const void* data, size_t bytes) {
+  WriteAt(end_, data, bytes);
+  end_ += bytes;
+}
+
+void AtomicFile::WriteAt(uint64_t offset, const void* data, size_t bytes) {
   constexpr size_t kMostAtOnce = size_t{1} << 30;
   const char* from = static_cast<const char*>(data);
   while (bytes > 0) {
-    const ssize_t written = write(fd_, from, std::min(bytes, kMostAtOnce));
+    const ssize_t written = pwrite(fd_, from, std::min(bytes, kMostAtOnce), static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) throw Error::FromErrno(path_, "write");
     from += written;
+    offset += static_cast<uint64_t>(written);
     bytes -= static_cast<size_t>(written);
   }
 }

@@ -3,6 +3,7 @@
 #define FUSEDFFN_SRC_IO_ATOMIC_FILE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 namespace fusedffn::io {
@@ -17,13 +18,15 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  void Write(const void* data, size_t bytes);
+  void Write(const void* data, size_t bytes);  // behind the last such call's bytes
+  void WriteAt(uint64_t offset, const void* data, size_t bytes);
   void Commit();
 
  private:
   std::string path_;
   std::string temporary_;  // "" once it has become `path_`
   int fd_ = -1;
+  uint64_t end_ = 0;  // of what Write() has written
 };
 
 // Throws the Error that AtomicFile(path) would meet, so that it comes before the work and not after it.

@@ -8,43 +8,49 @@
 #include <set>
 
 #include "src/io/error.h"
+#include "src/io/quantized_weight.h"
 
 namespace fusedffn::io {
 namespace {
 
-std::array<StoredTensor, 6> TensorsOf(const Block& block) {
-  return {block.gate.weight, block.gate.bias,   block.up.weight,
-          block.up.bias,     block.down.weight, block.down.bias};
-}
+std::array<const BlockLayer*, 3> PartsOf(const Block& block) { return {&block.gate, &block.up, &block.down}; }
 
 // "'m.fc1.weight' [4096, 1024]"
 std::string Described(const StoredTensor& tensor) {
   return fmt::format("{} {}", Quoted(tensor->name), DimsText(tensor->shape));
 }
 
-// What is wrong with one tensor of a block, or "".
-std::string CheckTensor(const Tensor& tensor, size_t rank) {
+// What is wrong with the shape of one tensor, or "".
+std::string CheckRank(const Tensor& tensor, size_t rank) {
   const bool empty = std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end();
-  if (tensor.shape.size() != rank || empty) {
-    return fmt::format("{} has shape {}; it must have {} dimension{} of at least 1", Quoted(tensor.name),
-                       DimsText(tensor.shape), rank, rank == 1 ? "" : "s");
-  }
-  if (!UsableDType(tensor)) {
-    return fmt::format("{} is of dtype {}; accepted are F32, BF16 and F16", Quoted(tensor.name),
-                       Quoted(tensor.dtype));
-  }
-  return "";
+  if (tensor.shape.size() == rank && !empty) return "";
+  return fmt::format("{} has shape {}; it must have {} dimension{} of at least 1", Quoted(tensor.name),
+                     DimsText(tensor.shape), rank, rank == 1 ? "" : "s");
+}
+
+std::string CheckDType(const Tensor& tensor, const char* more) {
+  if (UsableDType(tensor)) return "";
+  return fmt::format("{} is of dtype {}; accepted are F32, BF16 and F16{}", Quoted(tensor.name),
+                     Quoted(tensor.dtype), more);
 }
 
 // Finds a layer's tensors. Returns what is wrong with each for itself, or "".
 std::string ReadLayer(const Checkpoint& checkpoint, const std::string& prefix, const std::string& name,
-                      BlockLayer* layer) {
+                      const Layout& layout, BlockLayer* layer) {
   const std::string weight = TensorName(prefix, name + ".weight");
   layer->weight = checkpoint.Find(weight);
   if (!layer->weight) return fmt::format("there is no tensor {}", Quoted(weight));
-  if (std::string problem = CheckTensor(*layer->weight, 2); !problem.empty()) return problem;
+  std::string problem = CheckRank(*layer->weight, 2);
+  if (problem.empty() && IsQuantized(*layer->weight)) {
+    layer->scale = checkpoint.Find(ScaleName(weight));
+    problem = CheckQuantized(layer->weight, layer->scale, layout);
+  } else if (problem.empty()) {
+    problem = CheckDType(*layer->weight, ", and I8 from 'fusedffn quantize'");
+  }
   layer->bias = checkpoint.Find(TensorName(prefix, name + ".bias"));
-  return layer->bias ? CheckTensor(*layer->bias, 1) : "";
+  if (problem.empty() && layer->bias) problem = CheckRank(*layer->bias, 1);
+  if (problem.empty() && layer->bias) problem = CheckDType(*layer->bias, "");
+  return problem;
 }
 
 // Whether a layer's bias, if it has one, is for `outputs`.
@@ -92,7 +98,7 @@ std::string CheckFit(const Block& block) {
         "dim, and biases [hidden] and [out]",
         Quoted(up.name), DimsText(up.shape), Quoted(down.name), DimsText(down.shape), WantedShapes(layout));
   }
-  for (const BlockLayer* layer : {&block.gate, &block.up, &block.down}) {
+  for (const BlockLayer* layer : PartsOf(block)) {
     if (!layer->weight) continue;
     if (std::string problem = CheckBias(*layer, layout); !problem.empty()) return problem;
   }
@@ -113,7 +119,7 @@ BlockListing ReadBlock(const Checkpoint& checkpoint, const std::string& prefix, 
   } const parts[] = {{layout.gate, &block.gate}, {layout.up, &block.up}, {layout.down, &block.down}};
   for (const auto& part : parts) {
     if (part.name.empty()) continue;
-    listing.problem = ReadLayer(checkpoint, prefix, part.name, part.layer);
+    listing.problem = ReadLayer(checkpoint, prefix, part.name, layout, part.layer);
     if (!listing.problem.empty()) return listing;
   }
   block.shape = {InputsOf(*block.up.weight, layout), OutputsOf(*block.up.weight, layout),
@@ -133,16 +139,28 @@ std::string ShapeText(const Shape& shape) {
   return fmt::format("{} -> {}{} -> {}", shape.dim, shape.hidden, shape.gated ? " gated" : "", shape.out);
 }
 
+bool IsQuantized(const Block& block) {
+  const auto layers = PartsOf(block);
+  return std::any_of(layers.begin(), layers.end(),
+                     [](const BlockLayer* layer) { return static_cast<bool>(layer->scale); });
+}
+
 uint64_t FileBytes(const Block& block) {
   uint64_t bytes = 0;
-  for (const StoredTensor& tensor : TensorsOf(block)) bytes += tensor ? tensor->end - tensor->begin : 0;
+  for (const BlockLayer* layer : PartsOf(block)) {
+    for (const StoredTensor& tensor : {layer->weight, layer->bias, layer->scale}) {
+      bytes += tensor ? tensor->end - tensor->begin : 0;
+    }
+  }
   return bytes;
 }
 
 std::string DTypes(const Block& block) {
   std::set<std::string> dtypes;
-  for (const StoredTensor& tensor : TensorsOf(block)) {
-    if (tensor) dtypes.insert(tensor->dtype);
+  for (const BlockLayer* layer : PartsOf(block)) {
+    for (const StoredTensor& tensor : {layer->weight, layer->bias}) {
+      if (tensor) dtypes.insert(tensor->dtype);
+    }
   }
   return fmt::format("{}", fmt::join(dtypes, "+"));
 }

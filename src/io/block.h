@@ -14,7 +14,8 @@ namespace fusedffn::io {
 
 struct BlockLayer {
   StoredTensor weight;
-  StoredTensor bias;  // may be empty
+  StoredTensor bias;   // may be empty
+  StoredTensor scale;  // of a quantised weight, see quantized_weight.h; else empty
 };
 
 // PREFIX.fc1.weight [hidden, dim], PREFIX.fc2.weight [out, hidden], and the biases [hidden] and [out], each
@@ -46,10 +47,13 @@ uint64_t InputsOf(const Tensor& weight, const Layout& layout);
 // "1024 -> 4096 -> 1024", "1280 -> 6848 gated -> 1280"
 std::string ShapeText(const Shape& shape);
 
+// Whether some of its weights are.
+bool IsQuantized(const Block& block);
+
 // Bytes of its tensors in their files.
 uint64_t FileBytes(const Block& block);
 
-// Its tensors' dtypes, each once: "BF16", or "BF16+F32".
+// Its weights' and biases' dtypes, each once: "BF16", or "BF16+F32".
 std::string DTypes(const Block& block);
 
 // "PREFIX.fc1.weight", for "fc1.weight".

@@ -14,7 +14,7 @@ namespace fusedffn::io {
 using OnRead = std::function<void(uint64_t bytes)>;
 
 // Reads a block's tensors a few rows at a time into packed weights, so that memory never holds them twice.
-// Throws Error.
+// Quantised weights need Precision::kInt8. Throws Error.
 PackedFfn LoadBlock(
     const Block& block, Activation activation, const PackOptions& options,
     const OnRead& on_read = [](uint64_t) {});

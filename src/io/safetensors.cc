@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "src/io/atomic_file.h"
 #include "src/io/error.h"
 #include "src/io/safetensors_header.h"
 
@@ -62,31 +61,52 @@ void SafetensorsFile::Read(const Tensor& tensor, uint64_t first, size_t bytes, v
   file_.ReadAt(data_start_ + tensor.begin + first, bytes, to);
 }
 
-void WriteSafetensors(const std::string& path, const std::vector<TensorData>& tensors,
-                      const Metadata& metadata) {
+SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<Tensor> tensors,
+                                     const Metadata& metadata)
+    : file_(path), tensors_(std::move(tensors)) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header[kMetadataKey] = metadata;
-  std::vector<uint64_t> sizes;
   uint64_t end = 0;
-  for (const TensorData& tensor : tensors) {
+  for (Tensor& tensor : tensors_) {
     const std::optional<uint64_t> bytes = TensorBytes(tensor.dtype, tensor.shape);
     if (!bytes || tensor.name == kMetadataKey || header.contains(tensor.name)) {
       throw Error(path, fmt::format("cannot hold a tensor {} of dtype {} and shape {}", Quoted(tensor.name),
                                     Quoted(tensor.dtype), DimsText(tensor.shape)));
     }
-    const uint64_t begin = std::exchange(end, end + *bytes);
-    header[tensor.name] = {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {begin, end}}};
-    sizes.push_back(*bytes);
+    tensor.begin = std::exchange(end, end + *bytes);
+    tensor.end = end;
+    header[tensor.name] = {
+        {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {tensor.begin, tensor.end}}};
   }
   std::string json = header.dump();
   json.resize((json.size() + 7) / 8 * 8, ' ');  // so that the tensors start at a multiple of 8 bytes
-
-  AtomicFile file(path);
   const uint64_t header_bytes = json.size();
-  file.Write(&header_bytes, sizeof(header_bytes));
-  file.Write(json.data(), json.size());
-  for (size_t i = 0; i < tensors.size(); ++i) file.Write(tensors[i].data, sizes[i]);
-  file.Commit();
+  if (header_bytes > kMaxHeaderBytes) {
+    throw Error(path, fmt::format("its header would be {} bytes long, and {} are the most", header_bytes,
+                                  kMaxHeaderBytes));
+  }
+  file_.Write(&header_bytes, sizeof(header_bytes));
+  file_.Write(json.data(), json.size());
+  data_start_ = sizeof(header_bytes) + header_bytes;
+  file_bytes_ = data_start_ + end;
+}
+
+void SafetensorsWriter::Write(const Tensor& tensor, uint64_t first, size_t bytes, const void* from) {
+  file_.WriteAt(data_start_ + tensor.begin + first, from, bytes);
+}
+
+void SafetensorsWriter::Commit() { file_.Commit(); }
+
+void WriteSafetensors(const std::string& path, const std::vector<TensorData>& tensors,
+                      const Metadata& metadata) {
+  std::vector<Tensor> described;
+  for (const TensorData& tensor : tensors) described.push_back({tensor.name, tensor.dtype, tensor.shape});
+  SafetensorsWriter writer(path, std::move(described), metadata);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor& tensor = writer.tensors()[i];
+    writer.Write(tensor, 0, tensor.end - tensor.begin, tensors[i].data);
+  }
+  writer.Commit();
 }
 
 }  // namespace fusedffn::io

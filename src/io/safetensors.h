@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
+#include "src/io/atomic_file.h"
 #include "src/io/input_file.h"
 #include "src/io/shape.h"
 
@@ -67,6 +68,27 @@ struct TensorData {
 // Writes the whole file or nothing. Tensors stand in the order given.
 void WriteSafetensors(const std::string& path, const std::vector<TensorData>& tensors,
                       const Metadata& metadata = {});
+
+// The same in pieces, for tensors that memory should not hold.
+class SafetensorsWriter {
+ public:
+  // Names, dtypes and shapes, in the order in which the tensors stand in the file; their places in it follow
+  // from these. Writes the header. Throws Error.
+  SafetensorsWriter(const std::string& path, std::vector<Tensor> tensors, const Metadata& metadata);
+
+  const std::vector<Tensor>& tensors() const { return tensors_; }  // in that order
+  uint64_t file_bytes() const { return file_bytes_; }
+
+  // Bytes [first, first + bytes) of a tensor of tensors(). Each must be written once, in any order.
+  void Write(const Tensor& tensor, uint64_t first, size_t bytes, const void* from);
+  void Commit();  // makes it the file; without it nothing happens
+
+ private:
+  AtomicFile file_;
+  std::vector<Tensor> tensors_;
+  uint64_t data_start_ = 0;
+  uint64_t file_bytes_ = 0;
+};
 
 }  // namespace fusedffn::io
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <optional>
 #include <string_view>
 
@@ -85,6 +86,11 @@ Precision PrecisionNamed(const std::string& name) {
 std::string CheckArrayName(const std::string& path) {
   if (io::IsArrayFileName(path)) return "";
   return fmt::format("must end in .npy or .safetensors, not {}", io::Quoted(path));
+}
+
+std::string CheckCheckpointName(const std::string& path) {
+  if (std::filesystem::path(path).extension() == ".safetensors") return "";
+  return fmt::format("must end in .safetensors, not {}", io::Quoted(path));
 }
 
 std::string CheckTarget(const std::string& name) {

@@ -25,6 +25,7 @@ Check WholeNumber(uint64_t most);                    // from 1
 Check OneOf(const std::vector<std::string>& names);  // two or more
 std::string CheckLayers(const std::string& text);
 std::string CheckArrayName(const std::string& path);
+std::string CheckCheckpointName(const std::string& path);  // of a single file
 std::string CheckTarget(const std::string& name);
 
 // Names are in the order of their enum; the second of each pair takes one of them.

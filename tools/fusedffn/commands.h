@@ -8,6 +8,7 @@ namespace fusedffn::program {
 
 void AddRun(CLI::App* app);
 void AddTower(CLI::App* app);
+void AddQuantize(CLI::App* app);
 void AddInspect(CLI::App* app);
 void AddInfo(CLI::App* app);
 

@@ -92,6 +92,7 @@ void PrintGroup(const Group& group, uint64_t tokens) {
   } else {
     fmt::print("    activation not known, give --activation: {}\n", reason);
   }
+  if (io::IsQuantized(group.block)) fmt::print("    quantised: give --dtype int8\n");
 }
 
 void Add(const Total& more, Total* total) {

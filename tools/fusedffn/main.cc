@@ -37,7 +37,7 @@ int ParseAndRun(CLI::App* app, int argc, char** argv) {
   try {
     app->parse(argc, argv);
     if (app->get_subcommands().empty())
-      throw UsageError("a subcommand is required: run, tower, inspect or info");
+      throw UsageError("a subcommand is required: run, tower, quantize, inspect or info");
     return kOk;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app->exit(error);  // --help and --version
@@ -74,6 +74,7 @@ int Main(int argc, char** argv) {
       "      --input x.npy --output y.npy\n");
   AddRun(&app);
   AddTower(&app);
+  AddQuantize(&app);
   AddInspect(&app);
   AddInfo(&app);
   const int exit_code = ParseAndRun(&app, argc, argv);

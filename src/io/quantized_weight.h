@@ -1,0 +1,35 @@
+// Compiled once. How a safetensors file holds weights that are quantised for Precision::kInt8:
+//
+//   PREFIX.fc1.weight        I8   [out, in], or [in, out] where the layout is transposed: q
+//   PREFIX.fc1.weight_scale  F32  [out, Int8Groups(in)]
+//   __metadata__             Int8Metadata()
+//
+// Without the metadata nobody could tell these from other programs' I8 weights, which have other groups or
+// zero points, so it is required.
+#ifndef FUSEDFFN_SRC_IO_QUANTIZED_WEIGHT_H_
+#define FUSEDFFN_SRC_IO_QUANTIZED_WEIGHT_H_
+
+#include <string>
+
+#include "src/io/checkpoint.h"
+#include "src/io/families.h"
+#include "src/io/safetensors.h"
+
+namespace fusedffn::io {
+
+// Of the file that holds such a weight: the version of this description, and columns in a group.
+const Metadata& Int8Metadata();
+
+// By its dtype.
+bool IsQuantized(const Tensor& weight);
+
+// Name and shape of the scales of a weight.
+std::string ScaleName(const std::string& weight_name);
+Dims ScaleShape(const Tensor& weight, const Layout& layout);
+
+// What is wrong with a quantised weight and its scales, which may be empty; or "".
+std::string CheckQuantized(const StoredTensor& weight, const StoredTensor& scale, const Layout& layout);
+
+}  // namespace fusedffn::io
+
+#endif  // FUSEDFFN_SRC_IO_QUANTIZED_WEIGHT_H_

@@ -1,0 +1,156 @@
+// fusedffn quantize: a copy of a checkpoint whose blocks' weights are in 8 bits.
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/io/atomic_file.h"
+#include "src/io/checkpoint_blocks.h"
+#include "src/io/error.h"
+#include "src/io/quantize_checkpoint.h"
+#include "src/io/tower.h"
+#include "tools/fusedffn/arguments.h"
+#include "tools/fusedffn/commands.h"
+#include "tools/fusedffn/files.h"
+#include "tools/fusedffn/prefix_ranges.h"
+#include "tools/fusedffn/progress_bar.h"
+#include "tools/fusedffn/units.h"
+
+namespace fusedffn::program {
+namespace {
+
+struct Arguments {
+  std::string weights, output;
+  std::optional<std::string> layer, family;  // neither: all blocks
+  bool blocks_only = false;
+};
+
+// What a block is copied for instead of being quantised, or "".
+std::string ReasonToCopy(const io::BlockListing& listing) {
+  if (!listing.problem.empty()) return "not usable: " + listing.problem;
+  return io::IsQuantized(listing.block) ? "quantised already" : "";
+}
+
+// Those of a family, or all. If all are meant, others are no error, and `copied` tells of them.
+std::vector<io::Block> BlocksOf(const io::Checkpoint& checkpoint, const std::optional<std::string>& family,
+                                std::string* copied) {
+  std::vector<io::Block> blocks;
+  for (const io::BlockListing& listing : io::ListBlocks(checkpoint)) {
+    if (family && !io::IsCalled(listing.block, *family)) continue;
+    const std::string reason = ReasonToCopy(listing);
+    if (reason.empty()) {
+      blocks.push_back(listing.block);
+      continue;
+    }
+    const std::string what = fmt::format("{}: {}", io::Quoted(listing.block.prefix), reason);
+    if (family) throw io::Error(checkpoint.path(), what);
+    *copied += what + "\n";
+  }
+  return blocks;
+}
+
+std::vector<io::Block> ChosenBlocks(const io::Checkpoint& checkpoint, const Arguments& arguments,
+                                    std::string* copied) {
+  if (arguments.layer) {
+    const io::Block block = io::FindBlock(checkpoint, *arguments.layer);
+    if (!io::IsQuantized(block)) return {block};
+    throw io::Error(checkpoint.path(), fmt::format("{}: quantised already", io::Quoted(block.prefix)));
+  }
+  const std::vector<io::Block> blocks = BlocksOf(checkpoint, arguments.family, copied);
+  if (!blocks.empty()) return blocks;
+  throw io::Error(
+      checkpoint.path(),
+      fmt::format("there is no block to quantise{}; 'fusedffn inspect {}' lists all",
+                  arguments.family ? fmt::format(" that is called {}", io::Quoted(*arguments.family)) : "",
+                  arguments.weights));
+}
+
+void PrintReport(const std::vector<io::Block>& blocks, const io::QuantizePlan& plan,
+                 const io::QuantizeReport& report, const std::string& output, double seconds) {
+  std::vector<std::vector<std::string>> alike;  // prefixes that differ by their numbers only
+  for (const io::Block& block : blocks) {
+    if (alike.empty() || WithoutNumbers(alike.back()[0]) != WithoutNumbers(block.prefix))
+      alike.emplace_back();
+    alike.back().push_back(block.prefix);
+  }
+  for (const std::vector<std::string>& prefixes : alike) {
+    for (const std::string& prefix : CollapsePrefixes(prefixes)) fmt::print("{}\n", io::Quoted(prefix));
+  }
+  fmt::print("    {}, {}: {} bytes -> {} bytes with scales\n", Counted(blocks.size(), "block"),
+             Counted(report.weights, "weight"), Grouped(report.bytes_before), Grouped(report.bytes_after));
+  fmt::print("    relative L2 error of the weights {:.2e}\n", report.RelativeError());
+  if (report.not_finite != 0) {
+    fmt::print("    {} of {} have a NaN or infinity, and give NaN\n", Grouped(report.not_finite),
+               Counted(report.groups, "group"));
+  }
+  fmt::print("    {} copied, {} bytes\n", Counted(report.copied, "other tensor"),
+             Grouped(report.copied_bytes));
+  fmt::print("{}: {} bytes of tensors -> a file of {} bytes, in {:.1f} s\n", io::OneLine(output),
+             Grouped(plan.bytes()), Grouped(report.file_bytes), seconds);
+}
+
+void Quantize(const Arguments& arguments) {
+  const io::Checkpoint checkpoint(arguments.weights);
+  for (const std::string& file : checkpoint.Files()) RequireOtherFile(arguments.output, "--weights", file);
+  io::CheckWritable(arguments.output);
+  std::string copied;
+  const std::vector<io::Block> blocks = ChosenBlocks(checkpoint, arguments, &copied);
+  const io::QuantizePlan plan = io::PlanQuantized(checkpoint, blocks, !arguments.blocks_only);
+  io::QuantizeReport report;
+  double seconds = 0;
+  {
+    ProgressBar bar("quantizing", plan.bytes());
+    report = io::WriteQuantized(plan, arguments.output, [&](uint64_t bytes) { bar.Add(bytes); });
+    seconds = bar.seconds();
+  }
+  PrintReport(blocks, plan, report, arguments.output, seconds);
+  fmt::print("{}", copied);
+}
+
+}  // namespace
+
+void AddQuantize(CLI::App* app) {
+  CLI::App* command = app->add_subcommand("quantize", "Copy a checkpoint with its blocks' weights in 8 bits");
+  command->footer(
+      "Does once what 'fusedffn run --dtype int8' does with each weight when it loads\n"
+      "it: from the copy it gives the same bits, and reads a half or a quarter of the\n"
+      "bytes. In the copy PREFIX.fc1.weight is I8, and PREFIX.fc1.weight_scale [out,\n"
+      "ceil(in / 1056)] in F32 has what to multiply it with, for each output and each\n"
+      "1056 inputs. Such blocks run with --dtype int8 only.\n"
+      "\n"
+      "Biases and all tensors of no block are copied as they are, so that the copy can\n"
+      "take the place of the checkpoint. It is one file, even if that was in shards.\n"
+      "Nothing beside the checkpoint is copied: where a config.json says the activation,\n"
+      "copy that as well. Memory holds a few rows at a time.\n"
+      "\n"
+      "Prints the blocks; bytes of their weights before and after; how far the weights\n"
+      "are off, as relative L2 error; what else was copied; and the size of the file.\n"
+      "\n"
+      "Examples:\n"
+      "  fusedffn quantize --weights clip_l.safetensors --output clip_l_int8.safetensors\n"
+      "  fusedffn quantize --weights DeepSeek-OCR --family 'DeepSeek-OCR CLIP-L' \\\n"
+      "      --blocks-only --output clip_l_int8.safetensors\n");
+  const auto arguments = std::make_shared<Arguments>();
+  AddWeights(command, &arguments->weights);
+  command
+      ->add_option("--output", arguments->output,
+                   "The copy, a .safetensors file; replaced if it exists, once it has been\nwritten whole")
+      ->required()
+      ->type_name("FILE")
+      ->check(CheckCheckpointName);
+  CLI::Option* const layer =
+      command->add_option("--layer", arguments->layer, "Only the block at this prefix")->type_name("PREFIX");
+  command
+      ->add_option("--family", arguments->family,
+                   "Only the blocks of the family of this name, or at prefixes like this\n"
+                   "with N for the layer; default all blocks of the checkpoint")
+      ->type_name("NAME")
+      ->excludes(layer);
+  command->add_flag("--blocks-only", arguments->blocks_only,
+                    "Leave out what does not belong to these blocks");
+  command->callback([arguments] { Quantize(*arguments); });
+}
+
+}  // namespace fusedffn::program
