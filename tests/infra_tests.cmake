@@ -45,6 +45,11 @@ if(EXISTS ${python})
                      ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:fusedffn_program>)
     set_tests_properties(torch.transformer_${sizes} PROPERTIES LABELS torch TIMEOUT 600 SKIP_RETURN_CODE 77)
   endforeach()
+  # Checkpoints as Hugging Face's transformers saves them.
+  add_test(NAME torch.transformers
+           COMMAND ${python} -B ${CMAKE_CURRENT_LIST_DIR}/transformers_test.py ${PROJECT_BINARY_DIR}/torch-transformers
+                   ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:fusedffn_program>)
+  set_tests_properties(torch.transformers PROPERTIES LABELS torch TIMEOUT 600 SKIP_RETURN_CODE 77)
 else()
   message(STATUS "fusedffn: no PyTorch comparison: no Python in build/venv (tools/install_deps.sh --torch)")
 endif()

@@ -4,7 +4,7 @@
 set -euo pipefail
 usage="usage: tools/install_deps.sh [--tests] [--torch] [--peers] [--aarch64]
   --tests    also clang, clang-format and binutils, which only the tests use
-  --torch    also PyTorch 2.13.0, into build/venv
+  --torch    also PyTorch 2.13.0 and transformers 5.24.0, into build/venv
   --peers    also MKL, into build/venv
   --aarch64  also compilers for AArch64 and QEMU, and arm64 packages into build/deps-aarch64 (Debian only)"
 tests=false torch=false peers=false aarch64=false
@@ -105,7 +105,7 @@ if ! [ -x $python ]; then
   python3 -m venv build/venv
 fi
 requirements=(numpy ml_dtypes)
-$torch && requirements+=(torch==2.13.0)
+$torch && requirements+=(torch==2.13.0 transformers==5.24.0)
 $peers && requirements+=(mkl-devel mkl-include)
 missing=()
 for requirement in "${requirements[@]}"; do
