@@ -11,9 +11,11 @@ endfunction()
 
 # fusedffn_simd(target): its sources that Highway compiles for every instruction set.
 function(fusedffn_simd target)
+  list(TRANSFORM FUSEDFFN_DISABLED_TARGETS PREPEND "|HWY_" OUTPUT_VARIABLE others)
+  list(JOIN others "" others)
   target_compile_definitions(${target} PRIVATE
     # AVX-512 with VNNI, Ice Lake's own: off by default in Highway.
     HWY_WANT_AVX3_DL
     # SVE vectors have no size at compile time, and the tile's accumulators are arrays of vectors.
-    HWY_DISABLED_TARGETS=HWY_ALL_SVE)
+    "HWY_DISABLED_TARGETS=(HWY_ALL_SVE${others})")
 endfunction()
