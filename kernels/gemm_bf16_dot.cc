@@ -6,14 +6,15 @@
 #include "kernels/gemm-inl.h"
 #include "kernels/gemm_block-inl.h"
 
+// Nothing at all for other targets: clang warns of a namespace without functions.
+#if FUSEDFFN_HAVE_BF16_DOT
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
 namespace HWY_NAMESPACE {
 
-#if FUSEDFFN_HAVE_BF16_DOT
 void GemmBF16Dot(const GemmBlock& block) { Gemm<BF16Dot>(block); }
-#endif
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
+#endif
