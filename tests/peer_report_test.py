@@ -7,12 +7,13 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+import peer_blocks
 import peer_report
 from peer_report import Cell
 
 LIMITS = {"flops": 1e11, "bytes_per_s": 1e10}
 BUILD = {"commit": "abc", "compiler": "GNU", "targets": ["AVX3", "AVX2"]}
-BF16 = Cell("bf16", "AVX3", 1, "warm", 16)
+BF16 = Cell("clip_l", "bf16", "AVX3", 1, "warm", 16)
 
 
 def a_round(**ms):
@@ -28,8 +29,8 @@ class PeerReport(unittest.TestCase):
     def results(self, fingerprint="one"):
         return peer_report.Results(self.path, fingerprint, BUILD)
 
-    def test_cells_have_a_dtype(self):
-        self.assertEqual(BF16.key(), "bf16/AVX3/1/warm/16")
+    def test_cells_have_a_block_and_a_dtype(self):
+        self.assertEqual(BF16.key(), "clip_l/bf16/AVX3/1/warm/16")
         self.assertEqual(peer_report.parse_cell(BF16.key()), BF16)
 
     def test_earlier_results_are_f32(self):
@@ -41,7 +42,7 @@ class PeerReport(unittest.TestCase):
         del results.data["failures"]
         results.save()
         read = self.results()
-        cell = Cell("f32", "AVX2", 2, "cold", 4)
+        cell = Cell("clip_l", "f32", "AVX2", 2, "cold", 4)
         self.assertEqual(read.cells(), [cell])
         self.assertEqual(read.failures(cell), {"blis": "why"})
         self.assertEqual(read.rounds_left(cell, ["ours", "mkl"], 1), 0)
@@ -49,6 +50,22 @@ class PeerReport(unittest.TestCase):
         self.assertIn("### f32, AVX2, 2 threads, cold", text)
         self.assertIn("- 4 tokens, blis: **failed**: why", text)
         self.assertIn("1.500 (1.500..1.500)", text)
+
+    def test_results_before_there_were_blocks_are_clip_l(self):
+        results = self.results()
+        results.data["cells"] = {"bf16/AVX3/1/warm/16": [a_round(ours=2.0, mkl=3.0)]}
+        results.data["processes"] = {"bf16/AVX3/1": {name: {"version": "1", "config": "c"}
+                                                     for name in ("ours", "mkl", "blis")}}
+        results.data["failures"] = {"bf16/AVX3/1/warm/16": {"blis": "why"}}
+        results.save()
+        read = self.results()
+        self.assertEqual(read.cells(), [BF16])
+        self.assertEqual(read.failures(BF16), {"blis": "why"})
+        text = peer_report.markdown(read, {})
+        self.assertIn("- mkl 1: c [clip_l bf16 AVX3 1 thread]", text)
+        self.assertIn("- 16 tokens, blis: **failed**: why", text)
+        read.save()
+        self.assertEqual(self.results().data, read.data)
 
     def test_results_of_another_build_are_kept_aside(self):
         self.results().save()
@@ -84,10 +101,32 @@ class PeerReport(unittest.TestCase):
         for cell in (BF16, BF16._replace(dtype="f32", tokens=1), BF16._replace(target="AVX2")):
             results.add_round(cell, a_round(ours=1.0, ours_f32=1.9, mkl=2.0), {})
         self.assertEqual([cell.key() for cell in results.cells()],
-                         ["f32/AVX3/1/warm/1", "bf16/AVX3/1/warm/16", "bf16/AVX2/1/warm/16"])
+                         ["clip_l/f32/AVX3/1/warm/1", "clip_l/bf16/AVX3/1/warm/16",
+                          "clip_l/bf16/AVX2/1/warm/16"])
         tables = peer_report.markdown(results, {}).split("### ")[1:]
         self.assertNotIn("our f32", tables[0])
         self.assertIn("| 1.900 (1.900..1.900) |", tables[1])
+
+    def test_each_block_has_its_tables_and_its_cost(self):
+        results = self.results()
+        for block in ("ocr2", "clip_l"):
+            cell = Cell(block, "f32", "AVX3", 1, "warm", 1)
+            results.add_round(cell, a_round(ours=10.0, mkl=20.0), {})
+        sections = peer_report.markdown(results, {}).split("\n## ")[1:]
+        self.assertEqual([section.split("\n")[0] for section in sections],
+                         ["clip_l: dim 1024, hidden 4096, quick_gelu, with biases",
+                          "ocr2: dim 896, hidden 4864, silu, gated, without biases"])
+        # 2 * 1024 * 4096 and 3 * 896 * 4864 weights, twice as many operations, in 10 ms.
+        self.assertIn("| 1 | 10 | 1.7 |", sections[0])
+        self.assertIn("| 1 | 10 | 2.6 |", sections[1])
+        self.assertEqual(peer_report.bytes_moved("clip_l", "f32", 1), 4 * (2 * 1024 * 4096 + 5120 + 2 * 1024))
+        self.assertEqual(peer_report.bytes_moved("ocr2", "bf16", 1), 2 * 3 * 896 * 4864 + 4 * 2 * 896)
+
+    def test_a_peer_gets_the_numbers_of_a_block(self):
+        self.assertEqual(peer_blocks.BLOCKS["clip_l"].arguments(),
+                         ["--dim=1024", "--hidden=4096", "--activation=quick_gelu", "--cold-layers=24"])
+        self.assertEqual(peer_blocks.BLOCKS["deepseek_expert"].arguments(),
+                         ["--dim=1280", "--hidden=896", "--activation=silu", "--gated", "--cold-layers=59"])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,10 @@
   tools/compare_peers.py --install                    all peers, everywhere; first installs what is missing
   tools/compare_peers.py --tokens 1 257 --threads 2 --isa AVX2 --peers mkl mkl_packed onednn
   tools/compare_peers.py --dtypes bf16 int8           every peer in that precision, and our own f32
+  tools/compare_peers.py --blocks sam ocr2            other blocks than CLIP-L's
+
+The blocks (tools/peer_blocks.py has the token counts that each is measured with):
+{blocks}
 
 Every peer runs in a process of its own, checks its result against a double-precision reference, and takes
 turns with the others in slices of --seconds; the ones that wait are stopped. Each round starts new processes
@@ -22,20 +26,23 @@ import time
 from pathlib import Path
 
 import peer_report
+from peer_blocks import BLOCKS
 from peer_list import PEERS, Installation
 from peer_process import PeerError, PeerProcess
 from peer_report import Cell, DTYPES, OURS, Results
 
 ROOT = Path(__file__).resolve().parent.parent
-TOKENS = [1, 4, 8, 16, 32, 64, 101, 202, 257, 404, 577, 606, 909, 1028, 4096]
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__,
+    blocks = "\n".join(f"  {name:16}{block}" for name, block in BLOCKS.items())
+    parser = argparse.ArgumentParser(description=__doc__.format(blocks=blocks),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true",
                         help="tokens 257 and 1028, threads 1 and 2, best target, MKL and PyTorch, 3 rounds")
-    parser.add_argument("--tokens", type=int, nargs="+", help="default: " + " ".join(map(str, TOKENS)))
+    parser.add_argument("--blocks", nargs="+", choices=list(BLOCKS), metavar="BLOCK", default=["clip_l"],
+                        help="of " + " ".join(BLOCKS) + "; default: clip_l")
+    parser.add_argument("--tokens", type=int, nargs="+", help="default: each block's own")
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=["f32"],
                         help="default: f32; bf16-dot: ours with x and the hidden array in bf16, too, beside "
                         "the peers in bf16")
@@ -43,8 +50,9 @@ def parse_arguments():
     parser.add_argument("--isa", nargs="+", help="targets; 'best' is the machine's. Peers are capped to the "
                         "others where they can be. Default: best AVX2")
     parser.add_argument("--mode", nargs="+", choices=["warm", "cold"], default=["warm"],
-                        help="one layer again and again, or the 24 of a tower in turn, which takes about "
-                        "1 GB of memory for each peer; default: warm")
+                        help="one layer again and again, or the 24 of CLIP-L's tower in turn (of other "
+                        "blocks as many as have as many weights), which takes about 1 GB of memory for each "
+                        "peer; default: warm")
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), metavar="PEER",
                         help="default: all but naive, of " + " ".join(PEERS))
     parser.add_argument("--rounds", type=int, help="default: 5")
@@ -66,7 +74,7 @@ def fill_in_defaults(arguments):
     cores = peer_report.usable_cpus()
     quick = {"tokens": [257, 1028], "threads": sorted({1, min(2, cores)}), "isa": ["best"],
              "peers": ["mkl", "mkl_packed", "torch"], "rounds": 3}
-    full = {"tokens": TOKENS, "threads": sorted({1, min(2, cores), cores}), "isa": ["best", "AVX2"],
+    full = {"threads": sorted({1, min(2, cores), cores}), "isa": ["best", "AVX2"],
             "peers": [name for name in PEERS if name != "naive"], "rounds": 5}
     for name, value in (quick if arguments.quick else full).items():
         if getattr(arguments, name) is None:
@@ -83,21 +91,22 @@ def resolve_targets(names, supported):
 
 
 class Group:
-    """The processes of one dtype, target and thread count, for one round: ours, the limits and the peers."""
+    """The processes of one block, dtype, target and thread count, for one round: ours, the limits and the
+    peers."""
 
-    def __init__(self, installation, dtype, target, threads, names, log):
-        self.dtype, self.target, self.threads = dtype, target, threads
+    def __init__(self, installation, block, dtype, target, threads, names, log):
+        self.block, self.dtype, self.target, self.threads = block, dtype, target, threads
         self.problems, self.processes = {}, {}
         self.limits = PeerProcess([installation.program("limits")], log=log)
         best = self.limits.hello["targets"][0]
         capped = target != best and not (target.startswith("AVX3") and best.startswith("AVX3"))
         for name in names:
             try:
-                self.processes[name] = installation.start(name, dtype, target, capped, threads, log)
+                self.processes[name] = installation.start(name, block, dtype, target, capped, threads, log)
             except PeerError as error:
                 self.problems[name] = str(error)
         for name, why in self.problems.items():
-            where = f"{dtype}, {target}, {peer_report.show_threads(threads)}"
+            where = f"{block}, {dtype}, {target}, {peer_report.show_threads(threads)}"
             print(f"compare_peers: {where}: without {name}: {why}", file=sys.stderr)
 
     def measure(self, cell, names, seconds, backwards):
@@ -125,13 +134,13 @@ def names_for(dtype, peers):
 
 
 def run_round(arguments, installation, results, group_cells, number, progress, log):
-    """One round of those cells, all of one dtype, target and thread count, with those that lack it."""
+    """One round of those cells, all of one block, dtype, target and thread count, with those that lack it."""
     def missing(cell):
         return results.to_measure(cell, names_for(cell.dtype, arguments.peers), number + 1)
     names = list(dict.fromkeys(name for cell in group_cells for name in missing(cell)))
     if not names:
         return
-    group = Group(installation, *group_cells[0][:3], names, log)
+    group = Group(installation, *group_cells[0][:4], names, log)
     results.add_processes(group, group_cells)
     for cell in group_cells:
         if names := missing(cell):
@@ -193,9 +202,10 @@ def main():
     limits = PeerProcess([installation.program("limits")])
     limits.close()
     targets = resolve_targets(arguments.isa, limits.hello["targets"])
-    groups = [[Cell(dtype, target, threads, mode, tokens)
-               for mode in arguments.mode for tokens in arguments.tokens]
-              for dtype in arguments.dtypes for target in targets for threads in arguments.threads]
+    groups = [[Cell(block, dtype, target, threads, mode, tokens)
+               for mode in arguments.mode for tokens in arguments.tokens or BLOCKS[block].tokens]
+              for block in arguments.blocks for dtype in arguments.dtypes for target in targets
+              for threads in arguments.threads]
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = Results(arguments.out / "results.json", installation.fingerprint(), limits.hello,

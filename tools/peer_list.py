@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+from peer_blocks import BLOCKS
 from peer_process import PeerError, PeerProcess
 from peer_report import OURS, PEERS_DTYPE
 
@@ -97,7 +98,7 @@ class Installation:
             return ""
         return f"no {self.program(peer.program).name} in the build"
 
-    def start(self, name, dtype, target, capped, threads, log):
+    def start(self, name, block, dtype, target, capped, threads, log):
         """A process of peer `name`, or one of OURS for `target`. `capped`: keep a peer to that target."""
         peer = Peer("ours", variant=target) if name in OURS else PEERS[name]
         environment = dict(peer.environment)
@@ -112,7 +113,8 @@ class Installation:
         cpus = sorted(os.sched_getaffinity(0))[:threads] if peer.pinned else None
         names = {"ours": dtype, "ours_f32": "f32"}
         dtype = names.get(name, PEERS_DTYPE.get(dtype, dtype))
-        command += [f"--threads={threads}", f"--dtype={dtype}", f"--variant={peer.variant}"]
+        command += [*BLOCKS[block].arguments(), f"--threads={threads}", f"--dtype={dtype}",
+                    f"--variant={peer.variant}"]
         return PeerProcess(command, environment, cpus, log)
 
     def fingerprint(self):

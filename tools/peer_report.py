@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-DIM, HIDDEN = 1024, 4096
-
+from peer_blocks import BLOCKS
 
 # What this library computes in; the peers' precision, where that has another name; bytes of a weight.
 DTYPES = ["f32", "bf16", "bf16-dot", "int8"]
@@ -21,6 +20,7 @@ OURS = ("ours", "ours_f32")
 
 
 class Cell(NamedTuple):
+    block: str  # of BLOCKS
     dtype: str
     target: str
     threads: int
@@ -28,19 +28,20 @@ class Cell(NamedTuple):
     tokens: int
 
     def __str__(self):
-        return f"{show_group(self[:4])}, {self.tokens} tokens"
+        return f"{self.block}, {show_group(self[:5])}, {self.tokens} tokens"
 
     def key(self):
         return "/".join(map(str, self))
 
 
 def parse_cell(key):
-    dtype, target, threads, mode, tokens = key.split("/")
-    return Cell(dtype, target, int(threads), mode, int(tokens))
+    block, dtype, target, threads, mode, tokens = key.split("/")
+    return Cell(block, dtype, target, int(threads), mode, int(tokens))
 
 
 def show_group(group):
-    dtype, target, threads, mode = group
+    """Without its block, which stands above it."""
+    _, dtype, target, threads, mode = group
     return f"{dtype}, {target}, {show_threads(threads)}, {mode}"
 
 
@@ -63,26 +64,29 @@ def cpu_name():
     return platform.machine()
 
 
-def process_key(dtype, target, threads):
-    return f"{dtype}/{target}/{threads}"
+def process_key(block, dtype, target, threads):
+    return f"{block}/{dtype}/{target}/{threads}"
 
 
-def flops(tokens):
-    return 4.0 * tokens * DIM * HIDDEN
+def flops(block, tokens):
+    return 2.0 * tokens * BLOCKS[block].weights()
 
 
-def bytes_moved(dtype, tokens):
+def bytes_moved(block, dtype, tokens):
     """Weights; biases, x and y in fp32."""
-    return WEIGHT_BYTES[dtype] * 2.0 * DIM * HIDDEN + 4.0 * (HIDDEN + DIM + 2 * tokens * DIM)
+    shape = BLOCKS[block]
+    biases = 0 if shape.gated else shape.hidden + shape.dim
+    return WEIGHT_BYTES[dtype] * float(shape.weights()) + 4.0 * (biases + 2 * tokens * shape.dim)
 
 
 def upgrade(data):
-    """Results of earlier versions, which had one dtype and kept what failed in each round."""
-    with_dtype = lambda parts, old: {key if key.count("/") == parts else "f32/" + key: value
-                                     for key, value in old.items()}
-    data["cells"] = with_dtype(4, data["cells"])
-    data["processes"] = with_dtype(2, data["processes"])
-    failures = data.setdefault("failures", {})
+    """Results of earlier versions: the first had one dtype and kept what failed in each round, and later ones
+    had one block."""
+    first = ("clip_l/f32/", "clip_l/", "")  # what a key lacks, by what it has more than the first version's
+    upgraded = lambda slashes, old: {first[key.count("/") - slashes] + key: value for key, value in old.items()}
+    data["cells"] = upgraded(3, data["cells"])
+    data["processes"] = upgraded(1, data["processes"])
+    failures = data["failures"] = upgraded(3, data.get("failures", {}))
     for key, rounds in data["cells"].items():
         for round_ in rounds:
             for name, why in round_.pop("problems", {}).items():
@@ -122,8 +126,10 @@ class Results:
         """All that have been measured, in the order in which they are shown."""
         targets = self.data["build"]["targets"]
         cells = [parse_cell(key) for key, rounds in self.data["cells"].items() if rounds]
-        return sorted(cells, key=lambda cell: (DTYPES.index(cell.dtype), targets.index(cell.target),
-                                               cell.threads, cell.mode != "warm", cell.tokens))
+        blocks = list(BLOCKS)
+        return sorted(cells, key=lambda cell: (blocks.index(cell.block), DTYPES.index(cell.dtype),
+                                               targets.index(cell.target), cell.threads, cell.mode != "warm",
+                                               cell.tokens))
 
     def rounds_left(self, cell, names, rounds):
         """How many until each of `names` has `rounds`, leaving out those that failed in this call."""
@@ -146,7 +152,8 @@ class Results:
 
     def add_processes(self, group, cells):
         """How each peer of a group describes itself, or why it does not start; `cells`: all of that group."""
-        noted = self.data["processes"].setdefault(process_key(group.dtype, group.target, group.threads), {})
+        noted = self.data["processes"].setdefault(
+            process_key(group.block, group.dtype, group.target, group.threads), {})
         started_before = {name: hello for name, hello in noted.items() if "error" not in hello}
         noted.update({name: {"error": why} for name, why in group.problems.items()})
         noted.update(started_before)  # and has results
@@ -180,10 +187,11 @@ def best_peer(peers):
 
 
 def markdown(results, missing):
-    """What ran and what did not, then a table for each dtype, target, threads and mode, of all results."""
+    """What ran and what did not, then for each block a table for each dtype, target, threads and mode, of all
+    results."""
     data, cells = results.data, results.cells()
     machine, build = data["machine"], data["build"]
-    lines = [f"dim {DIM}, hidden {HIDDEN}. {machine['cpu']}, {machine['cpus']} CPUs, "
+    lines = [f"{machine['cpu']}, {machine['cpus']} CPUs, "
              f"Linux {machine['kernel']}; this library at commit {build['commit']}, "
              f"built with {build['compiler']}.",
              "Ratio: the peer's time / ours, in turns; median (range) of the rounds. ms: best of all rounds.",
@@ -192,25 +200,29 @@ def markdown(results, missing):
              ""]
     lines += describe_peers(data["processes"], cells)
     lines += [f"- {name}: **not measured**: {why}" for name, why in missing.items()] + [""]
-    for group in dict.fromkeys(cell[:4] for cell in cells):
-        lines += group_table(results, group, [cell for cell in cells if cell[:4] == group])
+    for block in dict.fromkeys(cell.block for cell in cells):
+        lines += [f"## {block}: {BLOCKS[block]}", ""]
+        for group in dict.fromkeys(cell[:5] for cell in cells if cell.block == block):
+            lines += group_table(results, group, [cell for cell in cells if cell[:5] == group])
     return "\n".join(lines).rstrip() + "\n"
 
 
 def describe_peers(processes, cells):
-    """One line for each way in which a peer ran, with the dtypes, targets and threads that it ran so for."""
+    """One line for each way in which a peer ran, with the blocks, dtypes, targets and threads that it ran so
+    for."""
     ways = {}
-    for dtype, target, threads in dict.fromkeys(cell[:3] for cell in cells):
-        for name, hello in processes.get(process_key(dtype, target, threads), {}).items():
+    for group in dict.fromkeys(cell[:4] for cell in cells):
+        block, dtype, target, threads = group
+        for name, hello in processes.get(process_key(*group), {}).items():
             what = (f"{name}: **not measured**: {hello['error']}" if "error" in hello
                     else f"{name} {hello['version']}: {hello['config']}")
-            ways.setdefault(what, []).append(f"{dtype} {target} {show_threads(threads)}")
+            ways.setdefault(what, []).append(f"{block} {dtype} {target} {show_threads(threads)}")
     return [f"- {what} [{'; '.join(where)}]" for what, where in sorted(ways.items())]
 
 
 def group_table(results, group, cells):
-    dtype = group[0]
-    names = [name for name, hello in results.data["processes"].get(process_key(*group[:3]), {}).items()
+    dtype = group[1]
+    names = [name for name, hello in results.data["processes"].get(process_key(*group[:4]), {}).items()
              if "error" not in hello]
     peers = [name for name in names if name not in OURS]
     totals = {cell: summary(results.rounds(cell)) for cell in cells}
@@ -233,10 +245,9 @@ def table_row(cell, totals, names):
     if "ours" in peers:
         seconds = 1e-3 * peers["ours"]["best_ms"]
         memory_bound = cell.tokens <= 32  # beyond, the bytes are never the limit
-        moved = bytes_moved(cell.dtype, cell.tokens)
+        moved, work = bytes_moved(cell.block, cell.dtype, cell.tokens), flops(cell.block, cell.tokens)
         row = [str(cell.tokens), f"{peers['ours']['best_ms']:.4g}",
-               f"{1e-9 * flops(cell.tokens) / seconds:.1f}",
-               f"{100 * flops(cell.tokens) / seconds / totals['flops']:.1f}",
+               f"{1e-9 * work / seconds:.1f}", f"{100 * work / seconds / totals['flops']:.1f}",
                f"{100 * moved / seconds / totals['bytes_per_s']:.1f}" if memory_bound else ""]
     row += [best or "", show_ratio(peers.get(best, {}))]
     if cell.dtype != "f32":

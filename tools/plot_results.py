@@ -3,10 +3,10 @@
 
   build/venv/bin/python tools/plot_results.py build/peers
 
-Writes beside OUT/results.json: for each dtype, target, thread count and mode, speed_*.png, GFLOP/s over
+Writes beside OUT/results.json: for each block, dtype, target, thread count and mode, speed_*.png, GFLOP/s over
 tokens of every peer under the roofline (the peak and the read bandwidth probed in the same rounds; caches may
-beat the bandwidth when one layer runs again and again), and ratio_DTYPE.png, the best peer's time / ours in
-every cell.
+beat the bandwidth when one layer runs again and again), and ratio_BLOCK_DTYPE.png, the best peer's time / ours
+in every cell.
 """
 
 import argparse
@@ -24,20 +24,20 @@ except ImportError:
 
 
 def load(path):
-    """The machine and {(dtype, target, threads, mode): {tokens: summary}}, tokens in order."""
+    """The machine and {(block, dtype, target, threads, mode): {tokens: summary}}, tokens in order."""
     data = peer_report.load(path)
     groups = {}
     for key, rounds in data["cells"].items():
         cell = peer_report.parse_cell(key)
         if any(round_["ms"] for round_ in rounds):
-            groups.setdefault(cell[:4], {})[cell.tokens] = peer_report.summary(rounds)
+            groups.setdefault(cell[:5], {})[cell.tokens] = peer_report.summary(rounds)
     return data["machine"], {group: dict(sorted(cells.items())) for group, cells in groups.items()}
 
 
-def roofline(dtype, cells):
+def roofline(block, dtype, cells):
     """GFLOP/s that the probes allow, by tokens."""
     def limit(tokens, cell):
-        flops, moved = peer_report.flops(tokens), peer_report.bytes_moved(dtype, tokens)
+        flops, moved = peer_report.flops(block, tokens), peer_report.bytes_moved(block, dtype, tokens)
         return 1e-9 * min(cell["flops"], flops / moved * cell["bytes_per_s"])
     return [limit(tokens, cell) for tokens, cell in cells.items()]
 
@@ -51,26 +51,27 @@ def line_style(name, index):
 
 
 def plot_speed(machine, group, cells, path):
+    block, dtype = group[:2]
     figure, axes = pyplot.subplots(figsize=(9, 6), layout="constrained")
-    axes.plot(list(cells), roofline(group[0], cells), "--", color="grey", label="roofline (probed)")
+    axes.plot(list(cells), roofline(block, dtype, cells), "--", color="grey", label="roofline (probed)")
     names = dict.fromkeys(name for cell in cells.values() for name in cell["peers"])
     for index, name in enumerate(sorted(names, key=lambda name: (name != "ours", name))):
-        points = [(tokens, 1e-6 * peer_report.flops(tokens) / cell["peers"][name]["best_ms"])
+        points = [(tokens, 1e-6 * peer_report.flops(block, tokens) / cell["peers"][name]["best_ms"])
                   for tokens, cell in cells.items() if name in cell["peers"]]
         axes.plot(*zip(*points), marker="o", markersize=4, label=name, **line_style(name, index))
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(cells), [str(tokens) for tokens in cells], rotation=60)
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
-    axes.set(xlabel="tokens", ylabel=f"{peer_report.unit(group[0])}, best of all rounds",
-             title=f"{machine['cpu']}: {peer_report.show_group(group)}")
+    axes.set(xlabel="tokens", ylabel=f"{peer_report.unit(dtype)}, best of all rounds",
+             title=f"{machine['cpu']}: {block}, {peer_report.show_group(group)}")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
 
 
-def plot_ratios(machine, groups, path):
+def plot_ratios(machine, block, groups, path):
     columns = sorted({tokens for cells in groups.values() for tokens in cells})
     size = (5 + 0.9 * len(columns), 1.5 + 0.7 * len(groups))
     figure, axes = pyplot.subplots(figsize=size, layout="constrained")
@@ -85,7 +86,7 @@ def plot_ratios(machine, groups, path):
             axes.add_patch(pyplot.Rectangle((column - 0.5, row - 0.5), 1, 1, color=color))
             axes.text(column, row, f"{ratio:.2f}\n{best}", ha="center", va="center", fontsize=7)
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(groups) - 0.5, -0.5), xlabel="tokens",
-             title=f"{machine['cpu']}: best peer's time / ours\n(above 1: ours is faster)")
+             title=f"{machine['cpu']}, {block}: best peer's time / ours\n(above 1: ours is faster)")
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(groups)), [peer_report.show_group(group) for group in groups])
     figure.savefig(path, dpi=130)
@@ -101,10 +102,10 @@ def main():
         sys.exit(f"plot_results: {out / 'results.json'} not found: run tools/compare_peers.py first")
     machine, groups = load(out / "results.json")
     for group, cells in groups.items():
-        plot_speed(machine, group, cells, out / "speed_{}_{}_{}_{}.png".format(*group))
-    for dtype in dict.fromkeys(group[0] for group in groups):
-        of_dtype = {group: cells for group, cells in groups.items() if group[0] == dtype}
-        plot_ratios(machine, of_dtype, out / f"ratio_{dtype}.png")
+        plot_speed(machine, group, cells, out / "speed_{}_{}_{}_{}_{}.png".format(*group))
+    for block, dtype in dict.fromkeys(group[:2] for group in groups):
+        chosen = {group: cells for group, cells in groups.items() if group[:2] == (block, dtype)}
+        plot_ratios(machine, block, chosen, out / f"ratio_{block}_{dtype}.png")
     print("plot_results: wrote " + ", ".join(str(path) for path in sorted(out.glob("*.png"))))
 
 

@@ -84,6 +84,7 @@ class GemmPeer : public Peer {
 // The peer for options.dtype, one of `Precisions`.
 template <template <class> class Gemm, class... Precisions>
 std::unique_ptr<Peer> MakeGemmPeer(const PeerOptions& options, const GemmLibrary& library) {
+  RequireClipL(options);  // for its biases and the pass over the hidden array
   RequireDtype(options, {Precisions::kName...});
   std::unique_ptr<Peer> peer;
   const auto make = [&](auto* precision) {

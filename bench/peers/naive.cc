@@ -42,6 +42,7 @@ class Naive : public Peer {
 }  // namespace
 
 std::unique_ptr<Peer> MakePeer(const PeerOptions& options) {
+  RequireClipL(options);
   RequireDtype(options, {"f32"});
   if (options.threads != 1) throw std::runtime_error("naive: plain loops run on one thread only");
   return std::make_unique<Naive>();

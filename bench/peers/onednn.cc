@@ -1,6 +1,7 @@
-// oneDNN: two matmuls, weights in the layout that it asks for, bias, and as fc1's post-op eltwise_swish,
-// which with alpha 1.702 is QuickGELU. bf16: weights, x and the hidden array are bf16. int8: weights s8, x
-// and the hidden array u8, with scales given beforehand: nothing is quantised on the way. y is fp32 always.
+// oneDNN: two matmuls, weights in the layout that it asks for, bias, and the activation as fc1's post-op.
+// Gated: between the two a third, up, whose post-op multiplies by what fc1's has written. bf16: weights, x
+// and the hidden arrays are bf16. int8: weights s8, x and the hidden array u8, with scales given beforehand:
+// nothing is quantised on the way, and a gate is fp32. y is fp32 always.
 #include <dnnl.hpp>
 #include <optional>
 #include <string>
@@ -30,11 +31,12 @@ memory View(const dnnl::engine& engine, const memory::desc& description, const v
 // points into it.
 struct Int8 {
   U8Formats formats;
-  S8Weights w1, w2;
+  S8Weights w1, up, w2;
 
   explicit Int8(const Block& block)
       : formats(Calibrate(block)),
         w1(block.w1, block.shape.hidden, block.shape.dim),
+        up(block.up, block.shape.gated ? block.shape.hidden : 0, block.shape.dim),
         w2(block.w2, block.shape.out, block.shape.hidden) {}
 };
 
@@ -59,13 +61,42 @@ struct Types {
   Type source, weights, destination;
 };
 
-dnnl::primitive_attr Attributes(const Types& types, bool quick_gelu) {
-  dnnl::primitive_attr attributes;
-  if (quick_gelu) {
-    dnnl::post_ops post_ops;
-    post_ops.append_eltwise(dnnl::algorithm::eltwise_swish, 1.702f, 0.0f);
-    attributes.set_post_ops(post_ops);
+struct Eltwise {
+  dnnl::algorithm algorithm;
+  float alpha;
+  const char* name;
+};
+
+Eltwise EltwiseOf(Activation activation) {
+  switch (activation) {
+    case Activation::kQuickGelu:
+      return {dnnl::algorithm::eltwise_swish, 1.702f, "eltwise_swish"};
+    case Activation::kSilu:
+      return {dnnl::algorithm::eltwise_swish, 1.0f, "eltwise_swish"};
+    case Activation::kGelu:
+      return {dnnl::algorithm::eltwise_gelu_erf, 0.0f, "eltwise_gelu_erf"};
+    case Activation::kGeluTanh:
+      return {dnnl::algorithm::eltwise_gelu_tanh, 0.0f, "eltwise_gelu_tanh"};
+    default:
+      throw std::runtime_error("onednn: only quick_gelu, gelu, gelu_tanh and silu");
   }
+}
+
+dnnl::post_ops Activate(const Eltwise& eltwise) {
+  dnnl::post_ops post_ops;
+  post_ops.append_eltwise(eltwise.algorithm, eltwise.alpha, 0.0f);
+  return post_ops;
+}
+
+dnnl::post_ops MultiplyBy(const memory::desc& gate) {
+  dnnl::post_ops post_ops;
+  post_ops.append_binary(dnnl::algorithm::binary_mul, gate);
+  return post_ops;
+}
+
+dnnl::primitive_attr Attributes(const Types& types, const dnnl::post_ops& post_ops) {
+  dnnl::primitive_attr attributes;
+  attributes.set_post_ops(post_ops);
   for (const auto& [tensor, type] :
        {std::pair(DNNL_ARG_SRC, types.source), {DNNL_ARG_DST, types.destination}}) {
     if (type != Type::u8) continue;
@@ -77,18 +108,18 @@ dnnl::primitive_attr Attributes(const Types& types, bool quick_gelu) {
   return attributes;
 }
 
-// One nn.Linear for one token count: y [tokens, out] = x [tokens, in] * w^T + b.
+// One nn.Linear for one token count: y [tokens, out] = post_ops(x [tokens, in] * w^T + b).
 class Linear {
  public:
-  Linear(const dnnl::engine& engine, size_t tokens, size_t in, size_t out, const Types& types,
-         bool quick_gelu)
+  Linear(const dnnl::engine& engine, size_t tokens, size_t in, size_t out, bool biased, const Types& types,
+         const dnnl::post_ops& post_ops)
       : in_(in),
         out_(out),
         description_(engine, Describe(tokens, in, types.source, memory::format_tag::ab),
                      Describe(in, out, types.weights, memory::format_tag::any),
-                     Describe(1, out, Type::f32, memory::format_tag::ab),
+                     biased ? Describe(1, out, Type::f32, memory::format_tag::ab) : memory::desc(),
                      Describe(tokens, out, types.destination, memory::format_tag::ab),
-                     Attributes(types, quick_gelu)),
+                     Attributes(types, post_ops)),
         matmul_(description_) {}
 
   // nn.Linear's [out, in] is the transpose of what the matmul multiplies by: tag ba.
@@ -100,12 +131,12 @@ class Linear {
     return packed;
   }
 
-  // `arguments`: the formats of int8.
+  // `arguments`: the formats of int8, and the gate.
   void Run(dnnl::stream& stream, const memory& weights, const Floats& bias, const void* x, void* y,
            Arguments arguments) const {
     arguments[DNNL_ARG_SRC] = View(description_.src_desc(), x);
     arguments[DNNL_ARG_WEIGHTS] = weights;
-    arguments[DNNL_ARG_BIAS] = View(description_.bias_desc(), bias.data());
+    if (bias.size() != 0) arguments[DNNL_ARG_BIAS] = View(description_.bias_desc(), bias.data());
     arguments[DNNL_ARG_DST] = View(description_.dst_desc(), y);
     matmul_.execute(stream, arguments);
   }
@@ -124,9 +155,10 @@ class Linear {
 
 class OneDnn : public Peer {
  public:
-  explicit OneDnn(const PeerOptions& options) {
+  explicit OneDnn(const PeerOptions& options)
+      : shape_(options.shape), activation_(EltwiseOf(options.activation)) {
     RequireDtype(options, {"f32", "bf16", "int8"});
-    if (options.dtype == "bf16") activations_ = weights_ = Type::bf16;
+    if (options.dtype == "bf16") activations_ = gate_type_ = weights_ = Type::bf16;
     if (options.dtype == "int8") activations_ = Type::u8, weights_ = Type::s8;
   }
 
@@ -137,33 +169,38 @@ class OneDnn : public Peer {
   }
 
   std::string Config() const override {
-    return "matmul, weights in its own layout, post-op eltwise_swish; SYCL on TBB; " +
-           std::string(int8_ ? "static scales; " : "") + MakeFc1(257, kClipL).implementation();
+    return std::string("matmul, weights in its own layout, post-op ") + activation_.name +
+           (shape_.gated ? ", of up's product binary_mul" : "") + "; SYCL on TBB; " +
+           (int8_ ? "static scales; " : "") + MakeFc1(257).implementation();
   }
 
   void AddLayer(const Block& block) override {
     block_ = &block;
     if (weights_ == Type::s8 && !int8_) {
       int8_.emplace(block);
-      fc1_formats_ = Formats(engine_, int8_->formats.x, int8_->w1, &int8_->formats.hidden);
-      fc2_formats_ = Formats(engine_, int8_->formats.hidden, int8_->w2, nullptr);
+      const auto& [x, hidden] = int8_->formats;
+      fc1_arguments_ = Formats(engine_, x, int8_->w1, shape_.gated ? nullptr : &hidden);
+      if (shape_.gated) up_arguments_ = Formats(engine_, x, int8_->up, &hidden);
+      fc2_arguments_ = Formats(engine_, hidden, int8_->w2, nullptr);
     }
     layers_.emplace_back();
     tokens_ = 0;
   }
 
   void Prepare(const float* x, size_t tokens) override {
-    const Shape& shape = block_->shape;
-    if (activations_ == Type::bf16) x_bf16_ = ToBf16(x, tokens * shape.dim);
-    if (activations_ == Type::u8) x_u8_ = Quantise(int8_->formats.x, x, tokens * shape.dim);
+    if (activations_ == Type::bf16) x_bf16_ = ToBf16(x, tokens * shape_.dim);
+    if (activations_ == Type::u8) x_u8_ = Quantise(int8_->formats.x, x, tokens * shape_.dim);
     if (tokens == tokens_) return;
-    fc1_.emplace(MakeFc1(tokens, shape));
-    fc2_.emplace(engine_, tokens, shape.hidden, shape.out, Types{activations_, weights_, Type::f32}, false);
+    fc1_.emplace(MakeFc1(tokens));
+    if (shape_.gated) PrepareUp(tokens);
+    fc2_.emplace(engine_, tokens, shape_.hidden, shape_.out, !shape_.gated,
+                 Types{activations_, weights_, Type::f32}, dnnl::post_ops());
     for (Layer& layer : layers_) {
       layer.w1 = Pack(*fc1_, block_->w1, &Int8::w1);
+      if (shape_.gated) layer.up = Pack(*up_, block_->up, &Int8::up);
       layer.w2 = Pack(*fc2_, block_->w2, &Int8::w2);
     }
-    hidden_ = Floats(tokens * shape.hidden);  // or room for it
+    hidden_ = Floats(tokens * shape_.hidden);  // or room for it
     tokens_ = tokens;
   }
 
@@ -172,18 +209,28 @@ class OneDnn : public Peer {
     if (activations_ == Type::bf16) input = x_bf16_.data();
     if (activations_ == Type::u8) input = x_u8_.data();
     const Layer& l = layers_[layer];
-    fc1_->Run(stream_, l.w1, block_->b1, input, hidden_.data(), fc1_formats_);
-    fc2_->Run(stream_, l.w2, block_->b2, hidden_.data(), y, fc2_formats_);
+    fc1_->Run(stream_, l.w1, block_->b1, input, shape_.gated ? gate_.data() : hidden_.data(), fc1_arguments_);
+    if (shape_.gated) up_->Run(stream_, l.up, block_->b1, input, hidden_.data(), up_arguments_);
+    fc2_->Run(stream_, l.w2, block_->b2, hidden_.data(), y, fc2_arguments_);
     stream_.wait();
   }
 
  private:
   struct Layer {
-    memory w1, w2;
+    memory w1, up, w2;
   };
 
-  Linear MakeFc1(size_t tokens, const Shape& shape) const {
-    return {engine_, tokens, shape.dim, shape.hidden, Types{activations_, weights_, activations_}, true};
+  Linear MakeFc1(size_t tokens) const {
+    const Types types = {activations_, weights_, shape_.gated ? gate_type_ : activations_};
+    return {engine_, tokens, shape_.dim, shape_.hidden, !shape_.gated, types, Activate(activation_)};
+  }
+
+  void PrepareUp(size_t tokens) {
+    const memory::desc gate = Describe(tokens, shape_.hidden, gate_type_, memory::format_tag::ab);
+    up_.emplace(engine_, tokens, shape_.dim, shape_.hidden, false,
+                Types{activations_, weights_, activations_}, MultiplyBy(gate));
+    gate_ = Floats(tokens * shape_.hidden);  // or room for it
+    up_arguments_[DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1] = View(engine_, gate, gate_.data());
   }
 
   memory Pack(const Linear& linear, const Floats& w, S8Weights Int8::*quantised) {
@@ -193,16 +240,18 @@ class OneDnn : public Peer {
 
   dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream_{engine_};
-  Type activations_ = Type::f32, weights_ = Type::f32;
+  Shape shape_;
+  Eltwise activation_;
+  Type activations_ = Type::f32, gate_type_ = Type::f32, weights_ = Type::f32;
   const Block* block_ = nullptr;
   std::optional<Int8> int8_;
-  Arguments fc1_formats_, fc2_formats_;
+  Arguments fc1_arguments_, up_arguments_, fc2_arguments_;
   std::vector<Layer> layers_;
-  std::optional<Linear> fc1_, fc2_;  // for tokens_
+  std::optional<Linear> fc1_, up_, fc2_;  // for tokens_
   size_t tokens_ = 0;
   Buffer<uint16_t> x_bf16_;
   Buffer<uint8_t> x_u8_;
-  Floats hidden_;
+  Floats gate_, hidden_;
 };
 
 }  // namespace

@@ -31,18 +31,18 @@ class OnnxRuntime(peer.Peer):
         self.settings = onnxruntime.SessionOptions()
         self.settings.intra_op_num_threads = options.threads
         self.settings.inter_op_num_threads = 1
-        self.layers, self.model = [], None
+        self.layers, self.model, self.operations = [], None, ""
 
     def version(self):
         return onnxruntime.__version__
 
     def config(self):
-        return "MatMul, Add, Sigmoid, Mul" + ("; quantize_dynamic" if self.is_int8 else "") + \
-            "; all graph optimisations"
+        return self.operations + ("; quantize_dynamic" if self.is_int8 else "") + "; all graph optimisations"
 
-    def add_layer(self, weights):
+    def add_layer(self, block):
         if not self.model:  # kept by every session
-            self.model = quantise(graph.make(weights)) if self.is_int8 else graph.make(weights)
+            self.operations = graph.describe(block)
+            self.model = quantise(graph.make(block)) if self.is_int8 else graph.make(block)
         self.layers.append(onnxruntime.InferenceSession(self.model, self.settings,
                                                         providers=["CPUExecutionProvider"]))
 

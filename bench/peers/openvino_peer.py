@@ -28,7 +28,7 @@ class OpenVino(peer.Peer):
         }
         if options.dtype == "int8" and not options.variant:
             self.settings[properties.hint.dynamic_quantization_group_size()] = GROUP
-        self.model, self.layers = None, 0
+        self.model, self.layers, self.operations = None, 0, ""
         self.requests, self.tokens = [], None
 
     def version(self):
@@ -38,13 +38,14 @@ class OpenVino(peer.Peer):
         precision = f"precision hint {self.options.dtype}"
         if self.options.dtype == "int8":
             precision = "FakeQuantize" if self.options.variant else f"dynamic quantisation by {GROUP}"
-        return f"MatMul, Add, Sigmoid, Mul; static shape, latency hint, {precision}"
+        return f"{self.operations}; static shape, latency hint, {precision}"
 
-    def add_layer(self, weights):
+    def add_layer(self, block):
+        self.operations = graph.describe(block)
         if self.options.dtype == "int8":
-            self.model = self.model or quantised_graph.make(weights, self.options.variant == "static")
+            self.model = self.model or quantised_graph.make(block, self.options.variant == "static")
         else:
-            self.model = self.model or self.core.read_model(graph.make(weights))
+            self.model = self.model or self.core.read_model(graph.make(block))
         self.layers += 1
         self.tokens = None
 

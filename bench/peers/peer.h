@@ -15,6 +15,8 @@
 namespace fusedffn {
 
 struct PeerOptions {
+  Shape shape;
+  Activation activation = Activation::kQuickGelu;
   int threads = 1;
   std::string dtype = "f32";  // or "bf16", "int8", and for this library "bf16-dot"
   std::string variant;  // the peer's own word: "packed" for MKL, a target's name for this library; or empty
@@ -26,6 +28,16 @@ inline void RequireDtype(const PeerOptions& options, std::initializer_list<const
   std::string message = "does not compute in " + options.dtype + ", only in";
   for (const char* dtype : dtypes) message += std::string(" ") + dtype;
   throw std::runtime_error(message);
+}
+
+// Throws one line unless the block is CLIP-L's.
+inline void RequireClipL(const PeerOptions& options) {
+  const Shape& shape = options.shape;
+  if (shape.dim == kClipL.dim && shape.hidden == kClipL.hidden && !shape.gated &&
+      options.activation == Activation::kQuickGelu) {
+    return;
+  }
+  throw std::runtime_error("computes only clip_l's block: dim 1024, hidden 4096, quick_gelu, not gated");
 }
 
 class Peer {

@@ -1,7 +1,7 @@
 """The Python side of peer.h and peer_main.cc: same data, same lines, for peers that are called from Python.
 
-A peer is a Peer below. The weights are (w1, b1, w2, b2) as nn.Linear stores them, the same arrays for every
-layer (peer.h says why); those of bf16 are exact in bf16.
+A peer is a Peer below. The weights are the same arrays for every layer (peer.h says why); those of bf16 are
+exact in bf16.
 """
 
 import argparse
@@ -9,11 +9,8 @@ import json
 import sys
 import time
 
-import numpy
+from block import ACTIVATIONS, most_relative_error, random_block, random_tokens, relative_error
 
-DIM, HIDDEN = 1024, 4096
-COLD_LAYERS = 24
-MAX_RELATIVE_ERROR = {"f32": 2e-6, "bf16": 3 / 512, "int8": 0.04}  # derived in workload.h
 FEWEST_RUNS = 3
 
 
@@ -28,9 +25,10 @@ class Peer:
         raise NotImplementedError
 
     def config(self):
+        """Asked for when the first layer has been added."""
         raise NotImplementedError
 
-    def add_layer(self, weights):
+    def add_layer(self, block):
         raise NotImplementedError
 
     def prepare(self, x):
@@ -57,39 +55,16 @@ def refusal(peer_class, options):
     return f"does not compute in {asked}, only in {', '.join(accepted)}"
 
 
-def round_to_bf16(values):
-    """To the nearest, ties to even."""
-    bits = values.view(numpy.uint32)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(numpy.uint32).view(numpy.float32)
-
-
-def random_weights(dtype):
-    rng = numpy.random.default_rng(1)
-    normal = lambda deviation, *shape: (deviation * rng.standard_normal(shape)).astype(numpy.float32)
-    weights = (normal(DIM**-0.5, HIDDEN, DIM), normal(0.1, HIDDEN),
-               normal(HIDDEN**-0.5, DIM, HIDDEN), normal(0.1, DIM))
-    return tuple(map(round_to_bf16, weights)) if dtype == "bf16" else weights
-
-
-def relative_error(weights, x, y):
-    """Against double precision, of up to eight rows."""
-    w1, b1, w2, b2 = (array.astype(numpy.float64) for array in weights)
-    rows = numpy.unique(numpy.linspace(0, len(x) - 1, 8).astype(int))
-    hidden = x[rows].astype(numpy.float64) @ w1.T + b1
-    expected = (hidden / (1 + numpy.exp(-1.702 * hidden))) @ w2.T + b2
-    return float(numpy.linalg.norm(y[rows] - expected) / numpy.linalg.norm(expected))
-
-
 class PeerProcess:
     def __init__(self, peer, options):
         self.peer, self.options = peer, options
-        self.weights = random_weights(options.dtype)
+        self.block = random_block(options)
         self.layers = 0
         self.errors = {}  # by token count
         self.add_layer()
 
     def add_layer(self):
-        self.peer.add_layer(self.weights)
+        self.peer.add_layer(self.block)
         self.layers += 1
 
     def hello(self):
@@ -101,17 +76,17 @@ class PeerProcess:
         if len(words) != 4 or words[0] != "run" or words[2] not in ("warm", "cold"):
             raise ValueError(f"unknown line '{line.strip()}': accepted is run TOKENS warm|cold SECONDS")
         tokens, mode, seconds = int(words[1]), words[2], float(words[3])
-        while mode == "cold" and self.layers < COLD_LAYERS:
+        while mode == "cold" and self.layers < self.options.cold_layers:
             self.add_layer()
-        x = numpy.random.default_rng(11).standard_normal((tokens, DIM)).astype(numpy.float32)
+        x = random_tokens(self.block, tokens, 11)
         prepared = self.peer.prepare(x)
         if tokens not in self.errors:
-            error = relative_error(self.weights, x, self.peer.to_numpy(self.peer.run(0, prepared)))
-            most = MAX_RELATIVE_ERROR[self.options.dtype]
+            error = relative_error(self.block, x, self.peer.to_numpy(self.peer.run(0, prepared)))
+            most = most_relative_error(self.block, self.options.dtype)
             if not error <= most:
                 raise ValueError(f"wrong result: relative error {error:g}, accepted is up to {most:g}")
             self.errors[tokens] = error
-        timed = self.time(prepared, COLD_LAYERS if mode == "cold" else 1, seconds)
+        timed = self.time(prepared, self.options.cold_layers if mode == "cold" else 1, seconds)
         return {**timed, "relative_error": self.errors[tokens]}
 
     def time(self, x, layers, seconds):
@@ -137,6 +112,11 @@ def print_line(answer):
 def serve(peer_class):
     """The whole program around a Peer. Returns the exit code."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--dim", type=int, required=True)
+    parser.add_argument("--hidden", type=int, required=True)
+    parser.add_argument("--activation", choices=list(ACTIVATIONS), default="quick_gelu")
+    parser.add_argument("--gated", action="store_true", help="and without biases")
+    parser.add_argument("--cold-layers", type=int, default=24)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", default="f32")
     parser.add_argument("--variant", default="")

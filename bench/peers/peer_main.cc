@@ -1,13 +1,14 @@
 // The process around one peer. It speaks lines, so that a driver can let several processes take turns:
 //
-//   $ peer_mkl --threads=2 --dtype=f32 --variant=packed
+//   $ peer_mkl --dim=1024 --hidden=4096 --activation=quick_gelu --threads=2 --dtype=f32 --variant=packed
 //   {"version": ..., "config": ..., "threads": 2, "dtype": "f32"}      or {"error": ...} and exit code 1
 //   run 257 warm 0.5                                   257 tokens, the same layer again and again
 //   {"best_ms": ..., "median_ms": ..., "runs": ..., "relative_error": ...}      or {"error": ...}
-//   run 1 cold 0.5                                     kColdLayers layers in turn
+//   run 1 cold 0.5                                     --cold-layers layers in turn
 //   ...
 //
-// until its input ends. The first `run` of a token count checks the result before it times anything.
+// until its input ends. The first `run` of a token count checks the result before it times anything. With
+// --gated the block has a gate, and no biases. tools/peer_blocks.py has the blocks that are compared.
 #include <chrono>
 #include <iostream>
 #include <map>
@@ -23,39 +24,83 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-PeerOptions ParseArguments(int argc, char** argv) {
-  PeerOptions options;
+struct Arguments {
+  PeerOptions peer;
+  size_t cold_layers = kColdLayers;
+};
+
+size_t ParseNumber(const std::string& name, const std::string& value) {
+  constexpr long kMost = 1 << 20;
+  const long number = std::atol(value.c_str());
+  if (number < 1 || number > kMost) throw std::runtime_error(name + "N needs a number from 1 to 1048576");
+  return static_cast<size_t>(number);
+}
+
+Activation ParseActivation(const std::string& name) {
+  std::string names;
+  for (const auto& [known, activation] : {std::pair("quick_gelu", Activation::kQuickGelu),
+                                          {"gelu", Activation::kGelu},
+                                          {"gelu_tanh", Activation::kGeluTanh},
+                                          {"silu", Activation::kSilu}}) {
+    if (name == known) return activation;
+    names += std::string(" ") + known;
+  }
+  throw std::runtime_error("unknown activation '" + name + "': accepted are" + names);
+}
+
+Arguments ParseArguments(int argc, char** argv) {
+  Arguments arguments;
+  PeerOptions& peer = arguments.peer;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
-    if (argument.rfind("--threads=", 0) == 0) {
-      options.threads = std::atoi(argument.c_str() + 10);
-    } else if (argument.rfind("--dtype=", 0) == 0) {
-      options.dtype = argument.substr(8);
-    } else if (argument.rfind("--variant=", 0) == 0) {
-      options.variant = argument.substr(10);
+    const size_t end = argument.find('=') + 1;  // 0 if there is none
+    const std::string name = end == 0 ? argument : argument.substr(0, end), value = argument.substr(end);
+    if (name == "--dim=") {
+      peer.shape.dim = peer.shape.out = ParseNumber(name, value);
+    } else if (name == "--hidden=") {
+      peer.shape.hidden = ParseNumber(name, value);
+    } else if (name == "--activation=") {
+      peer.activation = ParseActivation(value);
+    } else if (name == "--gated") {
+      peer.shape.gated = true;
+    } else if (name == "--cold-layers=") {
+      arguments.cold_layers = ParseNumber(name, value);
+    } else if (name == "--threads=") {
+      peer.threads = static_cast<int>(ParseNumber(name, value));
+    } else if (name == "--dtype=") {
+      peer.dtype = value;
+    } else if (name == "--variant=") {
+      peer.variant = value;
     } else {
-      throw std::runtime_error("unknown argument " + argument +
-                               ": accepted are --threads=N, --dtype=NAME, --variant=NAME");
+      throw std::runtime_error(
+          "unknown argument " + argument +
+          ": accepted are --dim=N, --hidden=N, --activation=NAME, --gated, --cold-layers=N, "
+          "--threads=N, --dtype=NAME, --variant=NAME");
     }
   }
-  if (options.threads < 1) throw std::runtime_error("--threads=N needs a number from 1");
-  return options;
+  if (peer.shape.dim == 0 || peer.shape.hidden == 0) throw std::runtime_error("needs --dim=N and --hidden=N");
+  return arguments;
 }
 
-Block MakeBlock(const std::string& dtype) {
-  Block block = RandomBlock(kClipL, 1);
-  return dtype == "f32" || dtype == "int8" ? std::move(block) : InBf16(std::move(block));
+Block MakeBlock(const PeerOptions& options) {
+  Block block = RandomBlock(options.shape, 1);
+  block.activation = options.activation;
+  return options.dtype == "f32" || options.dtype == "int8" ? std::move(block) : InBf16(std::move(block));
 }
 
-double MostRelativeError(const std::string& dtype) {
-  if (dtype == "f32") return kMaxRelativeError;
-  return dtype == "int8" ? kMaxRelativeErrorInt8 : kMaxRelativeErrorBf16;
+double MostRelativeError(const PeerOptions& options) {
+  if (options.dtype == "f32") return kMaxRelativeError;
+  if (options.dtype != "int8") return kMaxRelativeErrorBf16;
+  return options.shape.gated ? kMaxRelativeErrorInt8Gated : kMaxRelativeErrorInt8;
 }
 
 class PeerProcess {
  public:
-  explicit PeerProcess(const PeerOptions& options)
-      : options_(options), block_(MakeBlock(options.dtype)), peer_(MakePeer(options)) {
+  explicit PeerProcess(const Arguments& arguments)
+      : options_(arguments.peer),
+        cold_layers_(arguments.cold_layers),
+        block_(MakeBlock(options_)),
+        peer_(MakePeer(options_)) {
     AddLayer();
   }
 
@@ -75,14 +120,15 @@ class PeerProcess {
     if (!words || command != "run" || tokens == 0 || (mode != "warm" && mode != "cold")) {
       throw std::runtime_error("unknown line '" + line + "': accepted is run TOKENS warm|cold SECONDS");
     }
-    while (mode == "cold" && layers_ < kColdLayers) AddLayer();
-    if (tokens * kClipL.dim != x_.size()) {
-      x_ = RandomTokens(kClipL, tokens, 11);
-      y_ = Floats(tokens * kClipL.out);
+    while (mode == "cold" && layers_ < cold_layers_) AddLayer();
+    const Shape& shape = options_.shape;
+    if (tokens * shape.dim != x_.size()) {
+      x_ = RandomTokens(shape, tokens, 11);
+      y_ = Floats(tokens * shape.out);
     }
     peer_->Prepare(x_.data(), tokens);
     const double error = Check(tokens);
-    Json answer = Time(tokens, mode == "cold" ? kColdLayers : 1, seconds);
+    Json answer = Time(tokens, mode == "cold" ? cold_layers_ : 1, seconds);
     answer["relative_error"] = error;
     return answer;
   }
@@ -99,7 +145,7 @@ class PeerProcess {
     std::fill_n(y_.data(), y_.size(), NAN);
     peer_->Run(0, x_.data(), tokens, y_.data());
     entry->second = RelativeError(block_, x_.data(), tokens, y_.data());
-    const double most = MostRelativeError(options_.dtype);
+    const double most = MostRelativeError(options_);
     if (entry->second <= most) return entry->second;
     std::ostringstream message;
     message << "wrong result: relative error " << entry->second << ", accepted is up to " << most;
@@ -126,6 +172,7 @@ class PeerProcess {
   }
 
   PeerOptions options_;
+  size_t cold_layers_;
   const Block block_;  // before peer_, which points into it
   std::unique_ptr<Peer> peer_;
   size_t layers_ = 0;

@@ -4,7 +4,14 @@ import numpy
 import openvino
 from openvino import opset13 as ops
 
-import peer
+from block import random_tokens
+
+ACTIVATIONS = {
+    "quick_gelu": lambda x: ops.multiply(x, ops.sigmoid(ops.multiply(x, ops.constant(numpy.float32(1.702))))),
+    "silu": lambda x: ops.multiply(x, ops.sigmoid(x)),
+    "gelu": lambda x: ops.gelu(x, "erf"),
+    "gelu_tanh": lambda x: ops.gelu(x, "tanh"),
+}
 
 
 def compress(weight):
@@ -20,24 +27,25 @@ def quantise(x, largest):
     return ops.fake_quantize(x, low, high, low, high, levels=256)
 
 
-def largest_values(weights):
+def largest_values(block):
     """Of x and of the hidden array, in a run of other tokens than those that are measured."""
-    w1, b1, _, _ = weights
-    x = numpy.random.default_rng(12).standard_normal((16, peer.DIM)).astype(numpy.float32)
-    hidden = x @ w1.T + b1
-    hidden /= 1 + numpy.exp(-1.702 * hidden)
-    return numpy.abs(x).max(), numpy.abs(hidden).max()
+    x = random_tokens(block, 16, 12)
+    return numpy.abs(x).max(), numpy.abs(block.hidden_array(x)).max()
 
 
-def make(weights, is_static):
-    """Model of x [tokens, DIM] -> y [tokens, DIM]. `is_static`: inputs are quantised with given scales."""
-    w1, b1, w2, b2 = weights
-    largest_x, largest_hidden = largest_values(weights)
+def linear(x, weight, bias):
+    product = ops.matmul(x, compress(weight), False, True)
+    return product if bias is None else ops.add(product, ops.constant(bias[None]))
+
+
+def make(block, is_static):
+    """Model of x [tokens, dim] -> y [tokens, dim]. `is_static`: inputs are quantised with given scales."""
+    largest_x, largest_hidden = largest_values(block)
     into = quantise if is_static else lambda x, _: x
-    x = ops.parameter([-1, peer.DIM], openvino.Type.f32, name="x")
+    x = ops.parameter([-1, block.dim], openvino.Type.f32, name="x")
     x.output(0).set_names({"x"})
-    linear = lambda v, weight, bias: ops.add(ops.matmul(v, compress(weight), False, True),
-                                             ops.constant(bias[None]))
-    hidden = linear(into(x, largest_x), w1, b1)
-    active = ops.multiply(hidden, ops.sigmoid(ops.multiply(hidden, ops.constant(numpy.float32(1.702)))))
-    return openvino.Model([ops.result(linear(into(active, largest_hidden), w2, b2))], [x], "ffn")
+    stored_x = into(x, largest_x)
+    hidden = ACTIVATIONS[block.activation](linear(stored_x, block.w1, block.b1))
+    if block.gated:
+        hidden = ops.multiply(hidden, linear(stored_x, block.up, None))
+    return openvino.Model([ops.result(linear(into(hidden, largest_hidden), block.w2, block.b2))], [x], "ffn")

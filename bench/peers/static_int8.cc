@@ -1,5 +1,7 @@
 #include "bench/peers/static_int8.h"
 
+#include <algorithm>
+#include <functional>
 #include <numeric>
 
 namespace fusedffn {
@@ -20,12 +22,17 @@ U8Formats Calibrate(const Block& block) {
   constexpr size_t kTokens = 16;
   const Floats x = RandomTokens(block.shape, kTokens, 12);
   const Weights weights = WeightsOf(block);
+  const Shape& shape = block.shape;
   std::vector<double> hidden;
   for (size_t t = 0; t < kTokens; ++t) {
-    for (const double h :
-         ReferenceLinear(weights.fc1, block.shape.hidden, block.shape.dim, x.data() + t * block.shape.dim)) {
-      hidden.push_back(ReferenceActivation(weights.activation, h));
+    const float* row = x.data() + t * shape.dim;
+    std::vector<double> h = ReferenceLinear(weights.fc1, shape.hidden, shape.dim, row);
+    for (double& value : h) value = ReferenceActivation(weights.activation, value);
+    if (shape.gated) {
+      const std::vector<double> up = ReferenceLinear(weights.up, shape.hidden, shape.dim, row);
+      std::transform(h.begin(), h.end(), up.begin(), h.begin(), std::multiplies<>());
     }
+    hidden.insert(hidden.end(), h.begin(), h.end());
   }
   return {Cover(std::vector<float>(x.data(), x.data() + x.size())), Cover(hidden)};
 }
