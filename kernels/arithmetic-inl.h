@@ -177,21 +177,24 @@ struct BF16Dot {
 using DI32 = hn::RebindToSigned<D>;
 using DU32 = hn::RebindToUnsigned<D>;
 
-#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL
-// A in u8 and B in s8: a step is four of k, for one instruction (vpdpbusd). Exact.
+#if (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL) || HWY_TARGET == HWY_NEON_BF16 || \
+    ((HWY_TARGET & HWY_ALL_NEON) && defined(__ARM_FEATURE_DOTPROD))
+// A step is four of k, for one instruction. Exact.
 struct Int8 {
   using A = uint32_t;  // four of one row
   using B = uint32_t;  // four of one column, see pack.h
   using Sum = int32_t;
   static constexpr size_t kStep = 4;
   static constexpr size_t kChunk = kInt8Group / kStep;
-  static constexpr int32_t kLess = 0;  // A holds q less this
   using DI8 = hn::Repartition<int8_t, D>;
-  using DU8 = hn::Repartition<uint8_t, D>;
 
   static HWY_INLINE hn::Vec<DI8> LoadB(const uint32_t* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
     return hn::BitCast(DI8(), hn::Load(DU32(), b + (step * vecs + v) * hn::Lanes(DU32())));
   }
+#if HWY_ARCH_X86
+  // A in u8 and B in s8: vpdpbusd.
+  static constexpr int32_t kLess = 0;  // A holds q less this
+  using DU8 = hn::Repartition<uint8_t, D>;
   static HWY_INLINE hn::Vec<DU8> LoadA(const uint32_t* HWY_RESTRICT a) {
     return hn::BitCast(DU8(), hn::Set(DU32(), *a));
   }
@@ -200,28 +203,16 @@ struct Int8 {
     Opaque(sum);  // gcc 12 copies some of 12 accumulators otherwise
     return sum;
   }
-};
-#elif HWY_TARGET == HWY_NEON_BF16 || ((HWY_TARGET & HWY_ALL_NEON) && defined(__ARM_FEATURE_DOTPROD))
-// Both in s8, A less 128: a step is four of k, for one instruction (sdot), which Highway 1.2 has no function
-// for. Exact.
-struct Int8 {
-  using A = uint32_t;  // four of one row
-  using B = uint32_t;  // four of one column, see pack.h
-  using Sum = int32_t;
-  static constexpr size_t kStep = 4;
-  static constexpr size_t kChunk = kInt8Group / kStep;
+#else
+  // Both in s8. Highway 1.2 has no function for it.
   static constexpr int32_t kLess = 128;
-  using DI8 = hn::Repartition<int8_t, D>;
-
-  static HWY_INLINE hn::Vec<DI8> LoadB(const uint32_t* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
-    return hn::BitCast(DI8(), hn::Load(DU32(), b + (step * vecs + v) * hn::Lanes(DU32())));
-  }
   static HWY_INLINE Factor LoadA(const uint32_t* HWY_RESTRICT a) { return LoadFactor(a); }
   static HWY_INLINE hn::Vec<DI32> MulAdd(Factor a, hn::Vec<DI8> b, hn::Vec<DI32> c) {
     // Not vdotq_lane_s32(): with it, gcc 12 copies or spills accumulators in 12 of 48 tiles.
     asm("sdot %0.4s, %1.16b, %2.4b[0]" : "+w"(c.raw) : "w"(b.raw), "w"(a));
     return c;
   }
+#endif
 };
 #else
 // Without that instruction: A in 16 bits, and B widened to them when loaded. A step is two of k. Exact, where

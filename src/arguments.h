@@ -27,9 +27,12 @@ bool Overlap(const Rows& a, const Rows& b) noexcept;
 // Whether all weights are there.
 Status CheckPacked(const PackedFfn& packed) noexcept;
 
-// `threads` as in RunOptions, and how many they are.
+// `threads` as in RunOptions, how many they are, and what ParallelFor() takes for them.
 Status CheckThreads(int threads) noexcept;
 size_t ThreadCount(int threads) noexcept;
+inline int PoolOf(int threads, size_t count) {
+  return threads == kCallersArena ? kCallersArena : static_cast<int>(count);
+}
 
 }  // namespace fusedffn
 

@@ -168,7 +168,7 @@ Status RunChecked(const ExpertCall& call, int threads) {
   rows.PlaceAt(scratch.data(), call);
   rows.Assign(call);
   const size_t count = ThreadCount(threads);
-  const int pool = threads == kCallersArena ? kCallersArena : static_cast<int>(count);
+  const int pool = PoolOf(threads, count);
   const size_t in_parts = CopyParts(call.rows(), shape.dim, count);
   ParallelFor(pool, in_parts,
               [&](size_t part) { CopyIn(call, rows, EvenRange(call.rows(), in_parts, part)); });

@@ -53,7 +53,7 @@ Status Run(const PackedFfn& packed, const void* x, DType x_dtype, size_t ldx, si
 
   const size_t threads = ThreadCount(options.threads);
   const Plan& plan = call.plan = PlanFor(ffn, tokens, threads);
-  const int pool = options.threads == kCallersArena ? kCallersArena : static_cast<int>(threads);
+  const int pool = PoolOf(options.threads, threads);
   try {
     if (options.workspace != nullptr) {
       if (options.workspace_bytes < BytesFor(plan)) {

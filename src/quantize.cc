@@ -1,5 +1,7 @@
 #include "src/quantize.h"
 
+#include <utility>
+
 #include "fusedffn/fusedffn.h"
 #include "kernels/kernels.h"
 #include "src/pack.h"

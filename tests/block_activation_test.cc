@@ -7,20 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "tests/test_files.h"
+#include "tests/named_block.h"
 
 namespace fusedffn::io {
 namespace {
 
-// What is known of a block at `prefix`, which need not exist, with this text in config.json, or with none.
+// Of a block that need not exist.
 BlockActivation Ask(const std::string& prefix, const std::string& layout, const char* config) {
-  const TempFolder folder;
-  if (config != nullptr) folder.Write("config.json", config);
-  Block block;
-  block.prefix = prefix;
-  block.layout = &Families().layouts.at(layout);
-  block.families = FamiliesAt(prefix, *block.layout);
-  return ActivationOf(block, ReadModelConfig(folder / "config.json"));
+  return KnownOf(NamedBlock(prefix, layout), config);
 }
 
 std::string Known(const BlockActivation& answer) {

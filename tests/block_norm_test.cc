@@ -8,30 +8,18 @@
 #include <utility>
 #include <vector>
 
-#include "src/io/block_activation.h"
-#include "src/io/model_config.h"
+#include "tests/named_block.h"
 #include "tests/test_checkpoint.h"
 #include "tests/test_files.h"
 
 namespace fusedffn::io {
 namespace {
 
-Block BlockAt(const std::string& prefix, const std::string& layout) {
-  Block block;
-  block.prefix = prefix;
-  block.layout = &Families().layouts.at(layout);
-  block.families = FamiliesAt(prefix, *block.layout);
-  block.shape = {3, 12, 3};
-  return block;
-}
-
 // "name, eps", with eps "?" if it is not known, or an error; for a block at `prefix`, which need not exist,
 // with this text in config.json, or with none.
 std::string Answer(const std::string& prefix, const std::string& layout, const char* config) {
-  const TempFolder folder;
-  if (config != nullptr) folder.Write("config.json", config);
-  const Block block = BlockAt(prefix, layout);
-  const BlockActivation known = ActivationOf(block, ReadModelConfig(folder / "config.json"));
+  const Block block = NamedBlock(prefix, layout);
+  const BlockActivation known = KnownOf(block, config);
   try {
     std::ostringstream text;
     text << NormNameOf("file", block, known.families) << ", ";
@@ -109,12 +97,19 @@ TEST(BlockNormTest, NotKnown) {
 
 class LoadNormTest : public testing::Test {
  protected:
+  static BlockNorm Load(const Checkpoint& checkpoint, const std::string& prefix, const std::string& layout,
+                        const std::string& norm) {
+    Block block = NamedBlock(prefix, layout);
+    block.shape = {3, 12, 3};
+    return LoadNorm(checkpoint, block, norm);
+  }
+
   // What is wrong with a file of these tensors, or "".
   std::string ErrorOfTensors(const std::vector<Entry>& entries) const {
     WriteZeros(path_, entries);
     const Checkpoint checkpoint(path_);
     try {
-      LoadNorm(checkpoint, BlockAt("model.vision_model.transformer.layers.7.mlp", "fc1_fc2"), "layer_norm2");
+      Load(checkpoint, "model.vision_model.transformer.layers.7.mlp", "fc1_fc2", "layer_norm2");
     } catch (const Error& error) {
       return error.what();
     }
@@ -130,7 +125,7 @@ TEST_F(LoadNormTest, ReadsItsTensors) {
   for (const auto& [name, dtype] :
        {std::pair("F32", DType::kF32), std::pair("BF16", DType::kBF16), std::pair("F16", DType::kF16)}) {
     TestNorm want = WriteNorm(path_, "h.3.ln_2", 3, name, 1);
-    const BlockNorm norm = LoadNorm(Checkpoint(path_), BlockAt("h.3.mlp", "conv1d"), "ln_2");
+    const BlockNorm norm = Load(Checkpoint(path_), "h.3.mlp", "conv1d", "ln_2");
     EXPECT_EQ(norm.dtype, dtype);
     EXPECT_EQ(norm.weight, Store(name, &want.weight));
     EXPECT_EQ(norm.bias, Store(name, &want.bias));
