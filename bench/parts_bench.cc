@@ -3,6 +3,7 @@
 //   pack/<target>                 Pack() of one block, allocation included
 //   gemm_block/<target>/<rows>    one panel and one chunk of k, all in cache; %peak is what the tiles lose
 //   activation/<name>/<target>    an activation on an array in cache
+//   layer_norm/<target>           LayerNorm of one of CLIP-L's tokens, in cache
 //   fork_join/<threads>           overhead of handing work to all threads and meeting again, back to back
 //   idle/<threads>                CPU time of all threads in the 20 ms that begin 2 ms after a fork-join
 #include <benchmark/benchmark.h>
@@ -71,6 +72,18 @@ void ActivateArray(MapFn activation, benchmark::State& state) {
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * in.size()));
 }
 
+void NormaliseRow(const LayerNormFns& layer_norm, benchmark::State& state) {
+  const Floats x = RandomFloats(kClipL.dim, 1.0f, 1);
+  const Floats weight = RandomFloats(kClipL.dim, 1.0f, 2), bias = RandomFloats(kClipL.dim, 0.1f, 3);
+  Floats out(kClipL.dim);
+  for (auto _ : state) {
+    const RowStats stats = layer_norm.stats(x.data(), x.size(), 1e-5);
+    layer_norm.normalise[static_cast<size_t>(DType::kF32)](x.data(), x.size(), stats, weight.data(),
+                                                           bias.data(), out.data());
+    benchmark::ClobberMemory();
+  }
+}
+
 void RegisterTarget(const Kernels& kernels) {
   const std::string target = TargetName(kernels);
   benchmark::RegisterBenchmark(("pack/" + target).c_str(), [target](benchmark::State& state) {
@@ -87,6 +100,9 @@ void RegisterTarget(const Kernels& kernels) {
     benchmark::RegisterBenchmark(("activation/" + name + "/" + target).c_str(),
                                  [map](benchmark::State& state) { ActivateArray(map, state); });
   }
+  benchmark::RegisterBenchmark(("layer_norm/" + target).c_str(), [&kernels](benchmark::State& state) {
+    NormaliseRow(kernels.layer_norm[static_cast<size_t>(DType::kF32)], state);
+  });
 }
 
 // Bodies of 20 us: shorter ones are done by the caller alone before any worker has come.
