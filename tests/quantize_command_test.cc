@@ -28,7 +28,7 @@ std::string TensorBytes(const io::SafetensorsFile& file, const std::string& name
   const io::Tensor* tensor = file.Find(name);
   EXPECT_NE(tensor, nullptr) << name;
   if (tensor == nullptr) return "";
-  std::string bytes(tensor->end - tensor->begin, '\0');
+  std::string bytes(tensor->bytes(), '\0');
   file.Read(*tensor, 0, bytes.size(), bytes.data());
   return bytes;
 }

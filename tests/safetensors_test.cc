@@ -222,8 +222,8 @@ TEST(SafetensorsTest, SurvivesDamageAtEveryByte) {
     const std::string error = ErrorOf(path, [&] {
       const SafetensorsFile file(path);
       for (const Tensor& tensor : file.tensors()) {
-        ASSERT_LE(tensor.end - tensor.begin, data.size());
-        file.Read(tensor, 0, tensor.end - tensor.begin, data.data());
+        ASSERT_LE(tensor.bytes(), data.size());
+        file.Read(tensor, 0, tensor.bytes(), data.data());
       }
     });
     refused += error != "";

@@ -153,7 +153,7 @@ inline std::string SplitIntoShards(const std::string& path, const std::string& f
   std::string map;
   for (const io::Tensor& tensor : file.tensors()) {
     const size_t shard = bytes.size() % 2;
-    std::vector<char>& data = bytes.emplace_back(tensor.end - tensor.begin);
+    std::vector<char>& data = bytes.emplace_back(tensor.bytes());
     file.Read(tensor, 0, data.size(), data.data());
     shards[shard].push_back({tensor.name, tensor.dtype, tensor.shape, data.data()});
     map += (map.empty() ? "\"" : ", \"") + tensor.name + "\": \"" + std::to_string(shard) + ".safetensors\"";

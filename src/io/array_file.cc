@@ -28,8 +28,8 @@ Array ReadOnlyTensor(const std::string& path) {
     throw Error(path, fmt::format("tensor {} is of dtype {}; an array must be F32", Quoted(tensor.name),
                                   Quoted(tensor.dtype)));
   }
-  Array array{tensor.shape, std::vector<float>((tensor.end - tensor.begin) / sizeof(float))};
-  file.Read(tensor, 0, tensor.end - tensor.begin, array.values.data());
+  Array array{tensor.shape, std::vector<float>(tensor.bytes() / sizeof(float))};
+  file.Read(tensor, 0, tensor.bytes(), array.values.data());
   return array;
 }
 

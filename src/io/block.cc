@@ -149,7 +149,7 @@ uint64_t FileBytes(const Block& block) {
   uint64_t bytes = 0;
   for (const BlockLayer* layer : PartsOf(block)) {
     for (const StoredTensor& tensor : {layer->weight, layer->bias, layer->scale}) {
-      bytes += tensor ? tensor->end - tensor->begin : 0;
+      bytes += tensor ? tensor->bytes() : 0;
     }
   }
   return bytes;

@@ -45,7 +45,7 @@ void LoadLayer(const Block& block, const BlockLayer& from, Layer to, const OnRea
     Check(PackChunk(from, to, row, count, reader.cols(), chunk, on_read, ffn), block);
   }
   if (from.bias) {
-    chunk.resize(from.bias->end - from.bias->begin);
+    chunk.resize(from.bias->bytes());
     ReadBytes(from.bias, 0, chunk.size(), on_read, chunk.data());
     Check(ffn->PackBias(to, chunk.data(), *UsableDType(*from.bias)), block);
   }

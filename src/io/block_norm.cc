@@ -23,7 +23,7 @@ std::vector<char> ReadVector(const Checkpoint& checkpoint, const StoredTensor& t
                 fmt::format("{} is {} {}; it must be [{}] of F32, BF16 or F16", Quoted(tensor->name),
                             Quoted(tensor->dtype), DimsText(tensor->shape), size));
   }
-  std::vector<char> bytes(tensor->end - tensor->begin);
+  std::vector<char> bytes(tensor->bytes());
   tensor.file->Read(*tensor, 0, bytes.size(), bytes.data());
   return bytes;
 }

@@ -17,8 +17,6 @@
 namespace fusedffn::io {
 namespace {
 
-uint64_t BytesOf(const Tensor& tensor) { return tensor.end - tensor.begin; }
-
 // The metadata of all files, with ours. They cannot be told apart in one file, so none may differ from ours.
 Metadata MergeMetadata(const Checkpoint& checkpoint, const QuantizePlan& plan) {
   Metadata merged = Int8Metadata();
@@ -50,8 +48,8 @@ std::vector<Tensor> Described(const QuantizePlan& plan) {
 void Copy(const StoredTensor& from, const Tensor& to, const OnRead& on_read, SafetensorsWriter* file) {
   constexpr uint64_t kMostAtOnce = uint64_t{1} << 20;
   std::vector<char> piece;
-  for (uint64_t at = 0; at < BytesOf(to); at += piece.size()) {
-    piece.resize(std::min(kMostAtOnce, BytesOf(to) - at));
+  for (uint64_t at = 0; at < to.bytes(); at += piece.size()) {
+    piece.resize(std::min(kMostAtOnce, to.bytes() - at));
     from.file->Read(*from, at, piece.size(), piece.data());
     on_read(piece.size());
     file->Write(to, at, piece.size(), piece.data());
@@ -106,7 +104,7 @@ void Quantize(const QuantizePlan::Item& item, const Tensor& to, const Tensor& sc
 
 uint64_t QuantizePlan::bytes() const {
   uint64_t bytes = 0;
-  for (const Item& item : items) bytes += BytesOf(*item.from);
+  for (const Item& item : items) bytes += item.from->bytes();
   return bytes;
 }
 
@@ -145,14 +143,14 @@ QuantizeReport WriteQuantized(const QuantizePlan& plan, const std::string& path,
     if (item.layout == nullptr) {
       Copy(item.from, to, on_read, &file);
       ++report.copied;
-      report.copied_bytes += BytesOf(to);
+      report.copied_bytes += to.bytes();
       continue;
     }
     const Tensor& scale = *tensors.at(ScaleName(to.name));
     Quantize(item, to, scale, on_read, &file, &report);
     ++report.weights;
-    report.bytes_before += BytesOf(*item.from);
-    report.bytes_after += BytesOf(to) + BytesOf(scale);
+    report.bytes_before += item.from->bytes();
+    report.bytes_after += to.bytes() + scale.bytes();
   }
   file.Commit();
   report.file_bytes = file.file_bytes();

@@ -104,7 +104,7 @@ void WriteSafetensors(const std::string& path, const std::vector<TensorData>& te
   SafetensorsWriter writer(path, std::move(described), metadata);
   for (size_t i = 0; i < tensors.size(); ++i) {
     const Tensor& tensor = writer.tensors()[i];
-    writer.Write(tensor, 0, tensor.end - tensor.begin, tensors[i].data);
+    writer.Write(tensor, 0, tensor.bytes(), tensors[i].data);
   }
   writer.Commit();
 }

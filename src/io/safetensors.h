@@ -30,6 +30,8 @@ struct Tensor {
   std::string dtype;            // as the format spells it: "F32", "BF16", "I64", ...
   Dims shape;                   // [] is a scalar
   uint64_t begin = 0, end = 0;  // bytes, from the start of the tensors' part of the file
+
+  uint64_t bytes() const { return end - begin; }
 };
 
 // The element type that the library takes, or nothing if it takes none such.

@@ -194,9 +194,9 @@ void CheckSize(const std::string& file, const Tensor& tensor) {
     fail(fmt::format("{} of shape {} is not a whole number of bytes below 2^61", tensor.dtype,
                      DimsText(tensor.shape)));
   }
-  if (tensor.end - tensor.begin != *bytes) {
-    fail(fmt::format("data_offsets span {} bytes, but {} of shape {} takes {}", tensor.end - tensor.begin,
-                     tensor.dtype, DimsText(tensor.shape), *bytes));
+  if (tensor.bytes() != *bytes) {
+    fail(fmt::format("data_offsets span {} bytes, but {} of shape {} takes {}", tensor.bytes(), tensor.dtype,
+                     DimsText(tensor.shape), *bytes));
   }
 }
 

@@ -26,7 +26,7 @@ RowReader::RowReader(const StoredTensor& weight, const Layout& layout)
       transposed_(layout.transposed),
       rows_(OutputsOf(*weight, layout)),
       cols_(InputsOf(*weight, layout)),
-      element_bytes_((weight->end - weight->begin) / rows_ / cols_) {}
+      element_bytes_(weight->bytes() / rows_ / cols_) {}
 
 // A transposed weight is read in pieces of as many elements, which must not be short.
 uint64_t RowReader::ChunkRows() const {

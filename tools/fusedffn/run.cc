@@ -60,7 +60,7 @@ void Run(const Arguments& arguments) {
   const io::Checkpoint weights(files.weights);
   CheckOutput(files, weights);
   const io::Block block = io::FindBlock(weights, layer);
-  const Activation activation = ChooseActivation(settings, weights, block);
+  const Activation activation = ChooseActivation(settings, block, KnownOf(weights, block));
   const io::Array x = io::ReadArray(files.input);
   const size_t tokens = TokensOf(files.input, x, block.shape.dim);
   const PackedFfn ffn = io::LoadBlock(block, activation, options);

@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "bench/probe.h"
-#include "src/io/block_activation.h"
 #include "src/io/error.h"
 #include "tools/fusedffn/arguments.h"
 
@@ -56,18 +55,21 @@ PackOptions PackOptionsOf(const Settings& settings) {
   return options;
 }
 
-Activation ChooseActivation(const Settings& settings, const io::Checkpoint& weights, const io::Block& block) {
-  const io::BlockActivation found =
-      io::ActivationOf(block, io::ReadModelConfig(weights.Beside("config.json")));
+io::BlockActivation KnownOf(const io::Checkpoint& weights, const io::Block& block) {
+  return io::ActivationOf(block, io::ReadModelConfig(weights.Beside("config.json")));
+}
+
+Activation ChooseActivation(const Settings& settings, const io::Block& block,
+                            const io::BlockActivation& known) {
   if (settings.activation.empty()) {
-    if (found.activation) return *found.activation;
+    if (known.activation) return *known.activation;
     throw UsageError(fmt::format("the activation of block {} is not known: {}; give --activation",
-                                 io::Quoted(block.prefix), found.reason));
+                                 io::Quoted(block.prefix), known.reason));
   }
   const Activation given = ActivationNamed(settings.activation);
-  if (found.activation && *found.activation != given) {
+  if (known.activation && *known.activation != given) {
     fmt::print(stderr, "fusedffn: warning: --activation {}, but the block has {}: {}\n", settings.activation,
-               ActivationName(*found.activation), found.reason);
+               ActivationName(*known.activation), known.reason);
   }
   return given;
 }

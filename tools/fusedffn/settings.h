@@ -8,6 +8,7 @@
 
 #include "fusedffn/fusedffn.h"
 #include "src/io/block.h"
+#include "src/io/block_activation.h"
 #include "src/io/checkpoint.h"
 
 namespace fusedffn::program {
@@ -26,9 +27,13 @@ void AddSettings(CLI::App* command, Settings* settings);
 // target's name is that of `settings`.
 PackOptions PackOptionsOf(const Settings& settings);
 
-// The one that was given, with a warning if the checkpoint says another; else the checkpoint's. Throws
-// UsageError if neither is known.
-Activation ChooseActivation(const Settings& settings, const io::Checkpoint& weights, const io::Block& block);
+// What the block's names, and a config.json beside the checkpoint, say of it.
+io::BlockActivation KnownOf(const io::Checkpoint& weights, const io::Block& block);
+
+// The one that was given, with a warning if another is known; else the known one. Throws UsageError if there
+// is neither.
+Activation ChooseActivation(const Settings& settings, const io::Block& block,
+                            const io::BlockActivation& known);
 
 // FLOP/s that the CPUs reach at most on these settings, measured now.
 double PeakOf(const Settings& settings, const PackedFfn& ffn);

@@ -4,7 +4,6 @@
 
 #include <cmath>
 
-#include "src/io/block_activation.h"
 #include "src/io/error.h"
 #include "tools/fusedffn/arguments.h"
 
@@ -50,12 +49,10 @@ void AddSurroundings(CLI::App* command, Surroundings* surroundings) {
       ->needs(layer_norm);
 }
 
-Norms LoadNorms(const Surroundings& surroundings, const io::Checkpoint& weights,
-                const std::vector<io::Block>& blocks) {
+Norms LoadNorms(const Surroundings& surroundings, const io::BlockActivation& known,
+                const io::Checkpoint& weights, const std::vector<io::Block>& blocks) {
   Norms norms;
   if (!surroundings.layer_norm) return norms;
-  const io::BlockActivation known =
-      io::ActivationOf(blocks[0], io::ReadModelConfig(weights.Beside("config.json")));
   norms.name = io::NormNameOf(weights.path(), blocks[0], known.families);
   norms.eps = ChooseEps(surroundings.eps, blocks[0], known.layer_norm_eps);
   for (const io::Block& block : blocks) norms.blocks.push_back(io::LoadNorm(weights, block, norms.name));

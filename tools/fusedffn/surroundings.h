@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
+#include "src/io/block_activation.h"
 #include "src/io/block_norm.h"
 #include "src/io/checkpoint.h"
 
@@ -26,10 +27,11 @@ struct Norms {
   std::vector<io::BlockNorm> blocks;  // empty: no LayerNorms
 };
 
-// Those in front of `blocks`, if they are asked for, which are of one model. Throws io::Error if it is not
-// known which they are, or they cannot be read, and UsageError if eps is neither given nor known.
-Norms LoadNorms(const Surroundings& surroundings, const io::Checkpoint& weights,
-                const std::vector<io::Block>& blocks);
+// Those in front of `blocks`, if they are asked for, which are of one model, of which this is `known`. Throws
+// io::Error if it is not known which they are, or they cannot be read, and UsageError if eps is neither given
+// nor known.
+Norms LoadNorms(const Surroundings& surroundings, const io::BlockActivation& known,
+                const io::Checkpoint& weights, const std::vector<io::Block>& blocks);
 
 }  // namespace fusedffn::program
 

@@ -148,10 +148,11 @@ void RunTower(const Arguments& arguments) {
   const io::Tower tower = io::FindTower(weights, family);
   const std::vector<io::Block> blocks =
       io::LayersOf(weights, tower, layers.empty() ? io::LayerRange() : LayerRangeOf(layers));
-  const Activation activation = ChooseActivation(settings, weights, blocks[0]);
+  const io::BlockActivation known = KnownOf(weights, blocks[0]);
+  const Activation activation = ChooseActivation(settings, blocks[0], known);
   const io::Array x = io::ReadArray(files.input);
   const size_t tokens = TokensOf(files.input, x, blocks[0].shape.dim);
-  Norms norms = LoadNorms(surroundings, weights, blocks);
+  Norms norms = LoadNorms(surroundings, known, weights, blocks);
   Loaded loaded = Load(blocks, activation, options);
   loaded.norms = std::move(norms);
   loaded.residual = surroundings.residual;
