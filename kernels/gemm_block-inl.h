@@ -23,8 +23,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 // The tile functions of every height 1..kTileRows and width 1..kTileVecs, for each of kShares.
 template <class Math>
 struct Tiles {
-  using Fn = void (*)(const typename Math::A* a, const typename Math::B* b, size_t k, const TileOfC& tile,
-                      const char* next);
+  using Fn = void (*)(const typename Math::A* a, const typename Math::B* b, size_t b_panel, size_t k,
+                      const TileOfC& tile, const char* next);
   Fn fn[kShareCount * kTileVecs * kTileRows];
 
   Fn Get(size_t rows, size_t vecs, size_t share_index) const {
@@ -39,13 +39,27 @@ struct Tiles {
 
   template <size_t kRows, size_t kVecs, size_t kShare>
   static constexpr Fn TileOf() {
-    return Tile<Math, kRows, kVecs, LinesOf(kVecs, sizeof(typename Math::B), kShare)>;
+    return Tile<Math, kRows, kVecs, 1, LinesOf(kVecs, sizeof(typename Math::B), kShare)>;
   }
 };
 
 template <class Math>
 inline constexpr Tiles<Math> kTiles =
     Tiles<Math>::Make(std::make_index_sequence<kShareCount * kTileRows * kTileVecs>());
+
+// Those of 1..kPairRows rows and two panels.
+template <class Math>
+struct PairTiles {
+  typename Tiles<Math>::Fn fn[kPairRows];
+
+  template <size_t... kIndex>
+  static constexpr PairTiles Make(std::index_sequence<kIndex...>) {
+    return {{Tile<Math, kIndex + 1, kTileVecs, 2, LinesOf(kTileVecs, sizeof(typename Math::B), 1)>...}};
+  }
+};
+
+template <class Math>
+inline constexpr PairTiles<Math> kPairTiles = PairTiles<Math>::Make(std::make_index_sequence<kPairRows>());
 
 // m rows split evenly over tiles: 129 rows are 10 tiles of 8 and 7 of 7, not 16 of 8 and one of a single row.
 struct RowTiles {
@@ -56,11 +70,14 @@ struct RowTiles {
   size_t rows(size_t ir) const { return low + (ir < high_count); }
 };
 
-// Steps [k0, k0 + k) of the panel that starts at column jr of the block and is `vecs` vectors wide.
+// Steps [k0, k0 + k) of the panel that starts at column jr of the block and is `vecs` vectors wide, or of a
+// pair of such panels.
 template <class Math>
 struct Chunk {
-  size_t jr, k0, k, vecs;
+  size_t jr, k0, k, vecs, panels;
   const typename Math::B* b;
+
+  size_t columns() const { return panels * vecs * hn::Lanes(D()); }
 };
 
 // The chunk that starts at column jr and step k0 of the block.
@@ -69,7 +86,8 @@ HWY_INLINE Chunk<Math> ChunkAt(const GemmBlock& g, size_t jr, size_t k0, size_t 
   const size_t lanes = hn::Lanes(D());
   const size_t vecs = HWY_MIN(kTileVecs, (g.n - jr + lanes - 1) / lanes);
   const auto* b = static_cast<const typename Math::B*>(g.b);
-  return {jr, k0, k, vecs, b + jr * g.b_k + (g.b_k0 + k0) * vecs * lanes};
+  const size_t panels = Math::kInPairs && g.m <= kPairRows && g.n - jr >= 2 * kTileVecs * lanes ? 2 : 1;
+  return {jr, k0, k, vecs, panels, b + jr * g.b_k + (g.b_k0 + k0) * vecs * lanes};
 }
 
 // c *= gate
@@ -86,10 +104,9 @@ HWY_INLINE void MultiplyTile(const float* HWY_RESTRICT gate, size_t ld_gate, siz
 // What is left to do on a tile of C that has seen all of k, while it is in the L1 cache. `c` is its place,
 // and `row` its first row in the block. Not inline: in the loop over tiles its code costs those that do not
 // need it 0.5 % (AVX2, 257 tokens, gcc 12, one thread, best ms of alternated runs: 39.25, now 39.05).
-HWY_NOINLINE inline void Finish(const GemmBlock& g, size_t jr, size_t vecs, size_t row, size_t rows,
+HWY_NOINLINE inline void Finish(const GemmBlock& g, size_t jr, size_t columns, size_t row, size_t rows,
                                 float* c) {
   const D d;
-  const size_t columns = vecs * hn::Lanes(d);
   if (g.activate != nullptr) g.activate(rows, columns, c, g.ldc);
   if (g.gate != nullptr) MultiplyTile(g.gate + row * g.ld_gate + jr, g.ld_gate, rows, columns, c, g.ldc);
   if (g.rounded == nullptr) return;
@@ -102,19 +119,23 @@ HWY_NOINLINE inline void Finish(const GemmBlock& g, size_t jr, size_t vecs, size
   }
 }
 
-// All rows of one panel and chunk of k, whose weights lie at b in the form that Math reads.
+// All rows of one panel, or pair of them, and chunk of k, whose weights lie at b in the form that Math reads.
 template <class Math, class Stored>
 HWY_INLINE void MultiplyChunk(const GemmBlock& g, const Chunk<Stored>& chunk, const typename Math::B* b,
                               const RowTiles& tiles, TileOfC c, const void* next) {
-  const auto prefetch = PrefetchOfChunk<Math, Stored>(g, chunk.k, chunk.vecs, chunk.b, next, tiles.count);
+  const auto prefetch =
+      PrefetchOfChunk<Math, Stored>(g, chunk.k, chunk.vecs, chunk.panels, chunk.b, next, tiles.count);
   const bool last = chunk.k0 + chunk.k == g.k;
   const auto* a = static_cast<const typename Math::A*>(g.a) + chunk.k0 / Math::kChunk * g.a_chunk;
   const bool finish = last && (g.activate != nullptr || g.gate != nullptr || g.rounded != nullptr);
   for (size_t ir = 0, row = 0; ir < tiles.count; ++ir) {
     const size_t rows = tiles.rows(ir);
-    const auto tile = kTiles<Math>.Get(rows, chunk.vecs, prefetch.share_index);
-    tile(a, b, chunk.k, c, prefetch.OfTile(ir));
-    if (finish) Finish(g, chunk.jr, chunk.vecs, row, rows, c.c);
+    auto tile = kTiles<Math>.Get(rows, chunk.vecs, prefetch.share_index);
+    if constexpr (Math::kInPairs) {
+      if (chunk.panels == 2) tile = kPairTiles<Math>.fn[rows - 1];
+    }
+    tile(a, b, g.b_k * kTileVecs * hn::Lanes(D()), chunk.k, c, prefetch.OfTile(ir));
+    if (finish) Finish(g, chunk.jr, chunk.columns(), row, rows, c.c);
     row += rows;
     a += rows * kAStride;
     c.c += rows * g.ldc;
@@ -158,24 +179,28 @@ HWY_INLINE void MultiplyChunk<BF16Widened>(const GemmBlock& g, const Chunk<BF16W
 template <class Math>
 HWY_INLINE void Gemm(const GemmBlock& g) {
   const RowTiles tiles(g.m);
-  const size_t nr = kTileVecs * hn::Lanes(D());
   for (size_t k0 = 0; k0 < g.k; k0 += Math::kChunk) {
     const size_t k = HWY_MIN(Math::kChunk, g.k - k0);
-    for (size_t jr = 0; jr < g.n; jr += nr) {
+    for (size_t jr = 0; jr < g.n;) {
+      const Chunk<Math> chunk = ChunkAt<Math>(g, jr, k0, k);
+      const size_t end = jr + chunk.columns();
       const void* next = g.b_next;
-      if (jr + nr < g.n) {
-        next = ChunkAt<Math>(g, jr + nr, k0, k).b;
+      if (end < g.n) {
+        next = ChunkAt<Math>(g, end, k0, k).b;
       } else if (k0 + k < g.k) {
         next = ChunkAt<Math>(g, 0, k0 + k, 0).b;
       }
-      TileOfC c = {g.bias && k0 == 0 ? g.bias + jr : nullptr, g.c + (g.rounded ? 0 : jr), g.ldc, nullptr,
-                   nullptr};
+      TileOfC c = {};
+      c.bias = g.bias && k0 == 0 ? g.bias + jr : nullptr;
+      c.c = g.c + (g.rounded ? 0 : jr);
+      c.ldc = g.ldc;
       if (g.b_scale != nullptr) {
         const size_t group = k0 / Math::kChunk * g.b_group + jr;
         c.b_scale = g.b_scale + group;
         c.b_sum = g.b_sum + group;
       }
-      MultiplyChunk<Math>(g, ChunkAt<Math>(g, jr, k0, k), tiles, c, next);
+      MultiplyChunk<Math>(g, chunk, tiles, c, next);
+      jr = end;
     }
   }
 }

@@ -72,6 +72,7 @@ constexpr Kernels kKernels = {
     Quantise,
     WeightedSum,
     Int8::kStep,
+    Int8::kInPairs,
     {Fns<QuickGelu>(),
      Fns<Gelu>(),
      Fns<GeluTanh>(),

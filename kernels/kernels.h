@@ -35,6 +35,9 @@ struct RowStats {
   double mean, inverse;
 };
 
+// Rows up to which a tile takes two panels at once: see kernels/microkernel-inl.h.
+inline constexpr size_t kPairRows = 2;
+
 inline constexpr size_t kLineBytes = 64;  // of a cache line
 
 // Of the public enums.
@@ -61,7 +64,7 @@ struct GemmBlock {
   const void* a;
   size_t a_chunk;  // elements from one chunk of A to the next
   const void* b;
-  size_t b_k;         // steps of the whole packed matrix: its panels are b_k * nr elements apart
+  size_t b_k;         // steps of k in what lies between two panels' starts: b_k * nr elements
   size_t b_k0;        // the step of B that meets the first one of A
   const float* bias;  // n floats rounded up to lanes: C0; null to go on from C
   float* c;
@@ -71,8 +74,9 @@ struct GemmBlock {
   size_t ld_gate;
   float* wide;    // bf16 widened: room for a panel chunk in fp32, kKc * nr floats, to widen it once for
                   // many row tiles; or null: each of them widens what it loads
-  void* rounded;  // bf16 dot: where the result goes, rounded, as one chunk of an A. `c` is then room for one
-                  // panel's m x nr, and either n <= nr or k <= kKc. Null: it stays in `c`
+  void* rounded;  // bf16 dot: where the result goes, rounded, as one chunk of an A. `c` is then room for m
+                  // rows of one panel (of two for up to kPairRows), and n that wide or k <= kKc. Null: it
+                  // stays in `c`
   const float* b_scale;  // int8: of the columns of B, for each group of k that the block goes through, and
   const int32_t* b_sum;  // the sums over the group of what is in B; both [groups][b_group] like bias
   size_t b_group;
@@ -128,7 +132,8 @@ struct Kernels {
   LayerNormFns layer_norm[kDTypeCount];
   QuantiseFn quantise;
   WeightedSumFn weighted_sum;
-  size_t int8_step;  // elements of k in one step of int8
+  size_t int8_step;    // elements of k in one step of int8
+  bool int8_in_pairs;  // few rows go through two panels at once, as in every other precision
   ActivationFns activations[kActivationCount];
 };
 

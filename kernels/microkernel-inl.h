@@ -5,6 +5,17 @@
 //   AVX2     6 x 2 vectors (6x16)   12 + 2 + 1 = 15 of 16
 //   NEON     6 x 4 vectors (6x16)   24 + 4 + 1 = 29 of 32
 //
+// Few rows take a pair of panels at once, or their chains are too few to hide a multiply-add's latency:
+//
+//   AVX-512  2 x 2 x 3 vectors      12 + 6 + 1 = 19 of 32
+//   AVX2     2 x 2 x 2 vectors       8 + 4 + 1 = 13 of 16
+//   NEON     2 x 2 x 4 vectors      16 + 8 + 1 = 25 of 32
+//
+// Zen 4, one thread, gcc 12, alternated with one panel at a time, best ms for 1 / 2 tokens: AVX2 bf16 0.588
+// -> 0.341 / 0.594 -> 0.393, f32 0.704 -> 0.644 / 0.969 -> 0.809; AVX-512 f32 0.566 -> 0.530 / 0.767 ->
+// 0.727, bf16 and bf16-dot the same / 1.02 and 1.07 times as fast, int8 0.118 -> 0.114 / 0.154 -> 0.144. 3
+// and 4 tokens of AVX-512 gain nothing, and clang spills there.
+//
 // Every element is one chain: C0, then k = 0, 1, ... The chain is continued, never added to another one,
 // when a later chunk of k loads C. So the result's bits depend on neither the tile's shape nor kKc.
 #if defined(FUSEDFFN_KERNELS_MICROKERNEL_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -44,18 +55,26 @@ HWY_INLINE void KeepInOrder(Vector& v) {
 #endif
 }
 
-// kSteps steps of k: acc[r][v] += a[r][k] * b[k][v]. On the way asks for kLines lines of `next`.
-template <class Math, size_t kSteps, size_t kLines, size_t kRows, size_t kVecs>
+// kSteps steps of k: acc[r][v] += a[r][k] * b[k][v], where b are kPanels panels, `b_panel` elements apart. On
+// the way asks for kLines lines of `next` for each panel.
+template <class Math, size_t kPanels, size_t kSteps, size_t kLines, size_t kRows, size_t kVecs>
 HWY_INLINE void Steps(const typename Math::A* HWY_RESTRICT a, const typename Math::B* HWY_RESTRICT b,
-                      VecSum<Math> (&acc)[kRows][kVecs], const char* next) {
+                      size_t b_panel, VecSum<Math> (&acc)[kRows][kVecs], const char* next) {
+  constexpr size_t kPanelVecs = kVecs / kPanels;
   HWY_UNROLL(8)
   for (size_t step = 0; step < kSteps; ++step) {
     VecB<Math> bv[kVecs];
     HWY_UNROLL(8)
-    for (size_t v = 0; v < kVecs; ++v) bv[v] = Math::LoadB(b, step, v, kVecs);
+    for (size_t v = 0; v < kVecs; ++v) {
+      bv[v] = Math::LoadB(b + v / kPanelVecs * b_panel, step, v % kPanelVecs, kPanelVecs);
+    }
     HWY_UNROLL(8)
     for (size_t line = step * kLines / kSteps; line < (step + 1) * kLines / kSteps; ++line) {
-      __builtin_prefetch(next + line * kLineBytes, 0, 2);
+      HWY_UNROLL(2)
+      for (size_t panel = 0; panel < kPanels; ++panel) {
+        const char* const of_panel = next + panel * b_panel * sizeof(typename Math::B);
+        __builtin_prefetch(of_panel + line * kLineBytes, 0, 2);
+      }
     }
     HWY_UNROLL(16)
     for (size_t r = 0; r < kRows; ++r) {
@@ -140,28 +159,29 @@ HWY_INLINE void End(const TileOfC& tile, const Int8::A* HWY_RESTRICT a,
   }
 }
 
-// C[kRows][kVecs * lanes] = C0 + A * B over k steps. Prefetches kLines lines of `next` into L2 for each
-// kUnroll steps, never with a branch in the loop.
-template <class Math, size_t kRows, size_t kVecs, size_t kLines>
+// C[kRows][kPanels * kVecs * lanes] = C0 + A * B over k steps, with B's panels b_panel elements apart.
+// Prefetches kLines lines of `next`, for each panel, into L2 for each kUnroll steps, never with a branch in
+// the loop.
+template <class Math, size_t kRows, size_t kVecs, size_t kPanels, size_t kLines>
 HWY_NOINLINE void Tile(const typename Math::A* HWY_RESTRICT a, const typename Math::B* HWY_RESTRICT b,
-                       size_t k, const TileOfC& tile, const char* next) {
+                       size_t b_panel, size_t k, const TileOfC& tile, const char* next) {
   const size_t b_step = kVecs * hn::Lanes(D());
-  VecSum<Math> acc[kRows][kVecs];
+  VecSum<Math> acc[kRows][kPanels * kVecs];
   Begin(tile, acc);
   const auto* const a_begin = a;
   const auto* const b_unrolled = b + k / kUnroll * kUnroll * b_step;
   while (b != b_unrolled) {
-    Steps<Math, kUnroll, kLines>(a, b, acc, next);
+    Steps<Math, kPanels, kUnroll, kLines>(a, b, b_panel, acc, next);
     a += kUnroll;
     b += kUnroll * b_step;
     next += kLines * kLineBytes;
   }
   if (k & 2) {
-    Steps<Math, 2, 0>(a, b, acc, next);
+    Steps<Math, kPanels, 2, 0>(a, b, b_panel, acc, next);
     a += 2;
     b += 2 * b_step;
   }
-  if (k & 1) Steps<Math, 1, 0>(a, b, acc, next);
+  if (k & 1) Steps<Math, kPanels, 1, 0>(a, b, b_panel, acc, next);
   End(tile, a_begin, acc);
 }
 

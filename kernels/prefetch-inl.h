@@ -35,15 +35,14 @@ constexpr size_t LinesOf(size_t vecs, size_t element_bytes, size_t share) {
   return HWY_MAX(1, kUnroll * vecs * hn::MaxLanes(D()) * element_bytes / kLineBytes / share);
 }
 
-// How far ahead of a single row tile. Where there are so few rows that memory is the limit, 1 KB in fp32:
-// with 16 KB, the median from memory is 1.2 to 1.4 times longer, since the hardware's own prefetching comes
-// first there. Smaller weights come from L3, where 4 KB are worth more: 1 token in int8 0.128 -> 0.113 ms on
-// one thread and 0.068 -> 0.060 on two, in bf16-dot 0.121 -> 0.108 on two; from memory 0.239 -> 0.252 and
-// 0.205 -> 0.191 in int8. In fp32 they lose: 0.635 -> 0.794. Where the arithmetic can be the limit, 16 KB: 8
-// rows on AVX-512 1.41 -> 1.21 ms, 6 rows on AVX2 1.75 -> 0.99; 1 KB loses nearly all of that (Zen 4, one
-// thread).
-template <class Math>
-inline constexpr size_t kNearBytes = sizeof(typename Math::B) == 4 * Math::kStep ? 1024 : 4096;
+// How far ahead of a single row tile. Where there are so few rows that memory is the limit, 1 KB. With 4 KB
+// 1, 2 and 4 tokens from memory take 0.623, 0.713 and 0.723 ms instead of 0.520, 0.539 and 0.691 in bf16;
+// 0.547, 0.660 and 0.558 instead of 0.496, 0.517 and 0.522 in bf16-dot; the same, 0.328 and 0.321 instead of
+// 0.267 and 0.305 in int8; and 1 token in fp32 from L3 0.720 instead of 0.556. It is better only for 1 token
+// in bf16 from L3, 0.234 instead of 0.248. 512 bytes are the same as 1 KB, 2 KB between the two. Where the
+// arithmetic can be the limit, 16 KB: 8 rows on AVX-512 1.41 -> 1.21 ms, 6 rows on AVX2 1.75 -> 0.99; 1 KB
+// loses nearly all of that (Zen 4, one thread, AVX-512 where nothing is said).
+inline constexpr size_t kNearBytes = 1024;
 inline constexpr size_t kFarBytes = 16384;
 
 struct Prefetch {
@@ -56,21 +55,21 @@ struct Prefetch {
   const char* OfTile(size_t ir) const { return ir < tiles ? first + ir * bytes_per_tile : harmless; }
 };
 
-// While one chunk of a panel is computed; `next` is the chunk after it, or null. Math is what the tiles read,
-// Stored what lies in memory.
+// While one chunk of `panels` panels is computed; `next` is the chunk after it, or null. Math is what the
+// tiles read, Stored what lies in memory.
 template <class Math, class Stored>
-HWY_INLINE Prefetch PrefetchOfChunk(const GemmBlock& g, size_t k, size_t vecs, const void* chunk,
-                                    const void* next, size_t row_tiles) {
+HWY_INLINE Prefetch PrefetchOfChunk(const GemmBlock& g, size_t k, size_t vecs, size_t panels,
+                                    const void* chunk, const void* next, size_t row_tiles) {
   constexpr size_t kBytes = sizeof(typename Math::B), kStoredBytes = sizeof(typename Stored::B);
   const size_t share_index = ShareIndex(row_tiles * kBytes / kStoredBytes);
   const size_t lines = LinesOf(vecs, kBytes, kShares[share_index]);
   const char* const here = static_cast<const char*>(chunk);
   Prefetch prefetch = {share_index, static_cast<const char*>(next), k / kUnroll * lines * kLineBytes,
                        row_tiles, here};
-  if (g.n <= kTileVecs * hn::Lanes(D())) {
-    // A block of one panel comes from a caller that goes through the weights in memory order. So what lies
-    // behind `next` is wanted, too: to go on without a pause is worth 1.08 (AVX2, 16 tokens).
-    if (row_tiles == 1) prefetch.first = here + (g.m > kTileRows / 2 ? kFarBytes : kNearBytes<Stored>);
+  if (g.n <= panels * kTileVecs * hn::Lanes(D())) {
+    // A block of one panel, or pair, comes from a caller that goes through the weights in memory order. So
+    // what lies behind `next` is wanted, too: to go on without a pause is worth 1.08 (AVX2, 16 tokens).
+    if (row_tiles == 1) prefetch.first = here + (g.m > kTileRows / 2 ? kFarBytes : kNearBytes);
   } else {
     // Here it is not, and asking for it costs 1.05 (AVX2, 1028 tokens).
     prefetch.tiles = LinesOf(vecs, kStoredBytes, 1) / lines;

@@ -145,6 +145,7 @@ Operands OperandsOf(Precision precision, const Kernels& kernels) {
       operands.b_bytes = 1;
       operands.group = kernels.int8_step;
       operands.chunk = kInt8Group;
+      operands.in_pairs = kernels.int8_in_pairs;
       operands.hidden = Hidden::kQuantised;
       break;
   }

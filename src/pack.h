@@ -49,6 +49,7 @@ struct Operands {
   size_t chunk = kKc;  // elements of k in a chunk of A
   Hidden hidden = Hidden::kAsIs;
   bool widen_once = false;  // B's panel chunks are widened before they are multiplied
+  bool in_pairs = true;     // few rows go through two panels at once
 
   size_t step() const { return 4 / a_bytes; }  // elements of k in it
 };

@@ -64,6 +64,8 @@ Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2
   Plan plan = {};
   plan.ldy = RoundUp(shape.out, tiling.lanes) + 16;  // not a multiple of the L1 cache's way
   plan.fused = tokens >= threads * kFusedRows;
+  plan.panels = !plan.fused && operands.in_pairs && tokens <= kPairRows ? 2 : 1;
+  plan.ld_panel = plan.panels * tiling.nr;
   if (plan.fused) {
     plan.parts = std::max<size_t>(1, std::min(threads, tokens));
     const size_t part_rows = DivideUp(tokens, plan.parts);
@@ -79,8 +81,8 @@ Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2
   plan.hidden_floats = ChunkedFloats(plan.mc, hidden, operands.chunk);
   plan.y_floats = plan.mc * plan.ldy;
   if (operands.widen_once) plan.wide_floats = kKc * tiling.nr;
-  if (operands.hidden == Hidden::kRounded) plan.panel_floats = plan.mc * tiling.nr;
-  if (shape.gated) plan.gate_floats = plan.mc * tiling.nr;
+  if (operands.hidden == Hidden::kRounded) plan.panel_floats = plan.mc * plan.ld_panel;
+  if (shape.gated) plan.gate_floats = plan.mc * plan.ld_panel;
   if (operands.hidden == Hidden::kQuantised) {
     plan.ld_values = RoundUp(hidden, tiling.lanes) + 16;
     plan.values_floats = plan.mc * plan.ld_values;

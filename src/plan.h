@@ -33,15 +33,16 @@ struct Range {
 
 struct Plan {
   bool fused;
-  size_t parts;  // fused: of the rows; else: of the panels of each layer
-  size_t mc;     // fused: rows of a block, at most
+  size_t parts;   // fused: of the rows; else: of the panels of each layer
+  size_t mc;      // fused: rows of a block, at most
+  size_t panels;  // columns: so many are gone through at once
 
   // Scratch, in floats: one array each of x in A chunks, hidden in A chunks, y with padded rows, and, where
   // it is quantised, hidden before that.
   size_t x_floats, hidden_floats, y_floats, values_floats;  // fused: of one part
-  size_t wide_floats, panel_floats;  // of one part: a panel chunk widened, and one panel of C,
-  size_t gate_floats;                // and one of the gate
-  size_t ldy, ld_values;             // row strides of y and of the unquantised hidden
+  size_t wide_floats, panel_floats;  // of one part: a panel chunk widened, and panels of C,
+  size_t gate_floats;                // and of the gate
+  size_t ldy, ld_values, ld_panel;   // row strides of y, of the unquantised hidden, and of C and gate
   size_t scratch_floats;             // of the whole call
 
   size_t block_floats() const { return x_floats + hidden_floats + y_floats + values_floats; }

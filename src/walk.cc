@@ -67,7 +67,7 @@ GemmBlock BlockOf(const PackedLayer& layer, Range columns, Range k, const Chunke
   block.a = a.at(rows.begin, 0);
   block.a_chunk = a.rows * kAStride;
   block.b = PanelChunk(layer, columns.begin, 0);
-  block.b_k = layer.layout.padded_k() / a.step;
+  block.b_k = layer.layout.turns * layer.layout.padded_k() / a.step;
   block.b_k0 = k.begin / a.step;
   block.bias = k.begin == 0 ? layer.bias + columns.begin : nullptr;
   block.wide = scratch.wide;
@@ -88,7 +88,7 @@ void Gate(const Call& call, const BlockScratch& b, Range columns, Range rows, co
   GemmBlock block = BlockOf(fc1, columns, {0, fc1.layout.k}, b.x, rows, scratch, next);
   block.activate = call.ffn.activate;
   block.c = scratch.gate;
-  block.ldc = fc1.layout.nr;
+  block.ldc = call.plan.ld_panel;
   call.ffn.gemm(block);
 }
 
@@ -102,7 +102,7 @@ void Fc1(const Call& call, const BlockScratch& b, Range columns, size_t h0, Rang
   GemmBlock block = BlockOf(gated ? up : fc1, columns, {0, fc1.layout.k}, b.x, rows, scratch, next);
   if (gated) {
     block.gate = scratch.gate;
-    block.ld_gate = fc1.layout.nr;
+    block.ld_gate = call.plan.ld_panel;
   } else {
     block.activate = call.ffn.activate;
   }
@@ -114,7 +114,7 @@ void Fc1(const Call& call, const BlockScratch& b, Range columns, size_t h0, Rang
       break;
     case Hidden::kRounded:
       block.c = scratch.panel;
-      block.ldc = fc1.layout.nr;
+      block.ldc = call.plan.ld_panel;
       block.rounded = hidden;
       break;
     case Hidden::kQuantised:
@@ -240,19 +240,26 @@ void FusedPart(const Call& call, size_t part) {
   }
 }
 
-// piece(rows, columns, next) for every panel of one layer that `part` has a share in: some of the rows, all
-// k. In memory order: few rows read each weight once. `next` is the panel that follows, or null.
+// piece(rows, columns, next) for every panel, or pair of panels, of one layer that `part` has a share in:
+// some of the rows, all k. In memory order: few rows read each weight once. `next` is what follows, or null.
+// Of what the layer gives, `chunk` columns of a row lie side by side.
 template <class F>
-void ForEachPiece(const Call& call, const PackedLayer& layer, size_t part, const F& piece) {
+void ForEachPiece(const Call& call, const PackedLayer& layer, size_t part, size_t chunk, const F& piece) {
   const PackedLayout& layout = layer.layout;
   const Tiling tiling = TilingOf(*call.ffn.kernels);
   const Cut begin = CutAt(layout.n, tiling, call.tokens, call.plan.parts, part);
   const Cut end = CutAt(layout.n, tiling, call.tokens, call.plan.parts, part + 1);
-  for (size_t panel = begin.panel; panel <= end.panel; ++panel) {
+  const auto panels_at = [&](size_t panel) {  // rows of pairs are few, and not cut within a panel
+    const size_t last = panel + call.plan.panels, n0 = panel * layout.nr, n1 = last * layout.nr;
+    const bool pair = last <= end.panel && n1 <= layout.n && n0 / chunk == (n1 - 1) / chunk;
+    return pair ? call.plan.panels : 1;
+  };
+  for (size_t panel = begin.panel, panels = 1; panel <= end.panel; panel += panels) {
+    panels = panels_at(panel);
     const Range rows = {panel == begin.panel ? begin.row : 0, panel == end.panel ? end.row : call.tokens};
     if (rows.begin == rows.end) continue;
-    const Range columns = {panel * layout.nr, std::min((panel + 1) * layout.nr, layout.n)};
-    const bool more = panel < end.panel && columns.end < layout.n;
+    const Range columns = {panel * layout.nr, std::min((panel + panels) * layout.nr, layout.n)};
+    const bool more = panel + panels <= end.panel && columns.end < layout.n;
     piece(rows, columns, more ? PanelChunk(layer, columns.end, 0) : nullptr);
   }
 }
@@ -273,7 +280,7 @@ void RunColumns(const Call& call, int threads) {
   CopyRows(call, threads, fc1.layout.k, [&](Range rows) { CopyIn(call, rows, b.x, rows.begin); });
   ParallelFor(threads, plan.parts, [&](size_t part) {
     const PartScratch scratch(call, part);
-    ForEachPiece(call, fc1, part, [&](Range rows, Range columns, const void* next) {
+    ForEachPiece(call, fc1, part, b.hidden.columns, [&](Range rows, Range columns, const void* next) {
       Fc1(call, b, columns, 0, rows, scratch, next);
     });
   });
@@ -286,7 +293,7 @@ void RunColumns(const Call& call, int threads) {
   }
   ParallelFor(threads, plan.parts, [&](size_t part) {
     const PartScratch scratch(call, part);
-    ForEachPiece(call, fc2, part, [&](Range rows, Range columns, const void* next) {
+    ForEachPiece(call, fc2, part, fc2.layout.n, [&](Range rows, Range columns, const void* next) {
       GemmBlock block = BlockOf(fc2, columns, {0, fc2.layout.k}, b.hidden, rows, scratch, next);
       float* const y0 = b.y + rows.begin * plan.ldy;
       block.c = y0 + columns.begin;

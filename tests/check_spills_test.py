@@ -13,17 +13,17 @@ TOOL = Path(__file__).resolve().parent.parent / "tools" / "check_spills.py"
 
 class Machine(NamedTuple):
     assembler: str
-    tile: str  # fusedffn::N_...::Tile<fusedffn::N_...::F32, 1, 1, 2>()
+    tile: str  # fusedffn::N_...::Tile<fusedffn::N_...::F32, 1, 1, 1, 2>()
     steps: list
     advance: list
     jump: str
 
 
-X86 = Machine("x86_64-linux-gnu-as", "_ZN8fusedffn6N_AVX24TileINS0_3F32ELm1ELm1ELm2EEEvv",
+X86 = Machine("x86_64-linux-gnu-as", "_ZN8fusedffn6N_AVX24TileINS0_3F32ELm1ELm1ELm1ELm2EEEvv",
               ["vmovaps (%rsi), %ymm1", "vbroadcastss (%rdi), %ymm2", "prefetcht1 (%rcx)",
                *4 * ["vfmadd231ps %ymm1, %ymm2, %ymm0"]],
               ["add $16, %rdi", "add $128, %rsi", "lea 64(%rcx), %rcx", "cmp %rax, %rsi"], "jne 1b")
-AARCH64 = Machine("aarch64-linux-gnu-as", "_ZN8fusedffn6N_NEON4TileINS0_3F32ELm1ELm1ELm2EEEvv",
+AARCH64 = Machine("aarch64-linux-gnu-as", "_ZN8fusedffn6N_NEON4TileINS0_3F32ELm1ELm1ELm1ELm2EEEvv",
                   ["ldp q1, q3, [x1], #32", "ldr s2, [x0, #8]", "ld1r {v4.4s}, [x0]", "prfm pldl2keep, [x2]",
                    *4 * ["fmla v0.4s, v1.4s, v2.s[0]"]],
                   ["add x0, x0, #16", "add x2, x2, #64", "cmp x1, x3"], "b.ne 1b")
@@ -73,13 +73,13 @@ class X86Tile(CheckTile):
                       "mov 64(%rsp), %r8", "vmovaps %ymm3, (%rdi)", "push %r8", "call other"):
             with self.subTest(spill):
                 self.assert_fails(self.function(self.loop([spill, *X86.steps, *X86.advance])),
-                                  "AVX2 F32 1x1, 2ul: 1 stack accesses and 0 copies")
+                                  "AVX2 F32 1x1x1, 2ul: 1 stack accesses and 0 copies")
 
     def test_copies(self):
         for copy in ("vmovaps %ymm3, %ymm4", "vmovdqa %ymm3, %ymm4", "vmovq %r8, %xmm4"):
             with self.subTest(copy):
                 self.assert_fails(self.function(self.loop([copy, *X86.steps, *X86.advance])),
-                                  "AVX2 F32 1x1, 2ul: 0 stack accesses and 1 copies")
+                                  "AVX2 F32 1x1x1, 2ul: 0 stack accesses and 1 copies")
 
     def test_accepted_copies(self):
         two_copies = self.function(self.loop(["vmovaps %ymm3, %ymm4", *X86.steps, "vmovaps %ymm4, %ymm3", *X86.advance]))
@@ -105,20 +105,20 @@ class AArch64Tile(CheckTile):
         self.assertEqual(code, 0, output)
         self.assertIn("NEON: 1 of 1 k loops stay in registers", output)
         # Instructions, multiply-adds, loads, broadcasts, prefetches, stack, copies.
-        self.assertRegex(output, r"NEON F32 1x1, 2ul +12 +4 +2 +2 +1 +0 +0\n")
+        self.assertRegex(output, r"NEON F32 1x1x1, 2ul +12 +4 +2 +2 +1 +0 +0\n")
 
     def test_spills(self):
         for spill in ("str q3, [sp, #64]", "ldr q3, [sp, #64]", "ldp q3, q4, [sp, #64]", "ldr x8, [sp, #64]",
                       "ldr q3, [x8, x9]", "str q3, [x1]", "stp d8, d9, [x29, #16]", "bl other"):
             with self.subTest(spill):
                 self.assert_fails(self.function(self.loop([spill, *AARCH64.steps, *AARCH64.advance])),
-                                  "NEON F32 1x1, 2ul: 1 stack accesses and 0 copies")
+                                  "NEON F32 1x1x1, 2ul: 1 stack accesses and 0 copies")
 
     def test_copies(self):
         for copy in ("mov v3.16b, v4.16b", "fmov s3, s4", "dup v3.4s, v4.s[0]", "fmov w8, s3"):
             with self.subTest(copy):
                 self.assert_fails(self.function(self.loop([copy, *AARCH64.steps, *AARCH64.advance])),
-                                  "NEON F32 1x1, 2ul: 0 stack accesses and 1 copies")
+                                  "NEON F32 1x1x1, 2ul: 0 stack accesses and 1 copies")
 
     def test_k_loop_cannot_be_told(self):
         self.assert_fails(self.function(AARCH64.steps), "in its loops: no loop; accepted is one loop with 4")

@@ -54,6 +54,14 @@ else()
   message(STATUS "fusedffn: no PyTorch comparison: no Python in build/venv (tools/install_deps.sh --torch)")
 endif()
 
+# The tool that measures, on this build against itself.
+if(FUSEDFFN_PYTHON3 AND TARGET peer_ours AND NOT CMAKE_CROSSCOMPILING)
+  add_test(NAME tools.ab
+           COMMAND ${FUSEDFFN_PYTHON3} -B ${PROJECT_SOURCE_DIR}/tools/ab.py ${PROJECT_BINARY_DIR} ${PROJECT_BINARY_DIR}
+                   --block deepseek_expert --tokens 1 --rounds 1 --seconds 0.01)
+  set_tests_properties(tools.ab PROPERTIES TIMEOUT 600 PASS_REGULAR_EXPRESSION "1 tokens: A .*ratio")
+endif()
+
 # Every instruction set below AVX-512, which QEMU does not have: the newest model shows that it is left alone.
 # An illegal instruction ends a test there as on the CPU itself.
 find_program(FUSEDFFN_QEMU_X86_64 qemu-x86_64)

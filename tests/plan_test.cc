@@ -141,8 +141,11 @@ void CheckPlan(const PlanCase& c) {
   ASSERT_GE(plan.hidden_floats, ChunkedFloats(rows, hidden, chunk));
   ASSERT_GE(plan.y_floats, rows * plan.ldy);
   const bool rounded = c.operands.hidden == Hidden::kRounded;
-  ASSERT_GE(plan.panel_floats, rounded ? rows * c.tiling.nr : 0);
-  ASSERT_GE(plan.gate_floats, shape.gated ? rows * c.tiling.nr : 0);
+  ASSERT_GE(plan.ld_panel, plan.panels * c.tiling.nr);
+  const bool pairs = c.operands.in_pairs && c.tokens <= kPairRows && !plan.fused;
+  ASSERT_EQ(plan.panels, pairs ? 2u : 1u);
+  ASSERT_GE(plan.panel_floats, rounded ? rows * plan.ld_panel : 0);
+  ASSERT_GE(plan.gate_floats, shape.gated ? rows * plan.ld_panel : 0);
   ASSERT_GE(plan.wide_floats, c.operands.widen_once ? kKc * c.tiling.nr : 0);
   if (c.operands.hidden == Hidden::kQuantised) {
     ASSERT_GE(plan.ld_values, (hidden + c.tiling.lanes - 1) / c.tiling.lanes * c.tiling.lanes);
@@ -185,7 +188,7 @@ TEST(PlanTest, HasScratchForEveryPrecision) {
                              Shape{1280, 6848, 1280, true}, Shape{1, 1, 1, true}}) {
     for (const Tiling& tiling : kTilings) {
       for (const Operands& operands : kinds) {
-        for (const size_t tokens : {1u, 49u, 257u, 1028u}) {
+        for (const size_t tokens : {1u, 2u, 3u, 49u, 257u, 1028u}) {
           for (const size_t threads : {1u, 2u, 7u, 64u}) {
             CheckPlan({shape, tokens, tiling, size_t{1} << 20, threads, operands});
             if (testing::Test::HasFailure()) FAIL() << shape << ", " << tokens << ", " << threads;

@@ -15,6 +15,7 @@ import statistics
 import sys
 from pathlib import Path
 
+from peer_blocks import BLOCKS
 from peer_process import PeerError, PeerProcess
 from peer_report import DTYPES
 
@@ -23,6 +24,8 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build_a", type=Path)
     parser.add_argument("build_b", type=Path)
+    parser.add_argument("--block", choices=list(BLOCKS), metavar="BLOCK", default="clip_l",
+                        help="of " + " ".join(BLOCKS) + "; default: clip_l")
     parser.add_argument("--tokens", type=int, nargs="+", default=[257], help="default: 257")
     parser.add_argument("--threads", type=int, nargs="+", default=[1], help="default: 1")
     parser.add_argument("--dtype", choices=DTYPES, default="f32", help="default: f32")
@@ -34,19 +37,20 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def start(build, threads, dtype, isa):
+def start(build, threads, isa, arguments):
     program = build / "bench" / "peers" / "peer_ours"
     if not program.exists():
         sys.exit(f"ab: {program} not found: configure {build} with -DFUSEDFFN_BUILD_BENCH=ON and build it")
     try:
-        return PeerProcess([program, f"--threads={threads}", f"--dtype={dtype}", f"--variant={isa}"])
+        return PeerProcess([program, *BLOCKS[arguments.block].arguments(), f"--threads={threads}",
+                            f"--dtype={arguments.dtype}", f"--variant={isa}"])
     except PeerError as error:
         sys.exit(f"ab: {program}: {error}")
 
 
 def run_round(builds, threads, isa, arguments, swap, times):
     """Adds each build's best ms to times[tokens][side]; returns how the library was configured."""
-    pair = [start(build, threads, arguments.dtype, isa) for build in builds]
+    pair = [start(build, threads, isa, arguments) for build in builds]
     for tokens in arguments.tokens:
         for side in (1, 0) if swap else (0, 1):
             times[tokens][side].append(pair[side].run(tokens, arguments.mode, arguments.seconds)["best_ms"])
@@ -81,7 +85,7 @@ def compare(threads, isa, arguments):
 
 def main():
     arguments = parse_arguments()
-    print(f"A = {arguments.build_a}, B = {arguments.build_b}; {arguments.mode}; ms: best (median, worst) of "
+    print(f"A = {arguments.build_a}, B = {arguments.build_b}; {arguments.block}, {arguments.mode}; ms: best (median, worst) of "
           f"{arguments.rounds} rounds; ratio A / B: median (range) of the pairs", flush=True)
     for isa in arguments.isa:
         for threads in arguments.threads:

@@ -4,11 +4,12 @@
   tools/check_spills.py build/release/libfusedffn.a     one line for each instruction set with FMA
   tools/check_spills.py --list FILE...                  also one for each tile; libraries or objects
 
-The k loop of a tile of rows x vecs is the innermost loop with the multiply-adds of kUnroll steps. Counted in
-it are `stack`, accesses to memory whose address is the same in every pass (A, B and what is prefetched move
-on; a spilled register, or a constant, does not), stores of vectors, pushes, pops and calls; and `copies`,
-moves of vectors from register to register. SSE is left out: its instructions overwrite an operand, and its
-tiles cannot do without either. So is int8 on AArch64 without sdot, where a product is several instructions.
+The k loop of a tile of rows x vecs, in one panel or in two, is the innermost loop with the multiply-adds of
+kUnroll steps. Counted in it are `stack`, accesses to memory whose address is the same in every pass (A, B and
+what is prefetched move on; a spilled register, or a constant, does not), stores of vectors, pushes, pops and
+calls; and `copies`, moves of vectors from register to register. SSE is left out: its instructions overwrite an
+operand, and its tiles cannot do without either. So is int8 on AArch64 without sdot, where a product is several
+instructions.
 
 `broadcasts` are loads of one float of A for a whole vector, into all of its lanes or into the one that AArch64's
 fmla takes for all; `loads` are of whole vectors, of which AArch64's ldp has two.
@@ -57,7 +58,7 @@ def count(loop):
 
 def examine(tile, instructions, most_stack, most_copies):
     """The counts of its k loop, None if that cannot be told; and what is wrong, or nothing."""
-    wanted = tile.rows * tile.vecs * UNROLL
+    wanted = tile.rows * tile.vecs * tile.panels * UNROLL
     loops = [count(loop) for loop in innermost_loops(instructions)]
     found = [counts for counts in loops if counts.fma == wanted]
     if not found:

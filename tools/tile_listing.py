@@ -7,7 +7,7 @@ import sys
 from typing import NamedTuple
 
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.*)>:$")
-TILE = re.compile(r"\bN_((?:AVX|NEON)\w*)::Tile<(?:[\w:]*::)?(\w+), (\d+)\w*, (\d+)\w*(.*)>\(.*\)$")
+TILE = re.compile(r"\bN_((?:AVX|NEON)\w*)::Tile<(?:[\w:]*::)?(\w+), (\d+)\w*, (\d+)\w*, (\d+)\w*(.*)>\(.*\)$")
 INSTRUCTION = re.compile(r"^ *([0-9a-f]+):\t(?:(?:cs|data16) )*(\S+)\s*([^<]*)")
 ADDRESS = re.compile("[0-9a-f]+")
 
@@ -17,10 +17,11 @@ class Tile(NamedTuple):
     arithmetic: str  # of kernels/arithmetic-inl.h
     rows: int
     vecs: int
+    panels: int
     rest: str  # of the template's arguments, which change nothing in what is accepted
 
     def __str__(self):
-        return f"{self.target} {self.arithmetic} {self.rows}x{self.vecs}{self.rest}"
+        return f"{self.target} {self.arithmetic} {self.rows}x{self.vecs}x{self.panels}{self.rest}"
 
 
 class X86(NamedTuple):
@@ -160,7 +161,7 @@ def tiles_of(path):
     for line in process.stdout.splitlines():
         if header := FUNCTION.match(line):
             match = TILE.search(header[1])
-            tile = match and Tile(match[1], match[2], int(match[3]), int(match[4]), match[5])
+            tile = match and Tile(match[1], match[2], *map(int, match.group(3, 4, 5)), match[6])
             if tile and kind is AArch64 and tile.arithmetic == "Int8" and tile.target != "NEON_BF16":
                 tile = None
             current = tiles.setdefault(tile, []) if tile else None
