@@ -1,10 +1,12 @@
 // An output file is there whole or not at all, and nothing else is left behind.
 #include "src/io/atomic_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -17,23 +19,28 @@ namespace {
 
 using Files = std::map<std::string, std::string>;
 
-void WriteFile(const std::string& path, const std::string& bytes) {
-  AtomicFile file(path);
+// With a temporary file that has a name all along, and with one that has none if there are such here.
+class AtomicFileTest : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Temporary, AtomicFileTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Named" : "Nameless"; });
+
+void WriteFile(const std::string& path, const std::string& bytes, bool named) {
+  AtomicFile file(path, named);
   file.Write(bytes.data(), bytes.size());
   file.Commit();
 }
 
-TEST(AtomicFileTest, CreatesAndReplaces) {
+TEST_P(AtomicFileTest, CreatesAndReplaces) {
   const TempFolder folder;
   for (const std::string bytes : {"first", "", "second"}) {
-    WriteFile(folder / "y", bytes);
+    WriteFile(folder / "y", bytes, GetParam());
     EXPECT_EQ(folder.Contents(), (Files{{"y", bytes}}));
   }
 }
 
-TEST(AtomicFileTest, WritesAtAnyPlace) {
+TEST_P(AtomicFileTest, WritesAtAnyPlace) {
   const TempFolder folder;
-  AtomicFile file(folder / "y");
+  AtomicFile file(folder / "y", GetParam());
   file.Write("01", 2);
   file.WriteAt(6, "67", 2);
   file.Write("23", 2);
@@ -42,9 +49,9 @@ TEST(AtomicFileTest, WritesAtAnyPlace) {
   EXPECT_EQ(folder.Contents(), (Files{{"y", "01234567"}}));
 }
 
-TEST(AtomicFileTest, HasTheUsualPermissions) {
+TEST_P(AtomicFileTest, HasTheUsualPermissions) {
   const TempFolder folder;
-  WriteFile(folder / "y", "bytes");
+  WriteFile(folder / "y", "bytes", GetParam());
   const mode_t mask = umask(0);
   umask(mask);
   struct stat status;
@@ -52,20 +59,38 @@ TEST(AtomicFileTest, HasTheUsualPermissions) {
   EXPECT_EQ(status.st_mode & 0777, 0666 & ~mask);
 }
 
-TEST(AtomicFileTest, WithoutCommitNothingHappens) {
+TEST_P(AtomicFileTest, WithoutCommitNothingHappens) {
   const TempFolder folder;
   folder.Write("old", "old");
   for (const char* name : {"old", "new"}) {
-    AtomicFile file(folder / name);
+    AtomicFile file(folder / name, GetParam());
     file.Write("bytes", 5);
   }
   EXPECT_EQ(folder.Contents(), (Files{{"old", "old"}}));
 }
 
-TEST(AtomicFileTest, TwoWritersDoNotMix) {
+TEST(NamelessFileTest, NothingIsLeftOfAKilledProcess) {
+  const TempFolder folder;
+  const int nameless = open(folder.path().c_str(), O_TMPFILE | O_WRONLY, 0600);
+  if (nameless < 0) GTEST_SKIP() << "this file system has no files without names";
+  close(nameless);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    AtomicFile file(folder / "y");
+    file.Write("bytes", 5);
+    raise(SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  EXPECT_EQ(folder.Contents(), Files{});
+}
+
+TEST_P(AtomicFileTest, TwoWritersDoNotMix) {
   const TempFolder folder;
   {
-    AtomicFile first(folder / "y"), second(folder / "y");
+    AtomicFile first(folder / "y", GetParam()), second(folder / "y", GetParam());
     first.Write("first", 5);
     second.Write("second", 6);
     second.Commit();
@@ -75,7 +100,7 @@ TEST(AtomicFileTest, TwoWritersDoNotMix) {
 }
 
 // A limit on file sizes fails like a full disk: some bytes are written, and then no more.
-TEST(AtomicFileTest, FullDisk) {
+TEST_P(AtomicFileTest, FullDisk) {
   const TempFolder folder;
   folder.Write("old", "old");
   signal(SIGXFSZ, SIG_IGN);
@@ -84,29 +109,29 @@ TEST(AtomicFileTest, FullDisk) {
   const rlimit low = {1000, limit.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
   const std::string path = folder / "old";
-  const std::string message = ErrorOf(path, [&] { WriteFile(path, std::string(3000, 'x')); });
+  const std::string message = ErrorOf(path, [&] { WriteFile(path, std::string(3000, 'x'), GetParam()); });
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
   EXPECT_EQ(message, "cannot write: File too large");
   EXPECT_EQ(folder.Contents(), (Files{{"old", "old"}}));
 }
 
-TEST(AtomicFileTest, FollowsASymbolicLink) {
+TEST_P(AtomicFileTest, FollowsASymbolicLink) {
   const TempFolder folder;
   std::filesystem::create_directory(folder / "elsewhere");
   folder.Write("elsewhere/file", "old");
   std::filesystem::create_symlink("elsewhere/file", folder / "link");
-  WriteFile(folder / "link", "new");
+  WriteFile(folder / "link", "new", GetParam());
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
   EXPECT_EQ(ReadBytes(folder / "elsewhere/file"), "new");
 }
 
-TEST(AtomicFileTest, TakesTheLongestName) {
+TEST_P(AtomicFileTest, TakesTheLongestName) {
   const TempFolder folder;
-  WriteFile(folder / std::string(255, 'y'), "bytes");
+  WriteFile(folder / std::string(255, 'y'), "bytes", GetParam());
   EXPECT_EQ(folder.Contents().size(), 1u);
 }
 
-TEST(AtomicFileTest, RefusesWhatCannotBeReplaced) {
+TEST_P(AtomicFileTest, RefusesWhatCannotBeReplaced) {
   const TempFolder folder;
   std::filesystem::create_directory(folder / "directory");
   ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
@@ -122,12 +147,12 @@ TEST(AtomicFileTest, RefusesWhatCannotBeReplaced) {
   const Files before = folder.Contents();
   for (const auto& [path, message] : cases) {
     const std::string& name = path;
-    EXPECT_TRUE(Contains(ErrorOf(name, [&] { WriteFile(name, "bytes"); }), message)) << name;
+    EXPECT_TRUE(Contains(ErrorOf(name, [&] { WriteFile(name, "bytes", GetParam()); }), message)) << name;
     EXPECT_EQ(folder.Contents(), before);
   }
 }
 
-TEST(AtomicFileTest, RefusesAFolderThatCannotBeWrittenTo) {
+TEST_P(AtomicFileTest, RefusesAFolderThatCannotBeWrittenTo) {
   if (geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
   const TempFolder folder;
   chmod(folder.path().c_str(), 0500);

@@ -28,6 +28,23 @@ std::string FolderOf(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path().string() : ".";
 }
 
+// A file without a name, or -1: some file systems have none, and without /proc it could never get one.
+int OpenNameless(const std::string& folder) {
+  if (access("/proc/self/fd", X_OK) != 0) return -1;
+  return open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+}
+
+// The name in `folder` with which make(name) succeeded, or "" and errno. A short name of its own, since that
+// of the output may be as long as names can be. Others may be writing too.
+template <class Make>
+std::string MakeIn(const std::string& folder, const Make& make) {
+  for (int attempt = 0;; ++attempt) {
+    std::string name = fmt::format("{}/.fusedffn-{}-{}.tmp", folder, getpid(), attempt);
+    if (make(name.c_str())) return name;
+    if (errno != EEXIST && errno != EINTR) return "";
+  }
+}
+
 }  // namespace
 
 void CheckWritable(const std::string& path) {
@@ -42,17 +59,16 @@ void CheckWritable(const std::string& path) {
   }
 }
 
-AtomicFile::AtomicFile(const std::string& path) : path_(path) {
+AtomicFile::AtomicFile(const std::string& path, bool named) : path_(path) {
   CheckWritable(path);
   const std::string folder = FolderOf(Resolved(path));
-  // A short name of its own, since `path`'s name may be as long as names can be. Others may be writing too.
-  for (int attempt = 0; fd_ < 0; ++attempt) {
-    temporary_ = fmt::format("{}/.fusedffn-{}-{}.tmp", folder, getpid(), attempt);
-    fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd_ < 0 && errno != EEXIST && errno != EINTR) {
-      throw Error::FromErrno(path_, "create a temporary file beside it");
-    }
-  }
+  if (!named) fd_ = OpenNameless(folder);
+  if (fd_ >= 0) return;
+  temporary_ = MakeIn(folder, [this](const char* name) {
+    fd_ = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return fd_ >= 0;
+  });
+  if (fd_ < 0) throw Error::FromErrno(path_, "create a temporary file beside it");
 }
 
 AtomicFile::~AtomicFile() {
@@ -81,10 +97,19 @@ void AtomicFile::WriteAt(uint64_t offset, const void* data, size_t bytes) {
 void AtomicFile::Commit() {
   // Some file systems find out that the disk is full only here, or only on close().
   if (fsync(fd_) != 0) throw Error::FromErrno(path_, "write");
+  const fs::path resolved = Resolved(path_);
+  if (temporary_.empty()) {
+    // No system call puts a file without a name in the place of another one: it gets a temporary one first.
+    const std::string self = fmt::format("/proc/self/fd/{}", fd_);
+    temporary_ = MakeIn(FolderOf(resolved), [&self](const char* name) {
+      return linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
+    });
+    if (temporary_.empty()) throw Error::FromErrno(path_, "name its temporary file");
+  }
   const int fd = fd_;
   fd_ = -1;
   if (close(fd) != 0) throw Error::FromErrno(path_, "write");
-  if (rename(temporary_.c_str(), Resolved(path_).c_str()) != 0) {
+  if (rename(temporary_.c_str(), resolved.c_str()) != 0) {
     throw Error::FromErrno(path_, "rename its temporary file");
   }
   temporary_.clear();

@@ -9,11 +9,12 @@
 namespace fusedffn::io {
 
 // Writes to a temporary file in the same folder, which Commit() renames to `path`. Without Commit(), and
-// after any failure, the temporary file is removed and whatever `path` held before is still there.
-// All functions throw Error.
+// after any failure, the temporary file is removed and whatever `path` held before is still there. Until
+// Commit() it has no name, so that a process that is killed leaves nothing behind; where the file system
+// cannot do that (NFS), or if `named`, it is `.fusedffn-PID-N.tmp`. All functions throw Error.
 class AtomicFile {
  public:
-  explicit AtomicFile(const std::string& path);
+  explicit AtomicFile(const std::string& path, bool named = false);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -24,7 +25,7 @@ class AtomicFile {
 
  private:
   std::string path_;
-  std::string temporary_;  // "" once it has become `path_`
+  std::string temporary_;  // "" while it has no name, and once it has become `path_`
   int fd_ = -1;
   uint64_t end_ = 0;  // of what Write() has written
 };
