@@ -70,12 +70,13 @@ void RunBetweenGuards(const PackedFfn& ffn, const GuardCase& c, const std::vecto
 }
 
 TEST_P(GuardTest, RunStaysInside) {
+  const auto all_threads = FullOrLight<std::vector<int>>({1, 2, 5}, {1, 5});
   for (const GuardCase& c : kCases) {
     Random random(1);
     const PackedFfn ffn = PackFor(GetParam(), RandomBlock(c.shape, &random).weights());
     const std::vector<float> x = RandomTokens(c.shape, 70, &random);
     for (size_t tokens = 1; tokens <= 70; tokens += FullOrLight<size_t>(1, 9)) {
-      for (const int threads : {1, 2, 5}) {
+      for (const int threads : all_threads) {
         for (const Flush flush : {Flush::kLeft, Flush::kRight}) {
           SCOPED_TRACE(testing::Message()
                        << "shape " << c.shape << ", " << tokens << " tokens, " << threads

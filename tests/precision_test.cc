@@ -72,6 +72,7 @@ testing::AssertionResult Same(const std::vector<float>& got, const std::vector<f
 }
 
 TEST_P(PrecisionTest, BF16GivesTheBitsOfF32) {
+  const auto all_threads = FullOrLight<std::vector<int>>({1, 3}, {3});
   Random random(1);
   for (const Shape& shape : kShapes) {
     const TestBlock block = RoundedBlock(shape, &random);
@@ -80,7 +81,7 @@ TEST_P(PrecisionTest, BF16GivesTheBitsOfF32) {
     const PackedFfn bf16 = PackAs(Precision::kBF16, block.weights());
     for (const size_t tokens : kTokens) {
       const std::vector<float> want = RunDense(f32, x.data(), tokens);
-      for (const int threads : {1, 3}) {
+      for (const int threads : all_threads) {
         ASSERT_TRUE(Same(RunDense(bf16, x.data(), tokens, {threads}), want))
             << "shape " << shape << ", " << tokens << " tokens, " << threads << " threads";
       }

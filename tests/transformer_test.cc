@@ -187,6 +187,7 @@ TEST_P(TransformerTest, EveryElementType) {
 
 // Several blocks of rows in a part, parts that share panels, and y wider and narrower than x.
 TEST_P(TransformerTest, EveryPlace) {
+  const auto all_threads = FullOrLight<std::vector<int>>({1, 2, 7}, {2});
   for (const Precision precision : Precisions()) {
     for (const Shape& shape :
          {Shape{65, 390, 65}, Shape{130, 64, 17}, Shape{17, 64, 130}, Shape{65, 390, 65, true}}) {
@@ -196,7 +197,7 @@ TEST_P(TransformerTest, EveryPlace) {
         if (residual_from_x && shape.out > shape.dim) continue;
         for (const DType type : kDTypes) {
           for (const size_t tokens : {1u, 20u, 300u}) {
-            for (const int threads : {1, 2, 7}) {
+            for (const int threads : all_threads) {
               ASSERT_TRUE(problem.Check(tokens, threads, true, true, {type, type, type, type}, place));
             }
           }
