@@ -89,7 +89,7 @@ void RegisterTarget(const Kernels& kernels) {
   benchmark::RegisterBenchmark(("pack/" + target).c_str(), [target](benchmark::State& state) {
     PackBlock(target, state);
   })->Unit(benchmark::kMillisecond);
-  for (const size_t rows : {size_t{1}, kernels.mr, 2 * kernels.mr, size_t{64}, size_t{130}}) {
+  for (const size_t rows : {size_t{1}, kernels.mr[0], 2 * kernels.mr[0], size_t{64}, size_t{130}}) {
     benchmark::RegisterBenchmark(
         ("gemm_block/" + target + "/" + std::to_string(rows)).c_str(),
         [&kernels, rows](benchmark::State& state) { OneGemmBlock(kernels, rows, state); });

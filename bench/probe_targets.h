@@ -18,7 +18,8 @@ struct ArithmeticFns {
   ArithmeticFn of[kPrecisionCount];
 };
 
-template <int64_t kTarget>
+// kAmx: with AMX, where it multiplies in that precision.
+template <int64_t kTarget, bool kAmx>
 struct ArithmeticOf {
   static constexpr ArithmeticFns value = {};
 };

@@ -21,6 +21,8 @@ void GemmBF16Widened(const GemmBlock& block);
 void GemmBF16Dot(const GemmBlock& block);
 #endif
 void GemmInt8(const GemmBlock& block);
+void GemmBF16Amx(const GemmBlock& block);  // these two where FUSEDFFN_HAVE_AMX
+void GemmInt8Amx(const GemmBlock& block);
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

@@ -61,12 +61,15 @@ struct PairTiles {
 template <class Math>
 inline constexpr PairTiles<Math> kPairTiles = PairTiles<Math>::Make(std::make_index_sequence<kPairRows>());
 
+// At most.
+template <class Math>
+inline constexpr size_t kRowsOfTile = kTileRows;
+
 // m rows split evenly over tiles: 129 rows are 10 tiles of 8 and 7 of 7, not 16 of 8 and one of a single row.
 struct RowTiles {
   size_t count, low, high_count;  // the first `high_count` have a row more than `low`
 
-  explicit RowTiles(size_t m)
-      : count((m + kTileRows - 1) / kTileRows), low(m / count), high_count(m % count) {}
+  RowTiles(size_t m, size_t most) : count((m + most - 1) / most), low(m / count), high_count(m % count) {}
   size_t rows(size_t ir) const { return low + (ir < high_count); }
 };
 
@@ -119,22 +122,44 @@ HWY_NOINLINE inline void Finish(const GemmBlock& g, size_t jr, size_t columns, s
   }
 }
 
+// Of what is read of B, in steps, vectors and panels.
+struct TileSize {
+  size_t k, vecs, panels;
+};
+
+// Multiplies one tile after the other by steps of the same panel, or pair of them, at b.
+template <class Math>
+struct TileRunner {
+  const typename Math::B* b;
+  size_t b_panel;  // elements to the second panel
+  TileSize size;
+  Prefetch prefetch;
+
+  // Tile `ir`; `rows` is kRowsOfTile at most.
+  HWY_INLINE void operator()(size_t ir, size_t rows, const typename Math::A* a, const TileOfC& c) const {
+    auto tile = kTiles<Math>.Get(rows, size.vecs, prefetch.share_index);
+    if constexpr (Math::kInPairs) {
+      if (size.panels == 2) tile = kPairTiles<Math>.fn[rows - 1];
+    }
+    tile(a, b, b_panel, size.k, c, prefetch.OfTile(ir));
+  }
+};
+
 // All rows of one panel, or pair of them, and chunk of k, whose weights lie at b in the form that Math reads.
 template <class Math, class Stored>
 HWY_INLINE void MultiplyChunk(const GemmBlock& g, const Chunk<Stored>& chunk, const typename Math::B* b,
                               const RowTiles& tiles, TileOfC c, const void* next) {
-  const auto prefetch =
-      PrefetchOfChunk<Math, Stored>(g, chunk.k, chunk.vecs, chunk.panels, chunk.b, next, tiles.count);
+  TileRunner<Math> run = {
+      b,
+      g.b_k * kTileVecs * hn::Lanes(D()),
+      {chunk.k, chunk.vecs, chunk.panels},
+      PrefetchOfChunk<Math, Stored>(g, chunk.k, chunk.vecs, chunk.panels, chunk.b, next, tiles.count)};
   const bool last = chunk.k0 + chunk.k == g.k;
   const auto* a = static_cast<const typename Math::A*>(g.a) + chunk.k0 / Math::kChunk * g.a_chunk;
   const bool finish = last && (g.activate != nullptr || g.gate != nullptr || g.rounded != nullptr);
   for (size_t ir = 0, row = 0; ir < tiles.count; ++ir) {
     const size_t rows = tiles.rows(ir);
-    auto tile = kTiles<Math>.Get(rows, chunk.vecs, prefetch.share_index);
-    if constexpr (Math::kInPairs) {
-      if (chunk.panels == 2) tile = kPairTiles<Math>.fn[rows - 1];
-    }
-    tile(a, b, g.b_k * kTileVecs * hn::Lanes(D()), chunk.k, c, prefetch.OfTile(ir));
+    run(ir, rows, a, c);
     if (finish) Finish(g, chunk.jr, chunk.columns(), row, rows, c.c);
     row += rows;
     a += rows * kAStride;
@@ -178,7 +203,7 @@ HWY_INLINE void MultiplyChunk<BF16Widened>(const GemmBlock& g, const Chunk<BF16W
 // k outside of the panels: a chunk of A stays in the L2 cache for all of them.
 template <class Math>
 HWY_INLINE void Gemm(const GemmBlock& g) {
-  const RowTiles tiles(g.m);
+  const RowTiles tiles(g.m, kRowsOfTile<Math>);
   for (size_t k0 = 0; k0 < g.k; k0 += Math::kChunk) {
     const size_t k = HWY_MIN(Math::kChunk, g.k - k0);
     for (size_t jr = 0; jr < g.n;) {

@@ -9,6 +9,8 @@
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "kernels/activation-inl.h"
+#include "kernels/amx-inl.h"
+#include "kernels/amx_permission.h"
 #include "kernels/convert-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/layer_norm-inl.h"
@@ -60,7 +62,8 @@ constexpr LayerNormFns LayerNormOf() {
 constexpr size_t kLanes = hn::MaxLanes(D());
 constexpr Kernels kKernels = {
     HWY_TARGET,
-    kTileRows,
+    false,
+    {kTileRows, kTileRows, kTileRows, kTileRows},
     kTileVecs* kLanes,
     kLanes,
     HWY_NATIVE_FMA != 0,
@@ -72,7 +75,7 @@ constexpr Kernels kKernels = {
     Quantise,
     WeightedSum,
     Int8::kStep,
-    Int8::kInPairs,
+    {F32::kInPairs, BF16Widened::kInPairs, true, Int8::kInPairs},
     {Fns<QuickGelu>(),
      Fns<Gelu>(),
      Fns<GeluTanh>(),
@@ -81,12 +84,35 @@ constexpr Kernels kKernels = {
      Fns<Relu2>(),
      {nullptr, Map<Identity>}}};
 
+#if FUSEDFFN_HAVE_AMX
+constexpr Kernels WithAmx(Kernels kernels) {
+  kernels.amx = true;
+  const GemmBlockFn gemm[kPrecisionCount] = {GemmF32, GemmBF16Widened, GemmBF16Amx, GemmInt8Amx};
+  const size_t mr[] = {kTileRows, kTileRows, kRowsOfTile<BF16Amx>, kRowsOfTile<Int8Amx>};
+  const bool in_pairs[] = {F32::kInPairs, BF16Widened::kInPairs, BF16Amx::kInPairs, Int8Amx::kInPairs};
+  for (size_t i = 0; i < kPrecisionCount; ++i) {
+    kernels.gemm[i] = gemm[i];
+    kernels.mr[i] = mr[i];
+    kernels.in_pairs[i] = in_pairs[i];
+  }
+  return kernels;
+}
+constexpr Kernels kAmxKernels = WithAmx(kKernels);
+#endif
+
 }  // namespace HWY_NAMESPACE
 
 template <>
-struct KernelsOf<HWY_TARGET> {
+struct KernelsOf<HWY_TARGET, false> {
   static constexpr const Kernels* value = &HWY_NAMESPACE::kKernels;
 };
+
+#if FUSEDFFN_HAVE_AMX
+template <>
+struct KernelsOf<HWY_TARGET, true> {
+  static constexpr const Kernels* value = &HWY_NAMESPACE::kAmxKernels;
+};
+#endif
 
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
@@ -102,7 +128,8 @@ KernelList ListTargets(std::index_sequence<kBit...>) {
   const auto add = [&list](const Kernels* kernels) {
     if (kernels != nullptr) list.kernels[list.count++] = kernels;
   };
-  (add(KernelsOf<(int64_t{1} << kBit)>::value), ...);
+  (add(KernelsOf<(int64_t{1} << kBit), true>::value), ...);
+  (add(KernelsOf<(int64_t{1} << kBit), false>::value), ...);
   return list;
 }
 
@@ -113,9 +140,13 @@ const KernelList& AllKernels() {
   return list;
 }
 
-const char* TargetName(const Kernels& kernels) { return hwy::TargetName(kernels.target); }
+const char* TargetName(const Kernels& kernels) {
+  return kernels.amx ? "AVX3_AMX" : hwy::TargetName(kernels.target);
+}
 
-bool IsSupported(const Kernels& kernels) { return (hwy::SupportedTargets() & kernels.target) != 0; }
+bool IsSupported(const Kernels& kernels) {
+  return (hwy::SupportedTargets() & kernels.target) != 0 && (!kernels.amx || MayUseAmx());
+}
 
 }  // namespace fusedffn
 #endif  // HWY_ONCE

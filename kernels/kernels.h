@@ -123,7 +123,9 @@ struct ActivationFns {
 
 struct Kernels {
   int64_t target;                     // Highway's bit
-  size_t mr, nr, lanes;               // tile rows, tile columns, floats per vector
+  bool amx;                           // with AMX, which is no target of Highway's: see amx-inl.h
+  size_t mr[kPrecisionCount];         // tile rows
+  size_t nr, lanes;                   // tile columns, floats per vector
   bool fma;                           // MulAdd rounds once: same bits as on every other such target
   GemmBlockFn gemm[kPrecisionCount];  // null where the CPU lacks the instruction
   ConvertFn to_f32[kDTypeCount];      // by DType; null for fp32 itself
@@ -132,8 +134,8 @@ struct Kernels {
   LayerNormFns layer_norm[kDTypeCount];
   QuantiseFn quantise;
   WeightedSumFn weighted_sum;
-  size_t int8_step;    // elements of k in one step of int8
-  bool int8_in_pairs;  // few rows go through two panels at once, as in every other precision
+  size_t int8_step;                // elements of k in one step of int8
+  bool in_pairs[kPrecisionCount];  // few rows go through two panels at once
   ActivationFns activations[kActivationCount];
 };
 
@@ -148,11 +150,11 @@ struct KernelList {
 // IsSupported() end in an illegal instruction.
 const KernelList& AllKernels();
 
-const char* TargetName(const Kernels& kernels);  // "AVX3", "AVX2", "NEON", ...
+const char* TargetName(const Kernels& kernels);  // "AVX3", "AVX2", "NEON", ...; "AVX3_AMX"
 bool IsSupported(const Kernels& kernels);        // by this CPU and operating system
 
-// Filled in by kernels.cc, once per target.
-template <int64_t kTarget>
+// Filled in by kernels.cc, once per target; kAmx: the same with AMX.
+template <int64_t kTarget, bool kAmx>
 struct KernelsOf {
   static constexpr const Kernels* value = nullptr;
 };

@@ -127,8 +127,7 @@ HWY_INLINE void End(const TileOfC& tile, const void* /*a*/, const V (&acc)[kRows
   }
 }
 
-// Exact sums start from 0, and what they are worth is added to C0. The sum over a group of (q - zero) * b is
-// that of q * b less zero times that of b.
+// Exact sums start from 0, and what they are worth is added to C0.
 template <size_t kRows, size_t kVecs>
 HWY_INLINE void Begin(const TileOfC& /*tile*/, hn::Vec<DI32> (&acc)[kRows][kVecs]) {
   HWY_UNROLL(16)
@@ -138,24 +137,29 @@ HWY_INLINE void Begin(const TileOfC& /*tile*/, hn::Vec<DI32> (&acc)[kRows][kVecs
   }
 }
 
+// Of a row of A in the group that is multiplied.
+HWY_INLINE const RowQuant& QuantOf(const Int8::A* a) { return *reinterpret_cast<const RowQuant*>(a + kKc); }
+
+// Vector v of row r of the tile. The sum over a group of (q - zero) * b is that of q * b less zero times that
+// of b.
+HWY_INLINE void EndOfInt8(const TileOfC& tile, const RowQuant& row, hn::Vec<DI32> acc, size_t r, size_t v) {
+  const D d;
+  const DI32 di32;
+  const size_t column = v * hn::Lanes(d);
+  const auto zeros = hn::Mul(hn::Set(di32, row.zero), hn::Load(di32, tile.b_sum + column));
+  const V sum = hn::ConvertTo(d, hn::Sub(acc, zeros));
+  const V scale = hn::Mul(hn::Set(d, row.scale), hn::Load(d, tile.b_scale + column));
+  const V start = hn::Load(d, tile.c0() + r * tile.ldc0() + column);
+  hn::Store(hn::MulAdd(sum, scale, start), d, tile.c + r * tile.ldc + column);
+}
+
 template <size_t kRows, size_t kVecs>
 HWY_INLINE void End(const TileOfC& tile, const Int8::A* HWY_RESTRICT a,
                     const hn::Vec<DI32> (&acc)[kRows][kVecs]) {
-  const D d;
-  const DI32 di32;
-  const size_t lanes = hn::Lanes(d);
-  const float* const c0 = tile.c0();
   HWY_UNROLL(16)
   for (size_t r = 0; r < kRows; ++r) {
-    const auto& row = *reinterpret_cast<const RowQuant*>(a + r * kAStride + kKc);
     HWY_UNROLL(8)
-    for (size_t v = 0; v < kVecs; ++v) {
-      const auto zeros = hn::Mul(hn::Set(di32, row.zero), hn::Load(di32, tile.b_sum + v * lanes));
-      const V sum = hn::ConvertTo(d, hn::Sub(acc[r][v], zeros));
-      const V scale = hn::Mul(hn::Set(d, row.scale), hn::Load(d, tile.b_scale + v * lanes));
-      const V start = hn::Load(d, c0 + r * tile.ldc0() + v * lanes);
-      hn::Store(hn::MulAdd(sum, scale, start), d, tile.c + r * tile.ldc + v * lanes);
-    }
+    for (size_t v = 0; v < kVecs; ++v) EndOfInt8(tile, QuantOf(a + r * kAStride), acc[r][v], r, v);
   }
 }
 

@@ -46,7 +46,8 @@ inline constexpr size_t kNearBytes = 1024;
 inline constexpr size_t kFarBytes = 16384;
 
 struct Prefetch {
-  size_t share_index;     // says how many lines a tile asks for
+  size_t share_index;     // says how many lines a tile asks for:
+  size_t lines;           // for each kUnroll steps;
   const char* first;      // what the first row tile asks for, ...
   size_t bytes_per_tile;  // ... what lies between one tile's and the next one's, ...
   size_t tiles;           // ... and how many tiles ask at all;
@@ -64,8 +65,8 @@ HWY_INLINE Prefetch PrefetchOfChunk(const GemmBlock& g, size_t k, size_t vecs, s
   const size_t share_index = ShareIndex(row_tiles * kBytes / kStoredBytes);
   const size_t lines = LinesOf(vecs, kBytes, kShares[share_index]);
   const char* const here = static_cast<const char*>(chunk);
-  Prefetch prefetch = {share_index, static_cast<const char*>(next), k / kUnroll * lines * kLineBytes,
-                       row_tiles, here};
+  Prefetch prefetch = {share_index, lines, static_cast<const char*>(next), k / kUnroll * lines * kLineBytes,
+                       row_tiles,   here};
   if (g.n <= panels * kTileVecs * hn::Lanes(D())) {
     // A block of one panel, or pair, comes from a caller that goes through the weights in memory order. So
     // what lies behind `next` is wanted, too: to go on without a pause is worth 1.08 (AVX2, 16 tokens).

@@ -27,7 +27,7 @@ float* AlignedStart(void* workspace) {
 }
 
 Plan PlanFor(const PackedFfn::Impl& ffn, size_t tokens, size_t threads) {
-  return MakePlan(ffn.shape, tokens, TilingOf(*ffn.kernels), L2Bytes(), threads, ffn.operands);
+  return MakePlan(ffn.shape, tokens, TilingOf(ffn), L2Bytes(), threads, ffn.operands);
 }
 
 size_t BytesFor(const Plan& plan) { return plan.scratch_floats * sizeof(float) + kCacheLine - 1; }

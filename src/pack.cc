@@ -125,6 +125,7 @@ void PackInt8(const PackedLayout& layout, size_t n0, size_t rows, const unsigned
 
 Operands OperandsOf(Precision precision, const Kernels& kernels) {
   Operands operands;
+  operands.in_pairs = kernels.in_pairs[static_cast<size_t>(precision)];
   switch (precision) {
     case Precision::kF32:
       break;
@@ -145,7 +146,6 @@ Operands OperandsOf(Precision precision, const Kernels& kernels) {
       operands.b_bytes = 1;
       operands.group = kernels.int8_step;
       operands.chunk = kInt8Group;
-      operands.in_pairs = kernels.int8_in_pairs;
       operands.hidden = Hidden::kQuantised;
       break;
   }

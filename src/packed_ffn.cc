@@ -307,7 +307,7 @@ Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) 
 bool BF16DotIsFaster(const char* target) noexcept {
   const Kernels* kernels = nullptr;
   return FindKernels(target, &kernels).ok() &&
-         kernels->gemm[static_cast<size_t>(Precision::kBF16Dot)] != nullptr && IsAmdCpu();
+         kernels->gemm[static_cast<size_t>(Precision::kBF16Dot)] != nullptr && (kernels->amx || IsAmdCpu());
 }
 
 const Target* Targets(size_t* count) noexcept {
@@ -317,7 +317,7 @@ const Target* Targets(size_t* count) noexcept {
     List() {
       for (size_t i = 0; i < count; ++i) {
         const Kernels& kernels = *AllKernels().kernels[i];
-        targets[i] = {TargetName(kernels), IsSupported(kernels), kernels.mr, kernels.nr};
+        targets[i] = {TargetName(kernels), IsSupported(kernels), kernels.mr[0], kernels.nr};
       }
     }
   };

@@ -246,7 +246,7 @@ void FusedPart(const Call& call, size_t part) {
 template <class F>
 void ForEachPiece(const Call& call, const PackedLayer& layer, size_t part, size_t chunk, const F& piece) {
   const PackedLayout& layout = layer.layout;
-  const Tiling tiling = TilingOf(*call.ffn.kernels);
+  const Tiling tiling = TilingOf(call.ffn);
   const Cut begin = CutAt(layout.n, tiling, call.tokens, call.plan.parts, part);
   const Cut end = CutAt(layout.n, tiling, call.tokens, call.plan.parts, part + 1);
   const auto panels_at = [&](size_t panel) {  // rows of pairs are few, and not cut within a panel

@@ -25,7 +25,10 @@ struct Call {
   float* scratch = nullptr;  // plan.scratch_floats
 };
 
-inline Tiling TilingOf(const Kernels& kernels) { return {kernels.mr, kernels.nr, kernels.lanes}; }
+inline Tiling TilingOf(const PackedFfn::Impl& ffn) {
+  const Kernels& kernels = *ffn.kernels;
+  return {kernels.mr[static_cast<size_t>(ffn.precision)], kernels.nr, kernels.lanes};
+}
 
 // `threads` as in ParallelFor().
 void RunPlan(const Call& call, int threads);

@@ -217,7 +217,7 @@ TEST_P(FfnTest, EachLayerWithinItsBound) {
 // --- Shapes and layouts ------------------------------------------------------------------------------------
 
 TEST_P(FfnTest, ShapesThatStraddleTheTiles) {
-  const size_t mr = kernels().mr, nr = kernels().nr;
+  const size_t mr = kernels().mr[0], nr = kernels().nr;
   std::set<size_t> dims = {1, 3, 31, 33, nr - 1, nr, nr + 1, 2 * nr + 1, kKc - 1, kKc, kKc + 1, 1023};
   if (!LightRun()) dims.insert({2 * kKc, 2 * kKc + 1, 4304});
   uint64_t seed = 0;

@@ -172,6 +172,7 @@ class GemmProblem {
 class GemmBlockTest : public TargetTest {
  protected:
   const Kernels& kernels() const { return KernelsNamed(GetParam()); }
+  size_t mr(Kind kind) const { return kernels().mr[static_cast<size_t>(PrecisionOf(kind))]; }
 
   std::vector<Kind> Kinds() const {
     std::vector<Kind> kinds = {Kind::kF32, Kind::kBF16, Kind::kBF16WidenedOnce, Kind::kInt8};
@@ -191,9 +192,9 @@ class GemmBlockTest : public TargetTest {
 constexpr size_t kDepths[] = {1, 2, 3, 4, 5, 7, 8, 9, 31, kKc - 1, kKc, kKc + 1, kKc + 6, 2 * kKc + 3};
 
 TEST_P(GemmBlockTest, EveryHeightWidthAndDepth) {
-  const size_t max_m = 2 * kernels().mr + 1;
   uint64_t seed = 0;
   for (const Kind kind : Kinds()) {
+    const size_t max_m = 2 * mr(kind) + 1;
     for (const size_t n : ColumnCounts()) {
       for (const size_t k : kDepths) {
         GemmProblem problem(kernels(), kind, max_m, n, k, ++seed);
@@ -212,8 +213,8 @@ TEST_P(GemmBlockTest, EveryHeightWidthAndDepth) {
 
 // From four row tiles on a panel may be widened before it is multiplied.
 TEST_P(GemmBlockTest, ManyRows) {
-  const size_t m = 5 * kernels().mr + 1;
   for (const Kind kind : Kinds()) {
+    const size_t m = 5 * mr(kind) + 1;
     for (const size_t k : {1u, 2u, 35u, 1200u}) {
       GemmProblem problem(kernels(), kind, m, 2 * kernels().nr + 1, k, k);
       ASSERT_TRUE(problem.Run(m, 0, k, true, Flush::kRight))
@@ -223,8 +224,9 @@ TEST_P(GemmBlockTest, ManyRows) {
 }
 
 TEST_P(GemmBlockTest, EverySplitOfKIntoCalls) {
-  const size_t m = kernels().mr + 1, n = kernels().nr + kernels().lanes + 1, k = 97;
+  const size_t n = kernels().nr + kernels().lanes + 1, k = 97;
   for (const Kind kind : Kinds()) {
+    const size_t m = mr(kind) + 1;
     GemmProblem problem(kernels(), kind, m, n, k, 1);
     if (kind == Kind::kInt8) continue;                // only at a group, see below
     for (size_t steps = 2; steps <= k; steps += 2) {  // bf16 starts at an even k
@@ -235,8 +237,8 @@ TEST_P(GemmBlockTest, EverySplitOfKIntoCalls) {
 }
 
 TEST_P(GemmBlockTest, GateComesLast) {
-  const size_t m = 2 * kernels().mr + 1;
   for (const Kind kind : Kinds()) {
+    const size_t m = 2 * mr(kind) + 1;
     for (const size_t n : ColumnCounts()) {
       for (const size_t k : {1u, 31u, 1200u}) {
         GemmProblem problem(kernels(), kind, m, n, k, n);
@@ -251,7 +253,7 @@ TEST_P(GemmBlockTest, GateComesLast) {
 }
 
 TEST_P(GemmBlockTest, Int8GoesOnFromGroupToGroup) {
-  const size_t m = kernels().mr + 1, k = 2 * kInt8Group + 97;
+  const size_t m = mr(Kind::kInt8) + 1, k = 2 * kInt8Group + 97;
   GemmProblem problem(kernels(), Kind::kInt8, m, 2 * kernels().nr + 1, k, 1);
   for (const size_t groups : {1u, 2u}) {
     ASSERT_TRUE(problem.Run(m, 0, groups * kInt8Group / kernels().int8_step, true, Flush::kRight)) << groups;
@@ -259,8 +261,9 @@ TEST_P(GemmBlockTest, Int8GoesOnFromGroupToGroup) {
 }
 
 TEST_P(GemmBlockTest, StartsAtAnyPanel) {
-  const size_t m = kernels().mr, nr = kernels().nr, n = 4 * nr + 1;
+  const size_t nr = kernels().nr, n = 4 * nr + 1;
   for (const Kind kind : Kinds()) {
+    const size_t m = mr(kind);
     GemmProblem problem(kernels(), kind, m, n, kKc + 1, 1);
     for (size_t n0 = 0; n0 < n; n0 += nr) {
       ASSERT_TRUE(problem.Run(m, n0, kKc + 2, true, Flush::kRight))

@@ -178,6 +178,45 @@ TEST_P(PrecisionTest, DotIsWithinItsRoundings) {
   for (const bool gated : {false, true}) CheckDot({500, 1300, 200, gated});
 }
 
+// One layer in the order that the public header promises for AMX, of rows that are bf16 already.
+std::vector<float> AmxLinear(const std::vector<float>& weight, const std::vector<float>& bias,
+                             const std::vector<float>& x) {
+  std::vector<float> y = bias;
+  for (size_t n = 0; n < y.size(); ++n) {
+    for (size_t k0 = 0; k0 < x.size(); k0 += 32) {
+      float sums[2] = {};
+      for (size_t k = k0; k < std::min(k0 + 32, x.size()); ++k) {
+        sums[k % 2] = std::fma(x[k], weight[n * x.size() + k], sums[k % 2]);
+      }
+      y[n] += sums[0] + sums[1];
+    }
+  }
+  return y;
+}
+
+TEST_P(PrecisionTest, AmxSumsEvenAndOddK) {
+  if (!KernelsNamed(GetParam()).amx) GTEST_SKIP() << "not with AMX";
+  Random random(1);
+  for (const Shape& shape : {Shape{7, 33, 5}, Shape{1061, 1200, 49}}) {
+    TestBlock block = RoundedBlock(shape, &random);
+    block.activation = Activation::kIdentity;
+    const PackedFfn ffn = PackAs(Precision::kBF16Dot, block.weights());
+    for (const size_t tokens : {1u, 17u, 33u}) {
+      const std::vector<float> x = RandomTokens(shape, tokens, &random);
+      const std::vector<float> rounded = Rounded(x);
+      std::vector<float> want;
+      for (size_t t = 0; t < tokens; ++t) {
+        const auto row = rounded.begin() + static_cast<ptrdiff_t>(t * shape.dim);
+        const std::vector<float> hidden =
+            AmxLinear(block.w1, block.b1, {row, row + static_cast<ptrdiff_t>(shape.dim)});
+        const std::vector<float> y = AmxLinear(block.w2, block.b2, Rounded(hidden));
+        want.insert(want.end(), y.begin(), y.end());
+      }
+      ASSERT_TRUE(Same(RunDense(ffn, x.data(), tokens), want)) << "shape " << shape << ", " << tokens;
+    }
+  }
+}
+
 TEST_P(PrecisionTest, DotNeedsATargetThatHasIt) {
   if (HasDot()) GTEST_SKIP() << "it has";
   PackOptions options;

@@ -64,7 +64,7 @@ enum class Precision {
   kBF16,     // weights as bf16: 2 bytes a parameter; they are widened exactly while they are multiplied. With
              // weights that are bf16 already, the same bits as kF32; others are rounded to bf16 when packed
   kBF16Dot,  // as kBF16, and x and the hidden values are rounded to bf16 as well: two products a lane for the
-             // CPU's bf16 dot-product instruction, on targets that have it. Denormals count as zero
+             // CPU's bf16 dot-product instruction, on targets that have it, or AMX's. Denormals count as zero
   kInt8,  // weights as 8-bit integers: 1 byte a parameter, quantised when packed; x and the hidden values are
           // quantised on the way. Off by 1 to 2 % of y, and more where few of a token's values are far
           // larger than the others: README, "int8", says when not to use it
@@ -119,13 +119,16 @@ struct Weights {
 
 struct PackOptions {
   // Instruction set to pack and run for, by its name in Targets(), in any case; null: the best one here.
+  // "AVX3_AMX" is AVX3_SPR with AMX's tile registers for kBF16Dot and kInt8. Linux wants a process to ask for
+  // them: the first call that looks for targets does.
   const char* target = nullptr;
   Precision precision = Precision::kF32;
 };
 
 // Whether kBF16Dot runs on a target (null: the best one here) and is faster there than kBF16 for many tokens:
-// on AMD it is, twice as fast on Zen 4. Others were not measured and count as slower, as reports on Intel's
-// CPUs have it; packing with kBF16Dot works there all the same.
+// with AMX it is, six times as fast on Emerald Rapids, and on AMD, twice as fast on Zen 4. Other vector
+// instructions count as slower, as those of Emerald Rapids are (0.55); packing with kBF16Dot works there all
+// the same.
 FUSEDFFN_API bool BF16DotIsFaster(const char* target) noexcept;
 
 // The layers of a block. kUp: of a gated one only.
@@ -240,8 +243,9 @@ struct RunOptions {
 // multiply-add for each group. So all that is said above holds, with these operations in place of the chain.
 // A token with a NaN or infinity in x, or whose hidden values overflow, gives a row of NaN; weights with one
 // give NaN to all that needs them. Groups whose scale would be below 2^-120 count as zero. With kBF16Dot the
-// sums are the instruction's: two products at a time, in order of k. The bits of a row still depend on that
-// row and the weights only, but are those of one kind of CPU. A LayerNorm is computed in double, with sums in
+// sums are the instruction's: two products at a time, in order of k; with AMX 32 of them, those of even k and
+// those of odd k in a chain each from 0, whose sum is then added. The bits of a row still depend on that row
+// and the weights only, but are those of one kind of CPU. A LayerNorm is computed in double, with sums in
 // an order that depends on dim only, and rounded to fp32 once; a residual is one fp32 addition: so they
 // change nothing of this. A row with a NaN or infinity is normalised to NaN throughout; one of equal elements
 // to the bias, or with eps = 0 to NaN. Reference: double-precision loops in tests/reference.h; README,
@@ -289,7 +293,7 @@ FUSEDFFN_API Status RunExperts(const PackedFfn* experts, size_t expert_count, co
 struct Target {
   const char* name;  // Highway's name: "AVX2", "AVX3", "NEON", ...
   bool supported;    // by this CPU and operating system
-  size_t mr, nr;     // rows and columns of its microkernel's tile
+  size_t mr, nr;     // rows and columns of its microkernel's tile; kF32's
 };
 
 // All of them, best first; the first supported one is the default. `*count` receives their number.

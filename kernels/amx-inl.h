@@ -1,0 +1,274 @@
+// Compiled once per target, for AVX3_SPR only. A tile of C in AMX's tile registers.
+//
+// Each of the eight registers holds up to 16 rows of 64 bytes. One instruction multiplies 16 steps of k in 16
+// rows of A by the same steps of 16 columns of B. It reads both as vector instructions do: of A, rows of
+// steps; of B, for each step, a vector of a panel.
+//
+//   registers:  2 x 3 of C (32 x 48) + 1 of A + 1 of B
+//
+// 6 multiplications for 7 loads, where 2 x 2 of C and two registers for each of A and B have 4 for 4. Emerald
+// Rapids, A and B in L2, share of the peak: 2 x 3 70 to 80 %, 2 x 2 0.93 of that; in L1 100 %. Also lost, of
+// the same: to ask for B or for A in L1 ahead, 0.9 and 0.6; to go through all rows with a third or a sixth of
+// the steps at a time, so that B stays in L1, 0.87 and 0.82, since C is loaded and stored more often.
+#if defined(FUSEDFFN_KERNELS_AMX_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FUSEDFFN_KERNELS_AMX_INL_H_
+#undef FUSEDFFN_KERNELS_AMX_INL_H_
+#else
+#define FUSEDFFN_KERNELS_AMX_INL_H_
+#endif
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "hwy/highway.h"
+#include "kernels/arithmetic-inl.h"
+#include "kernels/gemm_block-inl.h"
+#include "kernels/kernels.h"
+#include "kernels/microkernel-inl.h"
+#include "kernels/prefetch-inl.h"
+
+#undef FUSEDFFN_HAVE_AMX
+#define FUSEDFFN_HAVE_AMX (HWY_TARGET == HWY_AVX3_SPR && HWY_ARCH_X86_64 && HWY_OS_LINUX)
+#if FUSEDFFN_HAVE_AMX
+
+HWY_BEFORE_NAMESPACE();
+namespace fusedffn {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+inline constexpr size_t kAmxRows = 16;         // of a register
+inline constexpr size_t kAmxSteps = 16;        // of k in one instruction; 4 bytes each
+inline constexpr size_t kAmxA = 6, kAmxB = 7;  // registers; those of C are 0 to 5
+
+// What ldtilecfg reads.
+struct alignas(kLineBytes) AmxConfig {
+  uint8_t palette, start_row, reserved[14];
+  uint16_t row_bytes[16];
+  uint8_t rows[16];
+};
+
+// Zeroes all registers.
+inline void ConfigureAmx(size_t rows) {
+  AmxConfig config = {};
+  config.palette = 1;
+  for (size_t i = 0; i <= kAmxB; ++i) {
+    config.row_bytes[i] = kLineBytes;
+    config.rows[i] = static_cast<uint8_t>(i == kAmxB ? kAmxSteps : rows);
+  }
+  asm volatile("ldtilecfg %0" : : "m"(config));
+}
+
+// Once a thread is through, so that switching to another one need not save them.
+inline void ReleaseAmx() { asm volatile("tilerelease"); }
+
+// Instructions by their names, since compilers know them with a flag only. Strides are in bytes.
+template <size_t kReg>
+HWY_INLINE void TileLoad(const void* from, size_t stride) {
+  asm volatile("tileloadd (%1,%2,1), %%tmm%c0" : : "i"(kReg), "r"(from), "r"(stride) : "memory");
+}
+
+template <size_t kReg>
+HWY_INLINE void TileStore(void* to, size_t stride) {
+  asm volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(kReg), "r"(to), "r"(stride) : "memory");
+}
+
+template <size_t kReg>
+HWY_INLINE void TileZero() {
+  asm volatile("tilezero %%tmm%c0" : : "i"(kReg));
+}
+
+// Sums start from C. For each 16 steps the products of the first ones of all pairs are summed, those of the
+// second ones as well, and then both are added to C.
+struct BF16Amx : BF16Dot {
+  static constexpr bool kInPairs = false;
+  template <size_t kC>
+  static HWY_INLINE void Multiply() {
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kAmxA), "i"(kAmxB));
+  }
+};
+
+// Exact.
+struct Int8Amx : Int8 {
+  static constexpr bool kInPairs = false;
+  template <size_t kC>
+  static HWY_INLINE void Multiply() {
+    asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kAmxA), "i"(kAmxB));
+  }
+};
+
+template <>
+inline constexpr size_t kRowsOfTile<BF16Amx> = 2 * kAmxRows;
+template <>
+inline constexpr size_t kRowsOfTile<Int8Amx> = 2 * kAmxRows;
+
+// f(0), f(1), ..., each a constant.
+template <class F, size_t... kIndex>
+HWY_INLINE void ForEach(std::index_sequence<kIndex...>, const F& f) {
+  (f(std::integral_constant<size_t, kIndex>()), ...);
+}
+
+// Rows of A, and where the ones for the second row of registers begin.
+struct AmxRowsOfA {
+  const uint32_t* first;
+  const uint32_t* second;
+  size_t stride;
+};
+
+// 16 steps of k: C += A * B. The second row of registers goes backwards, with B's last one that is there.
+template <class Math, size_t kRegRows, size_t kVecs>
+HWY_INLINE void AmxMultiply(const AmxRowsOfA& a, const uint32_t* b) {
+  const auto load_b = [b](size_t v) HWY_ATTR { TileLoad<kAmxB>(b + v * kAmxRows, kVecs * kLineBytes); };
+  TileLoad<kAmxA>(a.first, a.stride);
+  ForEach(std::make_index_sequence<kVecs>(), [&](auto v) HWY_ATTR {
+    load_b(v);
+    Math::template Multiply<v>();
+  });
+  if constexpr (kRegRows == 2) {
+    TileLoad<kAmxA>(a.second, a.stride);
+    ForEach(std::make_index_sequence<kVecs>(), [&](auto i) HWY_ATTR {
+      constexpr size_t v = kVecs - 1 - i;
+      if (i != 0) load_b(v);
+      Math::template Multiply<kVecs + v>();
+    });
+  }
+}
+
+// Where one tile's rows lie. The two rows of registers have the same number of rows: of 2 n - 1 the one in
+// the middle is in both, from the same C and to the same C.
+struct AmxRows {
+  size_t rows, of_register, second;
+  explicit AmxRows(size_t tile_rows)
+      : rows(tile_rows),
+        of_register(tile_rows <= kAmxRows ? tile_rows : (tile_rows + 1) / 2),
+        second(tile_rows - of_register) {}
+};
+
+// Calls op(register, its first element in an array of rows `stride` elements apart).
+template <size_t kRegRows, size_t kVecs, class F>
+HWY_INLINE void ForEachOfC(const AmxRows& rows, size_t stride, const F& op) {
+  ForEach(std::make_index_sequence<kRegRows * kVecs>(), [&](auto reg) HWY_ATTR {
+    op(reg, (reg >= kVecs ? rows.second * stride : 0) + reg % kVecs * kAmxRows);
+  });
+}
+
+template <size_t kRegRows, size_t kVecs>
+HWY_INLINE void BeginAmx(BF16Amx, const AmxRows& rows, const TileOfC& tile) {
+  ForEachOfC<kRegRows, kVecs>(rows, tile.ldc0(), [&](auto reg, size_t at) HWY_ATTR {
+    TileLoad<reg>(tile.c0() + at, tile.ldc0() * sizeof(float));
+  });
+}
+
+template <size_t kRegRows, size_t kVecs>
+HWY_INLINE void EndAmx(BF16Amx, const AmxRows& rows, const TileOfC& tile, const uint32_t* /*a*/) {
+  ForEachOfC<kRegRows, kVecs>(rows, tile.ldc, [&](auto reg, size_t at) HWY_ATTR {
+    TileStore<reg>(tile.c + at, tile.ldc * sizeof(float));
+  });
+}
+
+template <size_t kRegRows, size_t kVecs>
+HWY_INLINE void BeginAmx(Int8Amx, const AmxRows& /*rows*/, const TileOfC& /*tile*/) {
+  ForEach(std::make_index_sequence<kRegRows * kVecs>(), [](auto reg) HWY_ATTR { TileZero<reg>(); });
+}
+
+template <size_t kRegRows, size_t kVecs>
+HWY_INLINE void EndAmx(Int8Amx, const AmxRows& rows, const TileOfC& tile, const uint32_t* a) {
+  constexpr size_t kStride = kVecs * kAmxRows;
+  HWY_ALIGN int32_t sums[kRegRows * kAmxRows * kStride];
+  ForEachOfC<kRegRows, kVecs>(rows, kStride, [&](auto reg, size_t at) HWY_ATTR {
+    TileStore<reg>(sums + at, kStride * sizeof(int32_t));
+  });
+  const DI32 di32;
+  for (size_t r = 0; r < rows.rows; ++r) {
+    const RowQuant& row = QuantOf(a + r * kAStride);
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kVecs; ++v) {
+      EndOfInt8(tile, row, hn::Load(di32, sums + r * kStride + v * kAmxRows), r, v);
+    }
+  }
+}
+
+// Of k / 16 times 16 steps the remainder, with zeros behind it.
+struct AmxTail {
+  HWY_ALIGN uint32_t steps[2 * kAmxRows * kAmxSteps];
+  // `rows` rows of `columns` steps, whole vectors or parts of one
+  void Copy(const uint32_t* from, size_t stride, size_t rows, size_t columns) {
+    for (size_t r = 0; r < rows; ++r) {
+      hn::Store(hn::LoadN(DU32(), from + r * stride, columns), DU32(), steps + r * kAmxSteps);
+    }
+  }
+};
+
+// C = C0 + A * B over k steps. `b_tail`: the last k % 16 of them, and zeros. Asks for `lines` of `next` with
+// each 16 steps.
+template <class Math, size_t kRegRows, size_t kVecs>
+HWY_NOINLINE void AmxTile(const uint32_t* a, const uint32_t* b, const uint32_t* b_tail, size_t k,
+                          const AmxRows& rows, const TileOfC& tile, const char* next, size_t lines) {
+  BeginAmx<kRegRows, kVecs>(Math(), rows, tile);
+  AmxRowsOfA rows_of_a = {a, a + rows.second * kAStride, kAStride * sizeof(*a)};
+  for (size_t step = 0; step + kAmxSteps <= k; step += kAmxSteps) {
+    for (size_t line = 0; line < lines; ++line) __builtin_prefetch(next + line * kLineBytes, 0, 2);
+    next += lines * kLineBytes;
+    AmxMultiply<Math, kRegRows, kVecs>(rows_of_a, b);
+    b += kAmxSteps * kVecs * kAmxRows;
+    rows_of_a.first += kAmxSteps;
+    rows_of_a.second += kAmxSteps;
+  }
+  if (k % kAmxSteps != 0) {
+    AmxTail tail;
+    tail.Copy(a + k / kAmxSteps * kAmxSteps, kAStride, rows.rows, k % kAmxSteps);
+    AmxMultiply<Math, kRegRows, kVecs>({tail.steps, tail.steps + rows.second * kAmxSteps, kLineBytes},
+                                       b_tail);
+  }
+  EndAmx<kRegRows, kVecs>(Math(), rows, tile, a);
+}
+
+// By kRegRows and kVecs, both less one.
+template <class Math>
+inline constexpr decltype(&AmxTile<Math, 1, 1>) kAmxTiles[2][kTileVecs] = {
+    {AmxTile<Math, 1, 1>, AmxTile<Math, 1, 2>, AmxTile<Math, 1, 3>},
+    {AmxTile<Math, 2, 1>, AmxTile<Math, 2, 2>, AmxTile<Math, 2, 3>}};
+
+template <class Math>
+class AmxRunner {
+ public:
+  AmxRunner(const uint32_t* b, size_t /*b_panel*/, const TileSize& size, const Prefetch& prefetch)
+      : b_(b), k_(size.k), vecs_(size.vecs), prefetch_(prefetch) {
+    const size_t tail = k_ % kAmxSteps, width = vecs_ * hn::Lanes(D());
+    if (tail == 0) return;
+    std::memset(b_tail_, 0, sizeof(b_tail_));
+    std::memcpy(b_tail_, b_ + (k_ - tail) * width, tail * width * sizeof(*b_));
+  }
+
+  HWY_INLINE void operator()(size_t ir, size_t rows, const uint32_t* a, const TileOfC& c) {
+    const AmxRows split(rows);
+    if (split.of_register != configured_) ConfigureAmx(configured_ = split.of_register);
+    kAmxTiles<Math>[rows > kAmxRows][vecs_ - 1](a, b_, b_tail_, k_, split, c, prefetch_.OfTile(ir),
+                                                prefetch_.lines * kAmxSteps / kUnroll);
+  }
+
+ private:
+  const uint32_t* b_;
+  size_t k_, vecs_;
+  Prefetch prefetch_;
+  size_t configured_ = 0;
+  HWY_ALIGN uint32_t b_tail_[kAmxSteps * kTileVecs * kAmxRows];
+};
+
+template <>
+struct TileRunner<BF16Amx> : AmxRunner<BF16Amx> {
+  using AmxRunner::AmxRunner;
+};
+template <>
+struct TileRunner<Int8Amx> : AmxRunner<Int8Amx> {
+  using AmxRunner::AmxRunner;
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace fusedffn
+HWY_AFTER_NAMESPACE();
+
+#endif  // FUSEDFFN_HAVE_AMX
+#endif  // per-target include guard
