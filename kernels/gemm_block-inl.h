@@ -39,7 +39,8 @@ struct Tiles {
 
   template <size_t kRows, size_t kVecs, size_t kShare>
   static constexpr Fn TileOf() {
-    return Tile<Math, kRows, kVecs, 1, LinesOf(kVecs, sizeof(typename Math::B), kShare)>;
+    return Tile < Math, kRows, kVecs, 1, LinesOf(kVecs, sizeof(typename Math::B), kShare),
+           kShare == 1 && kAloneIntoL1 > ;
   }
 };
 
@@ -54,7 +55,8 @@ struct PairTiles {
 
   template <size_t... kIndex>
   static constexpr PairTiles Make(std::index_sequence<kIndex...>) {
-    return {{Tile<Math, kIndex + 1, kTileVecs, 2, LinesOf(kTileVecs, sizeof(typename Math::B), 1)>...}};
+    return {{Tile<Math, kIndex + 1, kTileVecs, 2, LinesOf(kTileVecs, sizeof(typename Math::B), 1),
+                  kAloneIntoL1>...}};
   }
 };
 

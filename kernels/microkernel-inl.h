@@ -44,6 +44,11 @@ inline constexpr size_t kTileVecs = 2;
 #endif
 inline constexpr size_t kUnroll = 4;
 
+// Whether a panel's only row tile asks for lines into L1 instead of L2; and, where no second panel keeps the
+// memory busy meanwhile, into L2 as well, that much further ahead. See prefetch-inl.h.
+inline constexpr bool kAloneIntoL1 = HWY_TARGET == HWY_AVX3_SPR;
+inline constexpr size_t kFurtherBytes = 12288;
+
 // clang loads so far ahead for NEON that it spills accumulators: 26 stack accesses and 7 copies in a k loop
 // of 6x16 with clang 19. So no row's FMAs move past the next row's.
 template <class Vector>
@@ -57,7 +62,7 @@ HWY_INLINE void KeepInOrder(Vector& v) {
 
 // kSteps steps of k: acc[r][v] += a[r][k] * b[k][v], where b are kPanels panels, `b_panel` elements apart. On
 // the way asks for kLines lines of `next` for each panel.
-template <class Math, size_t kPanels, size_t kSteps, size_t kLines, size_t kRows, size_t kVecs>
+template <class Math, size_t kPanels, size_t kSteps, size_t kLines, bool kIntoL1, size_t kRows, size_t kVecs>
 HWY_INLINE void Steps(const typename Math::A* HWY_RESTRICT a, const typename Math::B* HWY_RESTRICT b,
                       size_t b_panel, VecSum<Math> (&acc)[kRows][kVecs], const char* next) {
   constexpr size_t kPanelVecs = kVecs / kPanels;
@@ -73,7 +78,10 @@ HWY_INLINE void Steps(const typename Math::A* HWY_RESTRICT a, const typename Mat
       HWY_UNROLL(2)
       for (size_t panel = 0; panel < kPanels; ++panel) {
         const char* const of_panel = next + panel * b_panel * sizeof(typename Math::B);
-        __builtin_prefetch(of_panel + line * kLineBytes, 0, 2);
+        __builtin_prefetch(of_panel + line * kLineBytes, 0, kIntoL1 ? 3 : 2);
+        if (kIntoL1 && kPanels == 1) {
+          __builtin_prefetch(of_panel + line * kLineBytes + kFurtherBytes, 0, 2);
+        }
       }
     }
     HWY_UNROLL(16)
@@ -164,9 +172,9 @@ HWY_INLINE void End(const TileOfC& tile, const Int8::A* HWY_RESTRICT a,
 }
 
 // C[kRows][kPanels * kVecs * lanes] = C0 + A * B over k steps, with B's panels b_panel elements apart.
-// Prefetches kLines lines of `next`, for each panel, into L2 for each kUnroll steps, never with a branch in
-// the loop.
-template <class Math, size_t kRows, size_t kVecs, size_t kPanels, size_t kLines>
+// Prefetches kLines lines of `next`, for each panel, into L1 or L2 for each kUnroll steps, never with a
+// branch in the loop.
+template <class Math, size_t kRows, size_t kVecs, size_t kPanels, size_t kLines, bool kIntoL1>
 HWY_NOINLINE void Tile(const typename Math::A* HWY_RESTRICT a, const typename Math::B* HWY_RESTRICT b,
                        size_t b_panel, size_t k, const TileOfC& tile, const char* next) {
   const size_t b_step = kVecs * hn::Lanes(D());
@@ -175,17 +183,17 @@ HWY_NOINLINE void Tile(const typename Math::A* HWY_RESTRICT a, const typename Ma
   const auto* const a_begin = a;
   const auto* const b_unrolled = b + k / kUnroll * kUnroll * b_step;
   while (b != b_unrolled) {
-    Steps<Math, kPanels, kUnroll, kLines>(a, b, b_panel, acc, next);
+    Steps<Math, kPanels, kUnroll, kLines, kIntoL1>(a, b, b_panel, acc, next);
     a += kUnroll;
     b += kUnroll * b_step;
     next += kLines * kLineBytes;
   }
   if (k & 2) {
-    Steps<Math, kPanels, 2, 0>(a, b, b_panel, acc, next);
+    Steps<Math, kPanels, 2, 0, kIntoL1>(a, b, b_panel, acc, next);
     a += 2;
     b += 2 * b_step;
   }
-  if (k & 1) Steps<Math, kPanels, 1, 0>(a, b, b_panel, acc, next);
+  if (k & 1) Steps<Math, kPanels, 1, 0, kIntoL1>(a, b, b_panel, acc, next);
   End(tile, a_begin, acc);
 }
 
