@@ -64,8 +64,9 @@ def examine(tile, instructions, most_stack, most_copies):
     if not found:
         all_found = ", ".join(str(counts.fma) for counts in loops) or "no loop"
         return None, f"multiply-adds in its loops: {all_found}; accepted is one loop with {wanted}"
-    # A jump back from behind the function's end (clang has some) makes a longer one of what follows the k loop.
-    counts = min(found, key=lambda counts: counts.instructions)
+    # A jump back from behind the function's end (clang has some) makes a longer one of what follows the k loop,
+    # which asks for nothing ahead.
+    counts = min(found, key=lambda counts: counts.instructions - counts.prefetches)
     if counts.stack <= most_stack and counts.copies <= most_copies:
         return counts, ""
     return counts, (f"{counts.stack} stack accesses and {counts.copies} copies; "
