@@ -245,7 +245,9 @@ class AmxRunner {
   HWY_INLINE void operator()(size_t ir, size_t rows, const uint32_t* a, const TileOfC& c) {
     const AmxRows split(rows);
     if (split.of_register != configured_) ConfigureAmx(configured_ = split.of_register);
-    kAmxTiles<Math>[rows > kAmxRows][vecs_ - 1](a, b_, b_tail_, k_, split, c, prefetch_.OfTile(ir),
+    // A panel's only tile asks for as far ahead as the vectors' tiles do in L2.
+    const char* const next = prefetch_.OfTile(ir) + (prefetch_.share_index == 0 ? kFurtherBytes : 0);
+    kAmxTiles<Math>[rows > kAmxRows][vecs_ - 1](a, b_, b_tail_, k_, split, c, next,
                                                 prefetch_.lines * kAmxSteps / kUnroll);
   }
 

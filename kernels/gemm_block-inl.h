@@ -39,8 +39,8 @@ struct Tiles {
 
   template <size_t kRows, size_t kVecs, size_t kShare>
   static constexpr Fn TileOf() {
-    return Tile < Math, kRows, kVecs, 1, LinesOf(kVecs, sizeof(typename Math::B), kShare),
-           kShare == 1 && kAloneIntoL1 > ;
+    constexpr bool kIntoL1 = kShare == 1 && kAloneIntoL1;
+    return Tile<Math, kRows, kVecs, 1, LinesOf(kVecs, sizeof(typename Math::B), kShare), kIntoL1>;
   }
 };
 

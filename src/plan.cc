@@ -16,8 +16,22 @@ constexpr size_t kFusedRows = 48;
 // Rows whose arithmetic takes about as long as reading their panel from a shared cache.
 constexpr size_t kRowsPerPanelRead = 12;
 
+// More pieces than threads, so that threads whose CPU is slower for a while leave work to the others, as in
+// virtual machines that share theirs; of so many rows, or rows of a panel, at least. Emerald Rapids, 16 CPUs
+// of a virtual machine, best (median) ms of 3 or 4 alternated rounds with 1 / 4 pieces each: f32 257 tokens
+// 3.98 (4.05) / 3.00 (3.20), 4096 59.5 (60.9) / 45.7 (49.7); bf16 by AMX 1.11 / 1.01, 14.0 / 10.1; int8 0.80
+// / 0.72, 7.37 / 6.21. Blocks of 64 rows cost 1.025 where CPUs are alike, which on 2 threads is more than
+// they bring. Not taken: blocks of 16 rows at 1028 tokens, f32 14.4 / 11.6, int8 2.33 / 2.42.
+constexpr size_t kPiecesEach = 4;
+constexpr size_t kPieceRows = 64;
+
 size_t DivideUp(size_t a, size_t b) { return (a + b - 1) / b; }
 size_t RoundUp(size_t a, size_t b) { return DivideUp(a, b) * b; }
+
+// Of each of `parts`, which has work of so many rows.
+size_t PiecesEach(size_t rows, size_t parts) {
+  return parts <= 2 ? 1 : std::clamp<size_t>(rows / kPieceRows, 1, kPiecesEach);
+}
 
 // Rows of a block: as many as let x and y of the block fill L2, and a quarter more. For CLIP-L on Zen 4 that
 // is 128; 1028 tokens, one thread: 44 rows take 1.04 times as long, 64 1.025, 88 1.015, 264 1.017. On Ice
@@ -69,11 +83,16 @@ Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2
   if (plan.fused) {
     plan.parts = std::max<size_t>(1, std::min(threads, tokens));
     const size_t part_rows = DivideUp(tokens, plan.parts);
-    const size_t blocks =
-        std::max<size_t>(1, DivideUp(part_rows, BlockRows(shape, tiling, l2_bytes, operands)));
-    plan.mc = DivideUp(part_rows, blocks);
+    const size_t blocks = std::max(PiecesEach(part_rows, plan.parts),
+                                   DivideUp(part_rows, BlockRows(shape, tiling, l2_bytes, operands)));
+    plan.pieces = std::min(tokens, plan.parts * blocks);
+    plan.mc = DivideUp(tokens, std::max<size_t>(1, plan.pieces));
   } else {
     plan.parts = std::min(threads, MostColumnParts(shape, tokens, tiling));
+    const size_t panels = DivideUp(std::min(shape.hidden, shape.out), tiling.nr);
+    const size_t each =
+        tokens <= kRowsPerPanelRead ? 1 : PiecesEach(panels * tokens / plan.parts, plan.parts);
+    plan.pieces = plan.parts * each;
     plan.mc = tokens;
   }
   const size_t hidden = plan.fused ? std::min(operands.chunk, shape.hidden) : shape.hidden;

@@ -1,6 +1,7 @@
 #include "src/walk.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "kernels/kernels.h"
@@ -228,27 +229,30 @@ void FusedBlock(const Call& call, Range rows, const BlockScratch& b, const PartS
   CopyOut(call, rows, all_columns, b.y);
 }
 
-void FusedPart(const Call& call, size_t part) {
+// f(piece, scratch) for every piece of the plan. More than there are parts go to whoever is free next: of two
+// CPUs one can be much slower than the other, for a while.
+template <class F>
+void ForEachPiece(const Call& call, int threads, const F& f) {
   const Plan& plan = call.plan;
-  const PartScratch scratch(call, part);
-  const BlockScratch b(call, scratch.block);
-  const Range rows = EvenRange(call.tokens, plan.parts, part);
-  const size_t blocks = (rows.size() + plan.mc - 1) / plan.mc;
-  for (size_t i = 0; i < blocks; ++i) {
-    const Range block = EvenRange(rows.size(), blocks, i);
-    FusedBlock(call, {rows.begin + block.begin, rows.begin + block.end}, b, scratch);
-  }
+  std::atomic<size_t> next{0};
+  ParallelFor(threads, plan.parts, [&](size_t part) {
+    const PartScratch scratch(call, part);
+    if (plan.pieces == plan.parts) return f(part, scratch);
+    for (size_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < plan.pieces;) {
+      f(piece, scratch);
+    }
+  });
 }
 
-// piece(rows, columns, next) for every panel, or pair of panels, of one layer that `part` has a share in:
+// multiply(rows, columns, next) for every panel, or pair of panels, of one layer that `piece` has a share in:
 // some of the rows, all k. In memory order: few rows read each weight once. `next` is what follows, or null.
 // Of what the layer gives, `chunk` columns of a row lie side by side.
 template <class F>
-void ForEachPiece(const Call& call, const PackedLayer& layer, size_t part, size_t chunk, const F& piece) {
+void ForEachPanel(const Call& call, const PackedLayer& layer, size_t piece, size_t chunk, const F& multiply) {
   const PackedLayout& layout = layer.layout;
   const Tiling tiling = TilingOf(call.ffn);
-  const Cut begin = CutAt(layout.n, tiling, call.tokens, call.plan.parts, part);
-  const Cut end = CutAt(layout.n, tiling, call.tokens, call.plan.parts, part + 1);
+  const Cut begin = CutAt(layout.n, tiling, call.tokens, call.plan.pieces, piece);
+  const Cut end = CutAt(layout.n, tiling, call.tokens, call.plan.pieces, piece + 1);
   const auto panels_at = [&](size_t panel) {  // rows of pairs are few, and not cut within a panel
     const size_t last = panel + call.plan.panels, n0 = panel * layout.nr, n1 = last * layout.nr;
     const bool pair = last <= end.panel && n1 <= layout.n && n0 / chunk == (n1 - 1) / chunk;
@@ -260,7 +264,7 @@ void ForEachPiece(const Call& call, const PackedLayer& layer, size_t part, size_
     if (rows.begin == rows.end) continue;
     const Range columns = {panel * layout.nr, std::min((panel + panels) * layout.nr, layout.n)};
     const bool more = panel + panels <= end.panel && columns.end < layout.n;
-    piece(rows, columns, more ? PanelChunk(layer, columns.end, 0) : nullptr);
+    multiply(rows, columns, more ? PanelChunk(layer, columns.end, 0) : nullptr);
   }
 }
 
@@ -278,9 +282,8 @@ void RunColumns(const Call& call, int threads) {
   const BlockScratch b(call, call.scratch + plan.parts * plan.part_floats());
 
   CopyRows(call, threads, fc1.layout.k, [&](Range rows) { CopyIn(call, rows, b.x, rows.begin); });
-  ParallelFor(threads, plan.parts, [&](size_t part) {
-    const PartScratch scratch(call, part);
-    ForEachPiece(call, fc1, part, b.hidden.columns, [&](Range rows, Range columns, const void* next) {
+  ForEachPiece(call, threads, [&](size_t piece, const PartScratch& scratch) {
+    ForEachPanel(call, fc1, piece, b.hidden.columns, [&](Range rows, Range columns, const void* next) {
       Fc1(call, b, columns, 0, rows, scratch, next);
     });
   });
@@ -291,9 +294,8 @@ void RunColumns(const Call& call, int threads) {
       }
     });
   }
-  ParallelFor(threads, plan.parts, [&](size_t part) {
-    const PartScratch scratch(call, part);
-    ForEachPiece(call, fc2, part, fc2.layout.n, [&](Range rows, Range columns, const void* next) {
+  ForEachPiece(call, threads, [&](size_t piece, const PartScratch& scratch) {
+    ForEachPanel(call, fc2, piece, fc2.layout.n, [&](Range rows, Range columns, const void* next) {
       GemmBlock block = BlockOf(fc2, columns, {0, fc2.layout.k}, b.hidden, rows, scratch, next);
       float* const y0 = b.y + rows.begin * plan.ldy;
       block.c = y0 + columns.begin;
@@ -308,7 +310,10 @@ void RunColumns(const Call& call, int threads) {
 
 void RunPlan(const Call& call, int threads) {
   if (call.plan.fused) {
-    ParallelFor(threads, call.plan.parts, [&](size_t part) { FusedPart(call, part); });
+    ForEachPiece(call, threads, [&](size_t piece, const PartScratch& scratch) {
+      FusedBlock(call, EvenRange(call.tokens, call.plan.pieces, piece), BlockScratch(call, scratch.block),
+                 scratch);
+    });
   } else {
     RunColumns(call, threads);
   }

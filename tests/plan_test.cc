@@ -119,18 +119,20 @@ double Balance(size_t n, const Tiling& tiling, size_t tokens, size_t parts) {
   return static_cast<double>(sum) / static_cast<double>(largest * parts);
 }
 
-// Every row and column once, no more parts than threads, and each array as large as src/ffn.cc uses it.
+// Every row and column once, no more parts than threads and no fewer pieces, and each array as large as
+// src/walk.cc uses it.
 void CheckPlan(const PlanCase& c) {
   const Plan plan = c.plan();
   const Shape& shape = c.shape;
   ASSERT_GE(plan.parts, 1u);
   ASSERT_LE(plan.parts, c.threads);
+  ASSERT_GE(plan.pieces, plan.parts);
   if (plan.fused) {
-    ASSERT_LE(plan.parts, c.tokens);
+    ASSERT_LE(plan.pieces, c.tokens);
     ASSERT_TRUE(
-        CoversOnce(c.tokens, plan.parts, [&](size_t i) { return EvenRange(c.tokens, plan.parts, i); }));
+        CoversOnce(c.tokens, plan.pieces, [&](size_t i) { return EvenRange(c.tokens, plan.pieces, i); }));
   } else {
-    for (const size_t n : {shape.hidden, shape.out}) CheckCuts(n, c.tiling, c.tokens, plan.parts);
+    for (const size_t n : {shape.hidden, shape.out}) CheckCuts(n, c.tiling, c.tokens, plan.pieces);
   }
   ASSERT_GE(plan.ldy, (shape.out + c.tiling.lanes - 1) / c.tiling.lanes * c.tiling.lanes);
   ASSERT_EQ(plan.ldy % c.tiling.lanes, 0u) << "rows of y must start on a vector";
@@ -157,7 +159,7 @@ void CheckPlan(const PlanCase& c) {
   ASSERT_GE(plan.scratch_floats, plan.parts * part + (plan.fused ? plan.parts : 1) * block);
   if (!plan.fused) return;
   ASSERT_GE(plan.mc, 1u);
-  ASSERT_LE(plan.mc, EvenRange(c.tokens, plan.parts, 0).size());
+  ASSERT_EQ(plan.mc, EvenRange(c.tokens, plan.pieces, 0).size());
 }
 
 TEST(PlanTest, CoversAllWorkOnce) {
@@ -226,13 +228,14 @@ TEST(PlanTest, OneThreadIsOnePart) {
 // The slower of the two layers, which have the same work.
 double PredictedBalance(const PlanCase& c) {
   const Plan plan = c.plan();
+  const size_t each = (plan.pieces + c.threads - 1) / c.threads;  // of threads that are equally fast
   if (plan.fused) {
     return static_cast<double>(c.tokens) /
-           static_cast<double>(EvenRange(c.tokens, plan.parts, 0).size() * c.threads);
+           static_cast<double>(EvenRange(c.tokens, plan.pieces, 0).size() * each * c.threads);
   }
-  const double used = static_cast<double>(plan.parts) / static_cast<double>(c.threads);
-  return used * std::min(Balance(c.shape.hidden, c.tiling, c.tokens, plan.parts),
-                         Balance(c.shape.out, c.tiling, c.tokens, plan.parts));
+  const double used = static_cast<double>(plan.pieces) / static_cast<double>(each * c.threads);
+  return used * std::min(Balance(c.shape.hidden, c.tiling, c.tokens, plan.pieces),
+                         Balance(c.shape.out, c.tiling, c.tokens, plan.pieces));
 }
 
 TEST(PlanTest, AnImageIsSharedEvenlyByUpTo128Threads) {

@@ -19,7 +19,8 @@ class Peer:
     pip: tuple = ()                    # packages
     apt: str = ""
     avx2: dict | None = None           # environment that caps it to AVX2; None: it has no such switch
-    environment: dict = dataclasses.field(default_factory=dict)  # always; "{venv}" is filled in, in both
+    avx512: dict = dataclasses.field(default_factory=dict)  # environment for the AVX-512 targets
+    environment: dict = dataclasses.field(default_factory=dict)  # always; "{venv}" is filled in, in all
     dtypes: tuple = ()                 # that a variant is for; a peer itself says what it does not compute in
     pinned: bool = False               # has no switch for its threads: gets as many CPUs instead
 
@@ -37,7 +38,9 @@ PEERS = {
     "onednn": Peer("onednn", pip=("onednn-devel",), avx2=ONEDNN_AVX2, pinned=True,
                    environment={"OCL_ICD_FILENAMES": "{venv}/lib/libintelocl.so",
                                 "LD_LIBRARY_PATH": "{venv}/lib"}),
-    "openblas": Peer("openblas", apt="libopenblas-openmp-dev", avx2={"OPENBLAS_CORETYPE": "Haswell"}),
+    # It takes a CPU that is newer than itself for one of 2004.
+    "openblas": Peer("openblas", apt="libopenblas-openmp-dev", avx2={"OPENBLAS_CORETYPE": "Haswell"},
+                     avx512={"OPENBLAS_CORETYPE": "SkylakeX"}),
     # 3: haswell, in the order of the packaged build.
     "blis": Peer("blis", apt="libblis-openmp-dev", avx2={"BLIS_ARCH_TYPE": "3"}),
     "libxsmm": Peer("libxsmm", apt="libxsmm-dev", avx2={"LIBXSMM_TARGET": "hsw"}),
@@ -106,6 +109,8 @@ class Installation:
             if target != "AVX2" or peer.avx2 is None:
                 raise PeerError(f"cannot be kept to {target}")
             environment.update(peer.avx2)
+        elif target.startswith("AVX3"):
+            environment.update(peer.avx512)
         environment = {key: value.format(venv=self.venv) for key, value in environment.items()}
         command = [self.program(peer.program)]
         if peer.program.endswith(".py"):
