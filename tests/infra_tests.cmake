@@ -60,6 +60,10 @@ if(FUSEDFFN_PYTHON3 AND TARGET peer_ours AND NOT CMAKE_CROSSCOMPILING)
            COMMAND ${FUSEDFFN_PYTHON3} -B ${PROJECT_SOURCE_DIR}/tools/ab.py ${PROJECT_BINARY_DIR} ${PROJECT_BINARY_DIR}
                    --block deepseek_expert --tokens 1 --rounds 1 --seconds 0.01)
   set_tests_properties(tools.ab PROPERTIES TIMEOUT 600 PASS_REGULAR_EXPRESSION "1 tokens: A .*ratio")
+  add_test(NAME tools.scaling
+           COMMAND ${FUSEDFFN_PYTHON3} -B ${PROJECT_SOURCE_DIR}/tools/scaling.py --build ${PROJECT_BINARY_DIR}
+                   --block deepseek_expert --tokens 1 --threads 1 2 --rounds 1 --seconds 0.01)
+  set_tests_properties(tools.scaling PROPERTIES TIMEOUT 600 PASS_REGULAR_EXPRESSION "1 . [0-9.]+, 1.00x, .* %")
 endif()
 
 # Every instruction set below AVX-512, which QEMU does not have: the newest model shows that it is left alone.
