@@ -180,12 +180,16 @@ HWY_INLINE void EndAmx(Int8Amx, const AmxRows& rows, const TileOfC& tile, const 
   ForEachOfC<kRegRows, kVecs>(rows, kStride, [&](auto reg, size_t at) HWY_ATTR {
     TileStore<reg>(sums + at, kStride * sizeof(int32_t));
   });
-  const DI32 di32;
+  const D d;
+  const float* const c0 = tile.c0();
   for (size_t r = 0; r < rows.rows; ++r) {
     const RowQuant& row = QuantOf(a + r * kAStride);
     HWY_UNROLL(8)
     for (size_t v = 0; v < kVecs; ++v) {
-      EndOfInt8(tile, row, hn::Load(di32, sums + r * kStride + v * kAmxRows), r, v);
+      const size_t column = v * kAmxRows;
+      const V start = hn::Load(d, c0 + r * tile.ldc0() + column);
+      const auto sum = hn::Load(DI32(), sums + r * kStride + column);
+      hn::Store(Dequantised(tile, row, sum, start, column), d, tile.c + r * tile.ldc + column);
     }
   }
 }

@@ -148,26 +148,32 @@ HWY_INLINE void Begin(const TileOfC& /*tile*/, hn::Vec<DI32> (&acc)[kRows][kVecs
 // Of a row of A in the group that is multiplied.
 HWY_INLINE const RowQuant& QuantOf(const Int8::A* a) { return *reinterpret_cast<const RowQuant*>(a + kKc); }
 
-// Vector v of row r of the tile. The sum over a group of (q - zero) * b is that of q * b less zero times that
-// of b.
-HWY_INLINE void EndOfInt8(const TileOfC& tile, const RowQuant& row, hn::Vec<DI32> acc, size_t r, size_t v) {
+// What a vector of sums of one row of A is worth, added to `start`; `column` is its first one in the tile.
+// The sum over a group of (q - zero) * b is that of q * b less zero times that of b.
+HWY_INLINE V Dequantised(const TileOfC& tile, const RowQuant& row, hn::Vec<DI32> acc, V start,
+                         size_t column) {
   const D d;
   const DI32 di32;
-  const size_t column = v * hn::Lanes(d);
   const auto zeros = hn::Mul(hn::Set(di32, row.zero), hn::Load(di32, tile.b_sum + column));
   const V sum = hn::ConvertTo(d, hn::Sub(acc, zeros));
   const V scale = hn::Mul(hn::Set(d, row.scale), hn::Load(d, tile.b_scale + column));
-  const V start = hn::Load(d, tile.c0() + r * tile.ldc0() + column);
-  hn::Store(hn::MulAdd(sum, scale, start), d, tile.c + r * tile.ldc + column);
+  return hn::MulAdd(sum, scale, start);
 }
 
 template <size_t kRows, size_t kVecs>
 HWY_INLINE void End(const TileOfC& tile, const Int8::A* HWY_RESTRICT a,
                     const hn::Vec<DI32> (&acc)[kRows][kVecs]) {
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  const float* const c0 = tile.c0();
   HWY_UNROLL(16)
   for (size_t r = 0; r < kRows; ++r) {
+    const RowQuant& row = QuantOf(a + r * kAStride);
     HWY_UNROLL(8)
-    for (size_t v = 0; v < kVecs; ++v) EndOfInt8(tile, QuantOf(a + r * kAStride), acc[r][v], r, v);
+    for (size_t v = 0; v < kVecs; ++v) {
+      const V start = hn::Load(d, c0 + r * tile.ldc0() + v * lanes);
+      hn::Store(Dequantised(tile, row, acc[r][v], start, v * lanes), d, tile.c + r * tile.ldc + v * lanes);
+    }
   }
 }
 
