@@ -77,6 +77,6 @@ if(FUSEDFFN_QEMU_X86_64 AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NO
     add_test(NAME old_cpu.${CMAKE_MATCH_1}
              COMMAND ${CMAKE_CURRENT_LIST_DIR}/old_cpu_test.sh ${FUSEDFFN_QEMU_X86_64} ${CMAKE_MATCH_1}
                      ${CMAKE_MATCH_2} ${PROJECT_BINARY_DIR})
-    set_tests_properties(old_cpu.${CMAKE_MATCH_1} PROPERTIES LABELS old_cpu TIMEOUT 600)
+    set_tests_properties(old_cpu.${CMAKE_MATCH_1} PROPERTIES LABELS old_cpu TIMEOUT 1500)
   endforeach()
 endif()
