@@ -141,7 +141,7 @@ const KernelList& AllKernels() {
 }
 
 const char* TargetName(const Kernels& kernels) {
-  return kernels.amx ? "AVX3_AMX" : hwy::TargetName(kernels.target);
+  return kernels.amx ? kAmxTargetName : hwy::TargetName(kernels.target);
 }
 
 bool IsSupported(const Kernels& kernels) {

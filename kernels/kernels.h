@@ -150,7 +150,9 @@ struct KernelList {
 // IsSupported() end in an illegal instruction.
 const KernelList& AllKernels();
 
-const char* TargetName(const Kernels& kernels);  // "AVX3", "AVX2", "NEON", ...; "AVX3_AMX"
+inline constexpr char kAmxTargetName[] = "AVX3_AMX";
+
+const char* TargetName(const Kernels& kernels);  // that, or Highway's: "AVX3", "AVX2", "NEON", ...
 bool IsSupported(const Kernels& kernels);        // by this CPU and operating system
 
 // Filled in by kernels.cc, once per target; kAmx: the same with AMX.

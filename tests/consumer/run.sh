@@ -18,7 +18,9 @@ build() {  # build FOLDER SOURCE OPTIONS...
 rm -rf "$work"
 
 echo "== install ($variant)"
-build library "$source" -DFUSEDFFN_BUILD_TOOLS=OFF -DFUSEDFFN_BUILD_TESTS=OFF -DFUSEDFFN_BUILD_BENCH=OFF
+# The program as well where it can only use what a shared library exports.
+build library "$source" -DFUSEDFFN_BUILD_TOOLS="$shared" -DFUSEDFFN_BUILD_TESTS=OFF -DFUSEDFFN_BUILD_BENCH=OFF
+if [ "$variant" = shared ]; then "$work/library/bin/fusedffn" info; fi
 "$CMAKE" --install "$work/library" --prefix "$prefix"
 
 echo "== find_package"
