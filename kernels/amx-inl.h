@@ -194,17 +194,6 @@ HWY_INLINE void EndAmx(Int8Amx, const AmxRows& rows, const TileOfC& tile, const 
   }
 }
 
-// Of k / 16 times 16 steps the remainder, with zeros behind it.
-struct AmxTail {
-  HWY_ALIGN uint32_t steps[2 * kAmxRows * kAmxSteps];
-  // `rows` rows of `columns` steps, whole vectors or parts of one
-  void Copy(const uint32_t* from, size_t stride, size_t rows, size_t columns) {
-    for (size_t r = 0; r < rows; ++r) {
-      hn::Store(hn::LoadN(DU32(), from + r * stride, columns), DU32(), steps + r * kAmxSteps);
-    }
-  }
-};
-
 // C = C0 + A * B over k steps. `b_tail`: the last k % 16 of them, and zeros. Asks for `lines` of `next` with
 // each 16 steps.
 template <class Math, size_t kRegRows, size_t kVecs>
@@ -221,10 +210,12 @@ HWY_NOINLINE void AmxTile(const uint32_t* a, const uint32_t* b, const uint32_t* 
     rows_of_a.second += kAmxSteps;
   }
   if (k % kAmxSteps != 0) {
-    AmxTail tail;
-    tail.Copy(a + k / kAmxSteps * kAmxSteps, kAStride, rows.rows, k % kAmxSteps);
-    AmxMultiply<Math, kRegRows, kVecs>({tail.steps, tail.steps + rows.second * kAmxSteps, kLineBytes},
-                                       b_tail);
+    HWY_ALIGN uint32_t a_tail[2 * kAmxRows * kAmxSteps];  // the same of A
+    for (size_t r = 0; r < rows.rows; ++r) {
+      const auto steps = hn::LoadN(DU32(), rows_of_a.first + r * kAStride, k % kAmxSteps);
+      hn::Store(steps, DU32(), a_tail + r * kAmxSteps);
+    }
+    AmxMultiply<Math, kRegRows, kVecs>({a_tail, a_tail + rows.second * kAmxSteps, kLineBytes}, b_tail);
   }
   EndAmx<kRegRows, kVecs>(Math(), rows, tile, a);
 }

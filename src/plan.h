@@ -33,10 +33,9 @@ struct Range {
 
 struct Plan {
   bool fused;
-  size_t parts;  // threads that work at the same time, each with scratch of its own
-  size_t
-      pieces;  // of the work, at least `parts`; fused: blocks of rows; else: stretches of each layer's panels
-  size_t mc;   // fused: rows of a block, at most
+  size_t parts;   // threads at work, each with scratch of its own
+  size_t pieces;  // at least as many; fused: blocks of rows; else: stretches of each layer's panels
+  size_t mc;      // fused: rows of a block, at most
   size_t panels;  // columns: so many are gone through at once
 
   // Scratch, in floats: one array each of x in A chunks, hidden in A chunks, y with padded rows, and, where
