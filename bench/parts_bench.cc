@@ -47,6 +47,7 @@ void OneGemmBlock(const Kernels& kernels, size_t rows, benchmark::State& state) 
   block.k = kKc;
   block.a = a.data();
   block.b = b.data();
+  block.a_steps = kKc;
   block.a_chunk = rows * kAStride;
   block.b_k = kKc;
   block.bias = bias.data();

@@ -87,7 +87,6 @@ struct F32 {
   using B = float;
   using Sum = float;
   static constexpr size_t kStep = 1;
-  static constexpr size_t kChunk = kKc;
   static constexpr bool kInPairs = true;
 
   // Vector v of `vecs` for one of several steps that begin at b.
@@ -106,7 +105,6 @@ struct BF16Widened {
   using B = uint16_t;
   using Sum = float;
   static constexpr size_t kStep = 1;
-  static constexpr size_t kChunk = kKc;
   static constexpr bool kInPairs = true;
 
   // The upper one of each pair of bits. A mask needs a register, which AVX2 does not have.
@@ -146,7 +144,6 @@ struct BF16Dot {
   using B = uint32_t;  // two of one column, see pack.h
   using Sum = float;
   static constexpr size_t kStep = 2;
-  static constexpr size_t kChunk = kKc;
   static constexpr bool kInPairs = true;
   using DBF16 = hn::Repartition<hwy::bfloat16_t, D>;
 
@@ -188,7 +185,6 @@ struct Int8 {
   using B = uint32_t;  // four of one column, see pack.h
   using Sum = int32_t;
   static constexpr size_t kStep = 4;
-  static constexpr size_t kChunk = kInt8Group / kStep;
   static constexpr bool kInPairs = true;
   using DI8 = hn::Repartition<int8_t, D>;
 
@@ -226,7 +222,6 @@ struct Int8 {
   using B = uint16_t;  // two of one column, see pack.h
   using Sum = int32_t;
   static constexpr size_t kStep = 2;
-  static constexpr size_t kChunk = kInt8Group / kStep;
   static constexpr bool kInPairs = false;  // AVX2, 1 token from memory, best ms: 0.300, in pairs 0.378
   static constexpr int32_t kLess = 0;
   using DI16 = hn::Repartition<int16_t, D>;

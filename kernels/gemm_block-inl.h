@@ -157,7 +157,7 @@ HWY_INLINE void MultiplyChunk(const GemmBlock& g, const Chunk<Stored>& chunk, co
       {chunk.k, chunk.vecs, chunk.panels},
       PrefetchOfChunk<Math, Stored>(g, chunk.k, chunk.vecs, chunk.panels, chunk.b, next, tiles.count)};
   const bool last = chunk.k0 + chunk.k == g.k;
-  const auto* a = static_cast<const typename Math::A*>(g.a) + chunk.k0 / Math::kChunk * g.a_chunk;
+  const auto* a = static_cast<const typename Math::A*>(g.a) + chunk.k0 / g.a_steps * g.a_chunk;
   const bool finish = last && (g.activate != nullptr || g.gate != nullptr || g.rounded != nullptr);
   for (size_t ir = 0, row = 0; ir < tiles.count; ++ir) {
     const size_t rows = tiles.rows(ir);
@@ -208,8 +208,8 @@ HWY_INLINE void MultiplyChunk<BF16Widened>(const GemmBlock& g, const Chunk<BF16W
 template <class Math>
 HWY_INLINE void Gemm(const GemmBlock& g) {
   const RowTiles tiles(g.m, kRowsOfTile<Math>);
-  for (size_t k0 = 0; k0 < g.k; k0 += Math::kChunk) {
-    const size_t k = HWY_MIN(Math::kChunk, g.k - k0);
+  for (size_t k0 = 0; k0 < g.k; k0 += g.a_steps) {
+    const size_t k = HWY_MIN(g.a_steps, g.k - k0);
     for (size_t jr = 0; jr < g.n;) {
       const Chunk<Math> chunk = ChunkAt<Math>(g, jr, k0, k);
       const size_t end = jr + chunk.columns();
@@ -224,7 +224,7 @@ HWY_INLINE void Gemm(const GemmBlock& g) {
       c.c = g.c + (g.rounded ? 0 : jr);
       c.ldc = g.ldc;
       if (g.b_scale != nullptr) {
-        const size_t group = k0 / Math::kChunk * g.b_group + jr;
+        const size_t group = k0 / g.a_steps * g.b_group + jr;
         c.b_scale = g.b_scale + group;
         c.b_sum = g.b_sum + group;
       }

@@ -7,16 +7,16 @@
 
 namespace fusedffn {
 
-// k-steps that one pass over a tile takes, on every target, and so also the hidden block: fc1's output tile
-// is one A chunk of fc2. Larger: fewer loads and stores of C; smaller: a panel's chunk stays nearer.
-// A multiple of every target's nr. One thread, Zen 4 (1 MB of L2), gcc 12, best ms of 384 / 528 / 768 / 1056:
-// AVX-512 257 tokens 38.26 / 38.14 / 38.14 / 38.04, AVX2 257 38.76 / 38.85 / 38.60 / 38.82, 1028 155.7 /
-// 153.9 / 154.4 / 153.6. Not more than 528, since on Ice Lake a prototype's tiles lost a quarter from 512 to
-// 1024.
-inline constexpr size_t kKc = 528;
+// k-steps that one pass over a tile takes, at most, on every target, and so also the hidden block: fc1's
+// output tile is one A chunk of fc2. Larger: fewer loads and stores of C; smaller: a panel's chunk stays
+// nearer. A multiple of every target's nr, and of the 16 steps of AMX. One thread, Zen 4 (1 MB of L2), gcc
+// 12, 8x48, best ms of chunks of 384 / 528 / 768 / 1056: AVX-512 257 tokens 38.26 / 38.14 / 38.14 / 38.04,
+// AVX2 257 38.76 / 38.85 / 38.60 / 38.82, 1028 155.7 / 153.9 / 154.4 / 153.6. Not more than 576, since on Ice
+// Lake a prototype's tiles lost a quarter from 512 to 1024.
+inline constexpr size_t kKc = 576;
 
-// Row stride of an A chunk. A compile-time constant, so that every broadcast's address is base + constant;
-// 64 bytes more than a multiple of 512, so that rows start in different sets of the L1 cache.
+// Row stride of an A chunk. A compile-time constant, so that every broadcast's address is base + constant; an
+// odd number of cache lines, so that rows start in different sets of the L1 cache.
 inline constexpr size_t kAStride = kKc + 16;
 
 // int8: elements of k that have a scale in common, a row's as well as a column's; they are one A chunk. A
@@ -55,13 +55,14 @@ using ActivateFn = void (*)(size_t rows, size_t columns, float* c, size_t ldc);
 //   | fc1, up      | tokens | hidden | dim    |
 //   | fc2          | tokens | out    | hidden |
 //
-// A: chunks of kKc steps (int8: of kInt8Group elements), one after the other; in each, m rows of stride
+// A: chunks of a_steps steps (int8: of kInt8Group elements), one after the other; in each, m rows of stride
 // kAStride. B: packed panels of nr columns, see pack.h. `b` is the first panel that the block needs, at its
 // step 0. C: m rows of n floats, stride ldc, of which whole vectors are written: ldc >= n rounded up to
 // lanes.
 struct GemmBlock {
   size_t m, n, k;
   const void* a;
+  size_t a_steps;  // steps of k in each chunk of A but the last, kKc at most
   size_t a_chunk;  // elements from one chunk of A to the next
   const void* b;
   size_t b_k;         // steps of k in what lies between two panels' starts: b_k * nr elements
@@ -75,7 +76,7 @@ struct GemmBlock {
   float* wide;    // bf16 widened: room for a panel chunk in fp32, kKc * nr floats, to widen it once for
                   // many row tiles; or null: each of them widens what it loads
   void* rounded;  // bf16 dot: where the result goes, rounded, as one chunk of an A. `c` is then room for m
-                  // rows of one panel (of two for up to kPairRows), and n that wide or k <= kKc. Null: it
+                  // rows of one panel (of two for up to kPairRows), and n that wide or k <= a_steps. Null: it
                   // stays in `c`
   const float* b_scale;  // int8: of the columns of B, for each group of k that the block goes through, and
   const int32_t* b_sum;  // the sums over the group of what is in B; both [groups][b_group] like bias

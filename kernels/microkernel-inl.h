@@ -2,12 +2,14 @@
 //
 //   registers for kRows x kVecs:  accumulators + kVecs of B + 1 of A
 //   AVX-512  8 x 3 vectors (8x48)   24 + 3 + 1 = 28 of 32
+//   Zen 4's  6 x 4 vectors (6x64)   24 + 4 + 1 = 29 of 32
 //   AVX2     6 x 2 vectors (6x16)   12 + 2 + 1 = 15 of 16
 //   NEON     6 x 4 vectors (6x16)   24 + 4 + 1 = 29 of 32
 //
 // Few rows take a pair of panels at once, or their chains are too few to hide a multiply-add's latency:
 //
 //   AVX-512  2 x 2 x 3 vectors      12 + 6 + 1 = 19 of 32
+//   Zen 4's  2 x 2 x 4 vectors      16 + 8 + 1 = 25 of 32
 //   AVX2     2 x 2 x 2 vectors       8 + 4 + 1 = 13 of 16
 //   NEON     2 x 2 x 4 vectors      16 + 8 + 1 = 25 of 32
 //
@@ -35,9 +37,16 @@ namespace fusedffn {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-#if HWY_TARGET <= HWY_AVX3 || (HWY_ARCH_ARM && HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR)
-inline constexpr size_t kTileRows = HWY_ARCH_ARM ? 6 : 8;
-inline constexpr size_t kTileVecs = HWY_ARCH_ARM ? 4 : 3;
+// Zen 4, gcc 12, one thread: how much faster 6x64 is than 8x48, by tools/ab.py: 16 tokens 1.03, 64 1.01, best
+// ms at 257 38.30 -> 38.20, 1028 152.6 -> 151.7; bf16 16 tokens 1.02, 257 1.01; bf16-dot and int8 1.00
+// to 1.02; 8 tokens from memory 0.98. On two threads 16 tokens 1.03, 257 1.004, 1028 1.014. Emerald Rapids:
+// 0.98 to 1.00.
+#if HWY_TARGET == HWY_AVX3_ZEN4 || (HWY_ARCH_ARM && HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR)
+inline constexpr size_t kTileRows = 6;
+inline constexpr size_t kTileVecs = 4;
+#elif HWY_TARGET <= HWY_AVX3
+inline constexpr size_t kTileRows = 8;
+inline constexpr size_t kTileVecs = 3;
 #else
 inline constexpr size_t kTileRows = 6;
 inline constexpr size_t kTileVecs = 2;
@@ -60,6 +69,13 @@ HWY_INLINE void KeepInOrder(Vector& v) {
 #endif
 }
 
+// Tiles whose accumulators gcc 12 moves about whatever is kept alive: 13 copies among 113 instructions in
+// 4x64, 8 in the 1x64 that widens bf16. To hide the sums from it helps these and is worse for others (6x48:
+// 21 copies).
+template <class Math, size_t kRows, size_t kVecs>
+inline constexpr bool kHideSums = HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86 && kVecs == 4 &&
+                                  kRows == (sizeof(typename Math::B) == sizeof(float) ? 4 : 1);
+
 // kSteps steps of k: acc[r][v] += a[r][k] * b[k][v], where b are kPanels panels, `b_panel` elements apart. On
 // the way asks for kLines lines of `next` for each panel.
 template <class Math, size_t kPanels, size_t kSteps, size_t kLines, bool kIntoL1, size_t kRows, size_t kVecs>
@@ -77,7 +93,9 @@ HWY_INLINE void Steps(const typename Math::A* HWY_RESTRICT a, const typename Mat
     for (size_t line = step * kLines / kSteps; line < (step + 1) * kLines / kSteps; ++line) {
       HWY_UNROLL(2)
       for (size_t panel = 0; panel < kPanels; ++panel) {
-        const char* const of_panel = next + panel * b_panel * sizeof(typename Math::B);
+        const char* of_panel = next + panel * b_panel * sizeof(typename Math::B);
+        // Else compilers keep the distances of all its lines in registers, of which there are not enough.
+        if (kVecs == 8 && HWY_ARCH_X86) asm("" : "+r"(of_panel));
         __builtin_prefetch(of_panel + line * kLineBytes, 0, kIntoL1 ? 3 : 2);
         if (kIntoL1 && kPanels == 1) {
           __builtin_prefetch(of_panel + line * kLineBytes + kFurtherBytes, 0, 2);
@@ -88,7 +106,10 @@ HWY_INLINE void Steps(const typename Math::A* HWY_RESTRICT a, const typename Mat
     for (size_t r = 0; r < kRows; ++r) {
       const auto ar = Math::LoadA(a + r * kAStride + step);
       HWY_UNROLL(8)
-      for (size_t v = 0; v < kVecs; ++v) acc[r][v] = Math::MulAdd(ar, bv[v], acc[r][v]);
+      for (size_t v = 0; v < kVecs; ++v) {
+        acc[r][v] = Math::MulAdd(ar, bv[v], acc[r][v]);
+        if (kHideSums<Math, kRows, kVecs>) Opaque(acc[r][v]);
+      }
       KeepAlive(ar);
       HWY_UNROLL(8)
       for (size_t v = 0; v < kVecs; ++v) KeepInOrder(acc[r][v]);

@@ -51,6 +51,7 @@ constexpr size_t LinesOf(size_t vecs, size_t element_bytes, size_t share) {
 // tokens from L3 1.04 times as fast, from memory 0.86; only into L2: 4 tokens from memory 0.94; both for
 // pairs: 1 and 2 tokens from L3 0.95. On AVX2 L1 alone gains nothing, and both lose 1.08 from L3; so only the
 // target that AMD's CPUs never choose does it.
+inline constexpr size_t kFewRows = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3 ? 4 : kTileRows / 2;
 #if HWY_TARGET == HWY_AVX3_SPR
 inline constexpr size_t kNearBytes = 4096;
 inline constexpr size_t kFarBytes = 4096;
@@ -84,7 +85,7 @@ HWY_INLINE Prefetch PrefetchOfChunk(const GemmBlock& g, size_t k, size_t vecs, s
   if (g.n <= panels * kTileVecs * hn::Lanes(D())) {
     // A block of one panel, or pair, comes from a caller that goes through the weights in memory order. So
     // what lies behind `next` is wanted, too: to go on without a pause is worth 1.08 (AVX2, 16 tokens).
-    if (row_tiles == 1) prefetch.first = here + (g.m > kTileRows / 2 ? kFarBytes : kNearBytes);
+    if (row_tiles == 1) prefetch.first = here + (g.m > kFewRows ? kFarBytes : kNearBytes);
   } else {
     // Here it is not, and asking for it costs 1.05 (AVX2, 1028 tokens).
     prefetch.tiles = LinesOf(vecs, kStoredBytes, 1) / lines;

@@ -139,14 +139,12 @@ Operands OperandsOf(Precision precision, const Kernels& kernels) {
       break;
     case Precision::kBF16Dot:
       operands.a_bytes = operands.b_bytes = operands.group = 2;
-      operands.chunk = 2 * kKc;
       operands.hidden = Hidden::kRounded;
       break;
     case Precision::kInt8:
       operands.a_bytes = 4 / kernels.int8_step;
       operands.b_bytes = 1;
       operands.group = kernels.int8_step;
-      operands.chunk = kInt8Group;
       operands.hidden = Hidden::kQuantised;
       break;
   }

@@ -45,8 +45,7 @@ enum class Hidden {
 // Elements of A and of B, in bytes. A step of k is 4 bytes of A.
 struct Operands {
   size_t a_bytes = 4, b_bytes = 4;
-  size_t group = 1;    // elements of k that lie side by side in B
-  size_t chunk = kKc;  // elements of k in a chunk of A
+  size_t group = 1;  // elements of k that lie side by side in B
   Hidden hidden = Hidden::kAsIs;
   bool widen_once = false;  // B's panel chunks are widened before they are multiplied
   bool in_pairs = true;     // few rows go through two panels at once

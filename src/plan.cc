@@ -71,6 +71,12 @@ Cut CutAt(size_t n, const Tiling& tiling, size_t tokens, size_t parts, size_t in
   return {panel, (begin - panel * panel_vecs * tokens) / width};
 }
 
+size_t ChunkOf(size_t k, const Tiling& tiling, const Operands& operands) {
+  if (operands.hidden == Hidden::kQuantised) return kInt8Group;
+  const size_t chunks = DivideUp(k, kKc * operands.step());
+  return RoundUp(DivideUp(k, chunks), tiling.nr * operands.step());
+}
+
 size_t ChunkedFloats(size_t rows, size_t k, size_t chunk) { return DivideUp(k, chunk) * rows * kAStride; }
 
 Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2_bytes, size_t threads,
@@ -95,9 +101,11 @@ Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2
     plan.pieces = plan.parts * each;
     plan.mc = tokens;
   }
-  const size_t hidden = plan.fused ? std::min(operands.chunk, shape.hidden) : shape.hidden;
-  plan.x_floats = ChunkedFloats(plan.mc, shape.dim, operands.chunk);
-  plan.hidden_floats = ChunkedFloats(plan.mc, hidden, operands.chunk);
+  plan.x_chunk = ChunkOf(shape.dim, tiling, operands);
+  plan.hidden_chunk = ChunkOf(shape.hidden, tiling, operands);
+  const size_t hidden = plan.fused ? std::min(plan.hidden_chunk, shape.hidden) : shape.hidden;
+  plan.x_floats = ChunkedFloats(plan.mc, shape.dim, plan.x_chunk);
+  plan.hidden_floats = ChunkedFloats(plan.mc, hidden, plan.hidden_chunk);
   plan.y_floats = plan.mc * plan.ldy;
   if (operands.widen_once) plan.wide_floats = kKc * tiling.nr;
   if (operands.hidden == Hidden::kRounded) plan.panel_floats = plan.mc * plan.ld_panel;

@@ -5,8 +5,8 @@
 // Two ways to divide the work:
 //
 //   fused    Each part takes rows of x through both layers, a block of rows at a time, and for each block a
-//            hidden block of kKc columns at a time: fc1 tiles -> activation -> hidden block -> y += fc2.
-//            The hidden array never exists as a whole, and threads meet once, at the end.
+//            hidden block of up to kKc columns at a time: fc1 tiles -> activation -> hidden block -> y +=
+//            fc2. The hidden array never exists as a whole, and threads meet once, at the end.
 //   columns  For few rows a thread: first hidden, then, after all parts are done, y. Each of the two is cut
 //            into equal stretches of its panels, one after the other: a part has a few whole panels and some
 //            rows of those at its ends. So most panels are read by one thread only, and any number of threads
@@ -38,6 +38,8 @@ struct Plan {
   size_t mc;      // fused: rows of a block, at most
   size_t panels;  // columns: so many are gone through at once
 
+  size_t x_chunk, hidden_chunk;  // elements of k in a chunk of A
+
   // Scratch, in floats: one array each of x in A chunks, hidden in A chunks, y with padded rows, and, where
   // it is quantised, hidden before that.
   size_t x_floats, hidden_floats, y_floats, values_floats;  // fused: of one part
@@ -67,8 +69,13 @@ struct Cut {
 // index `parts`. Few rows are never cut: their time is that of reading the panel.
 Cut CutAt(size_t n, const Tiling& tiling, size_t tokens, size_t parts, size_t index);
 
+// Elements of k in each A chunk but the last, of a layer that has k of them. int8: a group. Else all chunks
+// are as long as each other, or nearly: of 4096 as 7 * 576 + 64 the last would load and store C for nothing.
+// Whole panels: what fc1 makes of one of them is in one chunk.
+size_t ChunkOf(size_t k, const Tiling& tiling, const Operands& operands);
+
 // Floats of `rows` rows and k columns in A chunks (see kernels.h): [ceil(k / chunk)][rows][kAStride].
-size_t ChunkedFloats(size_t rows, size_t k, size_t chunk = kKc);
+size_t ChunkedFloats(size_t rows, size_t k, size_t chunk);
 
 }  // namespace fusedffn
 

@@ -19,8 +19,8 @@ struct Chunked {
   size_t columns;  // of a chunk
   size_t step;     // elements of k in 4 bytes
 
-  Chunked(float* memory, size_t row_count, const Operands& operands)
-      : data(memory), rows(row_count), columns(operands.chunk), step(operands.step()) {}
+  Chunked(float* memory, size_t row_count, size_t chunk, const Operands& operands)
+      : data(memory), rows(row_count), columns(chunk), step(operands.step()) {}
   float* at(size_t row, size_t k) const {
     return data + (k / columns * rows + row) * kAStride + k % columns / step;
   }
@@ -33,8 +33,8 @@ struct BlockScratch {
   size_t ld_values;
 
   BlockScratch(const Call& call, float* memory)
-      : x(memory, call.plan.mc, call.ffn.operands),
-        hidden(x.data + call.plan.x_floats, call.plan.mc, call.ffn.operands),
+      : x(memory, call.plan.mc, call.plan.x_chunk, call.ffn.operands),
+        hidden(x.data + call.plan.x_floats, call.plan.mc, call.plan.hidden_chunk, call.ffn.operands),
         y(hidden.data + call.plan.hidden_floats),
         values(y + call.plan.y_floats),
         ld_values(call.plan.ld_values) {}
@@ -66,6 +66,7 @@ GemmBlock BlockOf(const PackedLayer& layer, Range columns, Range k, const Chunke
   block.n = columns.size();
   block.k = (k.size() + a.step - 1) / a.step;
   block.a = a.at(rows.begin, 0);
+  block.a_steps = a.columns / a.step;
   block.a_chunk = a.rows * kAStride;
   block.b = PanelChunk(layer, columns.begin, 0);
   block.b_k = layer.layout.turns * layer.layout.padded_k() / a.step;

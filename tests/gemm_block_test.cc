@@ -87,6 +87,7 @@ class GemmProblem {
       GuardedBuffer<float> a(ChunkedFloatsOf(m, block.k), flush);
       FillChunks(m, k0, block.k, a.data());
       block.a = a.data();
+      block.a_steps = ChunkSteps();
       block.a_chunk = m * kAStride;
       if (kind_ == Kind::kInt8) {
         const size_t first = k0 * step / kInt8Group * layout_.padded_n() + n0;
@@ -148,7 +149,8 @@ class GemmProblem {
     return FloatOf(bits);
   }
 
-  size_t ChunkSteps() const { return operands_.chunk / operands_.step(); }
+  // int8: a group. Else of any length up to kKc, and here of kKc itself.
+  size_t ChunkSteps() const { return kind_ == Kind::kInt8 ? kInt8Group / operands_.step() : kKc; }
 
   // Up to the last step of the last row, or to its scale and zero.
   size_t ChunkedFloatsOf(size_t m, size_t k) const {

@@ -72,7 +72,7 @@ TEST_P(Int8Test, GivesTheBitsOfTheModelForAnyThreadsAndBatch) {
 // Every product at its largest, of either sign: nothing may saturate, up to a whole group of them.
 TEST_P(Int8Test, NothingSaturates) {
   Random random(1);
-  for (const size_t dim : {2u, 4u, 37u, 1056u, 1057u}) {
+  for (const size_t dim : {2u, 4u, 37u, 1152u, 1153u}) {
     TestBlock block = RandomBlock({dim, 40, 17}, &random);
     for (size_t n = 0; n < 40; ++n) {
       for (size_t k = 0; k < dim; ++k) {
@@ -220,13 +220,13 @@ TEST_P(Int8Test, IsAsFarFromDoublePrecisionAsItsStepsSay) {
 
 TEST_P(Int8Test, ARowThatIsNotFiniteGivesNaNAndNoOtherRowChanges) {
   Random random(1);
-  const Shape shape = {1100, 90, 50, true};
+  const Shape shape = {1200, 90, 50, true};
   const PackedFfn ffn = Packed(RandomBlock(shape, &random).weights());
   for (const size_t tokens : {3u, 70u}) {
     const std::vector<float> x = RandomTokens(shape, tokens, &random);
     const std::vector<float> want = RunDense(ffn, x.data(), tokens);
     for (const float bad : {NAN, HUGE_VALF, -HUGE_VALF}) {
-      for (const size_t column : {0u, 1057u, 1099u}) {
+      for (const size_t column : {0u, 1153u, 1199u}) {
         std::vector<float> broken = x;
         broken[2 * shape.dim + column] = bad;
         const std::vector<float> y = RunDense(ffn, broken.data(), tokens);

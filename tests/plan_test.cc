@@ -33,8 +33,9 @@ std::ostream& operator<<(std::ostream& out, const PlanCase& c) {
 }
 
 // AVX-512, AVX2, NEON and SSE, then two that no target has.
-constexpr Tiling kRealTilings[] = {{8, 48, 16}, {6, 16, 8}, {6, 16, 4}, {6, 8, 4}};
-constexpr Tiling kTilings[] = {{8, 48, 16}, {6, 16, 8}, {6, 16, 4}, {6, 8, 4}, {14, 32, 16}, {1, 1, 1}};
+constexpr Tiling kRealTilings[] = {{8, 48, 16}, {6, 64, 16}, {6, 16, 8}, {6, 16, 4}, {6, 8, 4}};
+constexpr Tiling kTilings[] = {{8, 48, 16}, {6, 64, 16},  {6, 16, 8}, {6, 16, 4},
+                               {6, 8, 4},   {14, 32, 16}, {1, 1, 1}};
 
 // The ranges that range(0) to range(parts - 1) return, in order and without gaps, from 0 to total.
 template <class RangeOf>
@@ -137,10 +138,10 @@ void CheckPlan(const PlanCase& c) {
   ASSERT_GE(plan.ldy, (shape.out + c.tiling.lanes - 1) / c.tiling.lanes * c.tiling.lanes);
   ASSERT_EQ(plan.ldy % c.tiling.lanes, 0u) << "rows of y must start on a vector";
 
-  const size_t rows = plan.fused ? plan.mc : c.tokens, chunk = c.operands.chunk;
-  const size_t hidden = plan.fused ? std::min(chunk, shape.hidden) : shape.hidden;
-  ASSERT_GE(plan.x_floats, ChunkedFloats(rows, shape.dim, chunk));
-  ASSERT_GE(plan.hidden_floats, ChunkedFloats(rows, hidden, chunk));
+  const size_t rows = plan.fused ? plan.mc : c.tokens;
+  const size_t hidden = plan.fused ? std::min(plan.hidden_chunk, shape.hidden) : shape.hidden;
+  ASSERT_GE(plan.x_floats, ChunkedFloats(rows, shape.dim, plan.x_chunk));
+  ASSERT_GE(plan.hidden_floats, ChunkedFloats(rows, hidden, plan.hidden_chunk));
   ASSERT_GE(plan.y_floats, rows * plan.ldy);
   const bool rounded = c.operands.hidden == Hidden::kRounded;
   ASSERT_GE(plan.ld_panel, plan.panels * c.tiling.nr);
@@ -182,10 +183,10 @@ TEST(PlanTest, CoversAllWorkOnce) {
 
 // Operands of every kind, whether or not a precision has them.
 TEST(PlanTest, HasScratchForEveryPrecision) {
-  const Operands kinds[] = {{4, 2, 2, kKc, Hidden::kAsIs, true},
-                            {2, 2, 2, 2 * kKc, Hidden::kRounded, false},
-                            {1, 1, 4, kInt8Group, Hidden::kQuantised, false},
-                            {2, 1, 2, kInt8Group, Hidden::kQuantised, false}};
+  const Operands kinds[] = {{4, 2, 2, Hidden::kAsIs, true},
+                            {2, 2, 2, Hidden::kRounded, false},
+                            {1, 1, 4, Hidden::kQuantised, false},
+                            {2, 1, 2, Hidden::kQuantised, false}};
   for (const Shape& shape : {kClipL, Shape{1, 1, 1}, Shape{1152, 4304, 1152}, Shape{5000, 31, 3},
                              Shape{1280, 6848, 1280, true}, Shape{1, 1, 1, true}}) {
     for (const Tiling& tiling : kTilings) {

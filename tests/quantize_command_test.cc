@@ -78,8 +78,8 @@ TEST_F(QuantizeCommandTest, TheCopyGivesTheSameBytes) {
   } cases[] = {
       {"m", {5, 7, 3}, {}},
       {"a.b.mlp", {129, 1300, 65}, {"BF16", "BF16", "BF16", ""}},
-      {"m", {1057, 30, 9}, {"F16", "", "F32", "BF16"}},
-      {"h.0.mlp", {1100, 1150, 1100}, {"F32", "F32", "BF16", "F32", "c_fc", "c_proj", true}},
+      {"m", {1153, 30, 9}, {"F16", "", "F32", "BF16"}},
+      {"h.0.mlp", {1200, 1250, 1200}, {"F32", "F32", "BF16", "F32", "c_fc", "c_proj", true}},
       {"model.layers.0.mlp", {31, 65, 31, true}, GatedAs("BF16", "")},
   };
   for (const auto& [layer, shape, stored_as] : cases) {
@@ -97,15 +97,15 @@ TEST_F(QuantizeCommandTest, TheCopyGivesTheSameBytes) {
 
 // Zeros, NaN and infinities. The last layer's rows are the columns of y.
 TEST_F(QuantizeCommandTest, UnusualRows) {
-  constexpr Shape kShape = {5, 1100, 6};
+  constexpr Shape kShape = {5, 1200, 6};
   Random random(1);
   std::vector<float> w1 = random.SymmetricVector(kShape.hidden * kShape.dim, 1.0f);
   std::vector<float> w2 = random.SymmetricVector(kShape.out * kShape.hidden, 1.0f);
   std::fill_n(w1.data(), 3 * kShape.dim, 0.0f);
   std::fill_n(w2.data(), kShape.hidden, 0.0f);
   w2[1 * kShape.hidden + 4] = NAN;
-  w2[2 * kShape.hidden + 1099] = HUGE_VALF;
-  w2[3 * kShape.hidden + 1055] = -HUGE_VALF;
+  w2[2 * kShape.hidden + 1199] = HUGE_VALF;
+  w2[3 * kShape.hidden + 1151] = -HUGE_VALF;
   std::fill_n(&w2[4 * kShape.hidden], kShape.hidden, 0x1p-140f);
   io::WriteSafetensors(folder_ / "w.safetensors",
                        {{"m.fc1.weight", "F32", {kShape.hidden, kShape.dim}, w1.data()},
@@ -113,7 +113,7 @@ TEST_F(QuantizeCommandTest, UnusualRows) {
   WriteInput(kShape.dim);
   const Outcome outcome = Quantize("w.safetensors", "q.safetensors");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  EXPECT_TRUE(Contains(outcome.out, "    3 of 1112 groups have a NaN or infinity, and give NaN\n"));
+  EXPECT_TRUE(Contains(outcome.out, "    3 of 1212 groups have a NaN or infinity, and give NaN\n"));
   EXPECT_EQ(BytesOfRun("q.safetensors", "m"), BytesOfRun("w.safetensors", "m"));
   const io::Array y = io::ReadArray(folder_ / "y.npy");
   for (size_t i = 0; i < y.values.size(); ++i) {
@@ -124,7 +124,7 @@ TEST_F(QuantizeCommandTest, UnusualRows) {
 
 // Weights and scales are QuantizeRows()'s, and all else is as it was.
 TEST_F(QuantizeCommandTest, HoldsWhatItSays) {
-  constexpr Shape kShape = {3, 1100, 4};
+  constexpr Shape kShape = {3, 1200, 4};
   Random random(1);
   const TestBlock block = RandomBlock(kShape, &random);
   const std::string odd = "odd";
@@ -144,7 +144,7 @@ TEST_F(QuantizeCommandTest, HoldsWhatItSays) {
   const io::SafetensorsFile was(folder_ / "w.safetensors"), file(folder_ / "q.safetensors");
   EXPECT_EQ(
       file.metadata(),
-      (io::Metadata{{"format", "pt"}, {"fusedffn.int8.version", "1"}, {"fusedffn.int8.group", "1056"}}));
+      (io::Metadata{{"format", "pt"}, {"fusedffn.int8.version", "1"}, {"fusedffn.int8.group", "1152"}}));
   EXPECT_EQ(file.tensors().size(), 7u);
   for (const char* name : {"h.0.mlp.c_fc.bias", "other", "step"}) {
     EXPECT_EQ(TensorBytes(file, name), TensorBytes(was, name));
@@ -350,7 +350,7 @@ TEST_F(QuantizeCommandTest, RunsATower) {
 // Files that others have made, or spoiled.
 TEST_F(QuantizeCommandTest, RefusesWhatItCannotHaveWritten) {
   WriteInput(5);
-  const io::Metadata good = {{"fusedffn.int8.version", "1"}, {"fusedffn.int8.group", "1056"}};
+  const io::Metadata good = {{"fusedffn.int8.version", "1"}, {"fusedffn.int8.group", "1152"}};
   const std::vector<float> zeros(64);
   const struct {
     io::Metadata metadata;
@@ -361,11 +361,11 @@ TEST_F(QuantizeCommandTest, RefusesWhatItCannotHaveWritten) {
        {{"m.fc1.weight_scale", "F32", {7, 1}}},
        "'m.fc1.weight' is of dtype 'I8', and accepted is only "
        "what 'fusedffn quantize' has written: its file's "
-       "__metadata__ must have fusedffn.int8.group '1056', and has none"},
+       "__metadata__ must have fusedffn.int8.group '1152', and has none"},
       {{{"fusedffn.int8.version", "1"}, {"fusedffn.int8.group", "128"}},
        {{"m.fc1.weight_scale", "F32", {7, 1}}},
-       "must have fusedffn.int8.group '1056', and has '128'"},
-      {{{"fusedffn.int8.version", "2"}, {"fusedffn.int8.group", "1056"}},
+       "must have fusedffn.int8.group '1152', and has '128'"},
+      {{{"fusedffn.int8.version", "2"}, {"fusedffn.int8.group", "1152"}},
        {{"m.fc1.weight_scale", "F32", {7, 1}}},
        "must have fusedffn.int8.version '1', and has '2'"},
       {good, {}, "'m.fc1.weight' is of dtype 'I8', and there is no tensor 'm.fc1.weight_scale' beside it"},
@@ -373,7 +373,7 @@ TEST_F(QuantizeCommandTest, RefusesWhatItCannotHaveWritten) {
        {{"m.fc1.weight_scale", "F32", {7, 2}}},
        "'m.fc1.weight_scale' has dtype 'F32' and shape [7, 2]; beside 'm.fc1.weight' [7, 5] it must be F32 "
        "[7, 1], a scale for "
-       "each output and 1056 inputs"},
+       "each output and 1152 inputs"},
       {good, {{"m.fc1.weight_scale", "F32", {5, 1}}}, "has dtype 'F32' and shape [5, 1]; beside"},
       {good, {{"m.fc1.weight_scale", "F32", {7}}}, "has dtype 'F32' and shape [7]; beside"},
       {good, {{"m.fc1.weight_scale", "BF16", {7, 1}}}, "has dtype 'BF16' and shape [7, 1]; beside"},

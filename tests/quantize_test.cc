@@ -45,14 +45,14 @@ void MakeUnusual(std::vector<float>* weight, size_t cols) {
 }
 
 TEST(QuantizeTest, Groups) {
-  const std::pair<size_t, size_t> cases[] = {{0, 0}, {1, 1}, {1056, 1}, {1057, 2}, {4096, 4}};
+  const std::pair<size_t, size_t> cases[] = {{0, 0}, {1, 1}, {1152, 1}, {1153, 2}, {4096, 4}};
   for (const auto& [cols, groups] : cases) EXPECT_EQ(Int8Groups(cols), groups) << cols;
-  EXPECT_EQ(Int8Groups(SIZE_MAX), SIZE_MAX / 1056 + 1);
+  EXPECT_EQ(Int8Groups(SIZE_MAX), SIZE_MAX / 1152 + 1);
 }
 
 TEST(QuantizeTest, GivesTheStepsOfTheModelAndTouchesNothingElse) {
   constexpr size_t kRows = 9, kGap = 3;
-  for (const size_t cols : {1u, 17u, 1056u, 1057u, 2500u}) {
+  for (const size_t cols : {1u, 17u, 1152u, 1153u, 2500u}) {
     Random random(cols);
     std::vector<float> weight = random.SymmetricVector(kRows * cols, 1.0f);
     MakeUnusual(&weight, cols);
@@ -82,7 +82,7 @@ TEST(QuantizeTest, GivesTheStepsOfTheModelAndTouchesNothingElse) {
 
 // As their fp32 values, from any address.
 TEST(QuantizeTest, WidensSixteenBits) {
-  constexpr size_t kCols = 1100;
+  constexpr size_t kCols = 1200;
   Random random(1);
   const struct {
     DType dtype;

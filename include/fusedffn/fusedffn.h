@@ -180,7 +180,7 @@ class FUSEDFFN_API PackedFfn {
 
 // kInt8's weights outside of a PackedFfn, so that a file can hold them: w = scale * q, q in -127..127, with a
 // scale for each row and for each group of so many columns, the last of which may be smaller.
-inline constexpr size_t kInt8GroupSize = 1056;
+inline constexpr size_t kInt8GroupSize = 1152;
 constexpr size_t Int8Groups(size_t cols) { return cols / kInt8GroupSize + (cols % kInt8GroupSize != 0); }
 
 // Quantises `rows` rows of `cols` elements, `stride` apart, as packing with kInt8 does: q [rows][cols] and
@@ -237,7 +237,7 @@ struct RunOptions {
 // Numerics: every output element is one chain of fused multiply-adds, bias first, then k in order; a gate's
 // product is rounded once. So the bits of a row depend on that row and the weights only: not on `threads`,
 // `tokens` or the row's place. They are the same on all targets with FMA (AVX2, AVX3*, NEON), and differ on
-// those without. With kInt8 every 1056 columns of k are a group, in which a weight is scale * q, q in
+// those without. With kInt8 every 1152 columns of k are a group, in which a weight is scale * q, q in
 // -127..127 and one scale for each output feature, and a value of x or of the hidden ones is scale * (q -
 // zero), q in 0..255 and one scale and zero for each token. Products are summed exactly, one fused
 // multiply-add for each group. So all that is said above holds, with these operations in place of the chain.
