@@ -9,9 +9,14 @@ namespace {
 
 // From this many rows a thread on, reading all weights on every thread costs less than a second meeting of
 // the threads and a hidden array in L3. Flat on two cores of Zen 4: 16 to 100 within 1.5 % at 64 to 202
-// tokens on two threads; 160 loses 3 % at 202. On one thread, 1 to 8 tokens are 1.1 to 1.3 times as fast by
-// columns, which read the weights in memory order.
-constexpr size_t kFusedRows = 48;
+// tokens on two threads; 160 loses 3 % at 202, and 96 up to 2.5 % of AVX2 and int8 at 64 to 180. On one
+// thread, 1 to 8 tokens are 1.1 to 1.3 times as fast by columns, which read the weights in memory order.
+//
+// More threads read the weights from one shared cache, and fewer than 2 * kPieceRows rows each are not cut
+// into pieces. Emerald Rapids, how much faster columns are, median ratio of 4 pairs: 64 to 72 rows a thread
+// f32 1.07 (16 threads), 1.08 (8), 1.16 (4), int8 0.96, 1.02, 1.24; 128 rows f32 1.02, 1.09, 1.07, int8 0.63,
+// 0.83, 1.12; 256 rows f32 0.85, 0.90, 0.88, int8 0.58, 0.73, 1.05.
+size_t FusedRows(size_t threads) { return threads <= 2 ? 48 : 96; }
 
 // Rows whose arithmetic takes about as long as reading their panel from a shared cache.
 constexpr size_t kRowsPerPanelRead = 12;
@@ -83,7 +88,7 @@ Plan MakePlan(const Shape& shape, size_t tokens, const Tiling& tiling, size_t l2
               const Operands& operands) {
   Plan plan = {};
   plan.ldy = RoundUp(shape.out, tiling.lanes) + 16;  // not a multiple of the L1 cache's way
-  plan.fused = tokens >= threads * kFusedRows;
+  plan.fused = tokens >= threads * FusedRows(threads);
   plan.panels = !plan.fused && operands.in_pairs && tokens <= kPairRows ? 2 : 1;
   plan.ld_panel = plan.panels * tiling.nr;
   if (plan.fused) {
