@@ -10,5 +10,7 @@ export FUSEDFFN_TEST_LIGHT=1
 chosen=$(on_cpu bin/fusedffn info | sed -n 's/^\(targets\)\? *\([A-Z0-9_]*\) *tile .* chosen: .*/\2/p')
 echo "$cpu: chosen is $chosen, expected is $target"
 [ "$chosen" = "$target" ]
-for test in targets_test masked_cpu_test gemm_block_test activation_test; do on_cpu "tests/$test"; done
+for test in targets_test masked_cpu_test activation_test; do on_cpu "tests/$test"; done
+# Of the instruction sets below the chosen one, older CPUs show what there is to see.
+on_cpu tests/gemm_block_test --gtest_filter="*/$target"
 on_cpu tests/determinism_test --gtest_filter='*RecordedBits'
