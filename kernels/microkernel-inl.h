@@ -40,7 +40,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Zen 4, gcc 12, one thread: how much faster 6x64 is than 8x48, by tools/ab.py: 16 tokens 1.03, 64 1.01, best
 // ms at 257 38.30 -> 38.20, 1028 152.6 -> 151.7; bf16 16 tokens 1.02, 257 1.01; bf16-dot and int8 1.00
 // to 1.02; 8 tokens from memory 0.98. On two threads 16 tokens 1.03, 257 1.004, 1028 1.014. Emerald Rapids:
-// 0.98 to 1.00.
+// 6x64, 9x48, 12x32 and 14x32 0.98 to 1.00.
 #if HWY_TARGET == HWY_AVX3_ZEN4 || (HWY_ARCH_ARM && HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR)
 inline constexpr size_t kTileRows = 6;
 inline constexpr size_t kTileVecs = 4;
