@@ -16,7 +16,8 @@ namespace fusedffn {
 inline constexpr size_t kKc = 576;
 
 // Row stride of an A chunk. A compile-time constant, so that every broadcast's address is base + constant; an
-// odd number of cache lines, so that rows start in different sets of the L1 cache.
+// odd number of cache lines, so that rows start in different sets of the L1 cache. 4096 bytes instead, Zen 4,
+// best ms: AVX-512 257 tokens 38.37 -> 38.71, 1028 152.8 -> 155.8, AVX2 257 39.46 -> 39.84.
 inline constexpr size_t kAStride = kKc + 16;
 
 // int8: elements of k that have a scale in common, a row's as well as a column's; they are one A chunk. A
