@@ -32,7 +32,7 @@ std::ostream& operator<<(std::ostream& out, const PlanCase& c) {
              << c.tiling.nr << ", L2 " << c.l2_bytes << ", " << c.threads << " threads";
 }
 
-// AVX-512, AVX2, NEON and SSE, then two that no target has.
+// AVX-512, Zen 4's, AVX2, NEON and SSE, then two that no target has.
 constexpr Tiling kRealTilings[] = {{8, 48, 16}, {6, 64, 16}, {6, 16, 8}, {6, 16, 4}, {6, 8, 4}};
 constexpr Tiling kTilings[] = {{8, 48, 16}, {6, 64, 16},  {6, 16, 8}, {6, 16, 4},
                                {6, 8, 4},   {14, 32, 16}, {1, 1, 1}};
@@ -142,6 +142,15 @@ void CheckPlan(const PlanCase& c) {
   const size_t hidden = plan.fused ? std::min(plan.hidden_chunk, shape.hidden) : shape.hidden;
   ASSERT_GE(plan.x_floats, ChunkedFloats(rows, shape.dim, plan.x_chunk));
   ASSERT_GE(plan.hidden_floats, ChunkedFloats(rows, hidden, plan.hidden_chunk));
+  for (const size_t chunk : {plan.x_chunk, plan.hidden_chunk}) {
+    ASSERT_GT(chunk, 0u);
+    ASSERT_LE(chunk, kKc * c.operands.step()) << "a row of A has no room for more";
+    if (c.operands.hidden == Hidden::kQuantised) {
+      ASSERT_EQ(chunk, kInt8Group);
+    } else {
+      ASSERT_EQ(chunk % (c.tiling.nr * c.operands.step()), 0u) << "a panel of fc1 must end in one chunk";
+    }
+  }
   ASSERT_GE(plan.y_floats, rows * plan.ldy);
   const bool rounded = c.operands.hidden == Hidden::kRounded;
   ASSERT_GE(plan.ld_panel, plan.panels * c.tiling.nr);
