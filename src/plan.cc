@@ -53,6 +53,15 @@ size_t MostColumnParts(const Shape& shape, size_t tokens, const Tiling& tiling) 
   return tokens <= kRowsPerPanelRead ? panels : panels * tokens;
 }
 
+// Elements of k in each A chunk but the last, of a layer that has k of them. int8: a group. Else all chunks
+// are as long as each other, or nearly: of 4096 as 7 * 576 + 64 the last would load and store C for nothing.
+// Whole panels: what fc1 makes of one of them is in one chunk.
+size_t ChunkOf(size_t k, const Tiling& tiling, const Operands& operands) {
+  if (operands.hidden == Hidden::kQuantised) return kInt8Group;
+  const size_t chunks = DivideUp(k, kKc * operands.step());
+  return RoundUp(DivideUp(k, chunks), tiling.nr * operands.step());
+}
+
 }  // namespace
 
 Range EvenRange(size_t total, size_t parts, size_t index) {
@@ -74,12 +83,6 @@ Cut CutAt(size_t n, const Tiling& tiling, size_t tokens, size_t parts, size_t in
   const size_t panel = begin / (panel_vecs * tokens);
   const size_t width = std::min(panel_vecs, vecs - panel * panel_vecs);
   return {panel, (begin - panel * panel_vecs * tokens) / width};
-}
-
-size_t ChunkOf(size_t k, const Tiling& tiling, const Operands& operands) {
-  if (operands.hidden == Hidden::kQuantised) return kInt8Group;
-  const size_t chunks = DivideUp(k, kKc * operands.step());
-  return RoundUp(DivideUp(k, chunks), tiling.nr * operands.step());
 }
 
 size_t ChunkedFloats(size_t rows, size_t k, size_t chunk) { return DivideUp(k, chunk) * rows * kAStride; }

@@ -69,11 +69,6 @@ struct Cut {
 // index `parts`. Few rows are never cut: their time is that of reading the panel.
 Cut CutAt(size_t n, const Tiling& tiling, size_t tokens, size_t parts, size_t index);
 
-// Elements of k in each A chunk but the last, of a layer that has k of them. int8: a group. Else all chunks
-// are as long as each other, or nearly: of 4096 as 7 * 576 + 64 the last would load and store C for nothing.
-// Whole panels: what fc1 makes of one of them is in one chunk.
-size_t ChunkOf(size_t k, const Tiling& tiling, const Operands& operands);
-
 // Floats of `rows` rows and k columns in A chunks (see kernels.h): [ceil(k / chunk)][rows][kAStride].
 size_t ChunkedFloats(size_t rows, size_t k, size_t chunk);
 
