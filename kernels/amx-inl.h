@@ -194,6 +194,12 @@ HWY_INLINE void EndAmx(Int8Amx, const AmxRows& rows, const TileOfC& tile, const 
   }
 }
 
+// After about 2100 cycles without a tile store the next one costs 470 to 900 more, and a tile of C takes
+// longer than that. So one register is stored to nowhere after every so many times 16 steps of k: 64 steps of
+// 2 x 3 take 384 cycles at the peak. Every 8 instead of 4 times 16 was as good from L2 and up to 1.05 slower
+// from L3: see bench/results/tuning.md.
+inline constexpr size_t kAwakeSteps = 4 * kAmxSteps;
+
 // C = C0 + A * B over k steps. `b_tail`: the last k % 16 of them, and zeros. Asks for `lines` of `next` with
 // each 16 steps.
 template <class Math, size_t kRegRows, size_t kVecs>
@@ -201,6 +207,7 @@ HWY_NOINLINE void AmxTile(const uint32_t* a, const uint32_t* b, const uint32_t* 
                           const AmxRows& rows, const TileOfC& tile, const char* next, size_t lines) {
   BeginAmx<kRegRows, kVecs>(Math(), rows, tile);
   AmxRowsOfA rows_of_a = {a, a + rows.second * kAStride, kAStride * sizeof(*a)};
+  HWY_ALIGN uint32_t nowhere[kAmxRows * kAmxSteps];
   for (size_t step = 0; step + kAmxSteps <= k; step += kAmxSteps) {
     for (size_t line = 0; line < lines; ++line) __builtin_prefetch(next + line * kLineBytes, 0, 2);
     next += lines * kLineBytes;
@@ -208,6 +215,7 @@ HWY_NOINLINE void AmxTile(const uint32_t* a, const uint32_t* b, const uint32_t* 
     b += kAmxSteps * kVecs * kAmxRows;
     rows_of_a.first += kAmxSteps;
     rows_of_a.second += kAmxSteps;
+    if ((step + kAmxSteps) % kAwakeSteps == 0) TileStore<kAmxA>(nowhere, kLineBytes);
   }
   if (k % kAmxSteps != 0) {
     HWY_ALIGN uint32_t a_tail[2 * kAmxRows * kAmxSteps];  // the same of A
