@@ -37,28 +37,29 @@ void PackBlock(const std::string& target, benchmark::State& state) {
 }
 
 void OneGemmBlock(const Kernels& kernels, size_t rows, benchmark::State& state) {
-  const Floats a = RandomFloats(rows * kAStride, 1.0f, 1);
-  const Floats b = RandomFloats(kKc * kernels.nr, 0.05f, 2);
-  const Floats bias = RandomFloats(kernels.nr, 0.1f, 3);
-  Floats c(rows * kernels.nr);
+  const GemmKernel& gemm = *kernels.Gemm(Precision::kF32);
+  const size_t nr = gemm.b.nr, k = gemm.a.kc;
+  const Floats a = RandomFloats(rows * gemm.a.row_bytes / sizeof(float), 1.0f, 1);
+  Floats panel = RandomFloats(k * nr, 0.05f, 2), bias = RandomFloats(nr, 0.1f, 3), c(rows * nr);
+  PackedB b = {{gemm.b, nr, k}};
+  b.data = reinterpret_cast<unsigned char*>(panel.data());
+  b.bias = bias.data();
   GemmBlock block = {};
   block.m = rows;
-  block.n = kernels.nr;
-  block.k = kKc;
+  block.n = nr;
+  block.k = k;
   block.a = a.data();
-  block.b = b.data();
-  block.a_steps = kKc;
-  block.a_chunk = rows * kAStride;
-  block.b_k = kKc;
-  block.bias = bias.data();
+  block.a_chunk = k;
+  block.a_chunk_bytes = rows * gemm.a.row_bytes;
+  block.b = &b;
   block.c = c.data();
-  block.ldc = kernels.nr;
-  const double peak = ProbePeak(TargetName(kernels), Precision::kF32, 1);
+  block.ldc = nr;
+  const double peak = ProbePeak(kernels.name, Precision::kF32, 1);
   for (auto _ : state) {
-    kernels.gemm[static_cast<size_t>(Precision::kF32)](block);
+    gemm.run(block);
     benchmark::ClobberMemory();
   }
-  const double flops = 2.0 * static_cast<double>(rows * kernels.nr * kKc * state.iterations());
+  const double flops = 2.0 * static_cast<double>(rows * nr * k * state.iterations());
   state.counters["GFLOP/s"] = benchmark::Counter(1e-9 * flops, benchmark::Counter::kIsRate);
   state.counters["%peak"] = benchmark::Counter(100 * flops / peak, benchmark::Counter::kIsRate);
 }
@@ -86,23 +87,24 @@ void NormaliseRow(const LayerNormFns& layer_norm, benchmark::State& state) {
 }
 
 void RegisterTarget(const Kernels& kernels) {
-  const std::string target = TargetName(kernels);
+  const std::string target = kernels.name;
   benchmark::RegisterBenchmark(("pack/" + target).c_str(), [target](benchmark::State& state) {
     PackBlock(target, state);
   })->Unit(benchmark::kMillisecond);
-  for (const size_t rows : {size_t{1}, kernels.mr[0], 2 * kernels.mr[0], size_t{64}, size_t{130}}) {
+  const size_t mr = kernels.Gemm(Precision::kF32)->mr;
+  for (const size_t rows : {size_t{1}, mr, 2 * mr, size_t{64}, size_t{130}}) {
     benchmark::RegisterBenchmark(
         ("gemm_block/" + target + "/" + std::to_string(rows)).c_str(),
         [&kernels, rows](benchmark::State& state) { OneGemmBlock(kernels, rows, state); });
   }
   for (size_t i = 0; i < kActivationCount; ++i) {
     const std::string name = ActivationName(static_cast<Activation>(i));
-    const MapFn map = kernels.activations[i].map;
+    const MapFn map = kernels.ops.activations[i].map;
     benchmark::RegisterBenchmark(("activation/" + name + "/" + target).c_str(),
                                  [map](benchmark::State& state) { ActivateArray(map, state); });
   }
   benchmark::RegisterBenchmark(("layer_norm/" + target).c_str(), [&kernels](benchmark::State& state) {
-    NormaliseRow(kernels.layer_norm[static_cast<size_t>(DType::kF32)], state);
+    NormaliseRow(kernels.ops.layer_norm[static_cast<size_t>(DType::kF32)], state);
   });
 }
 
@@ -143,7 +145,7 @@ void IdleCpu(int threads, benchmark::State& state) {
 void RegisterAll() {
   const KernelList& all = AllKernels();
   for (size_t i = 0; i < all.count; ++i) {
-    if (IsSupported(*all.kernels[i])) RegisterTarget(*all.kernels[i]);
+    if (all.kernels[i].supported()) RegisterTarget(all.kernels[i]);
   }
   for (const int threads : std::set<int>{2, std::max(2, DefaultThreads())}) {
     const std::string suffix = "/" + std::to_string(threads);

@@ -22,8 +22,8 @@
 #include "bench/probe_targets.h"
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
-#include "kernels/amx-inl.h"
-#include "kernels/arithmetic-inl.h"
+#include "kernels/amx_gemm-inl.h"
+#include "kernels/mma-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
@@ -37,31 +37,31 @@ constexpr size_t kChains = 12;
 
 // The kernels' own arithmetic, in registers. A and B are the same all the time, and compilers must not
 // notice.
-template <class Math>
+template <class Mma>
 double MultiplyAdd(size_t iterations, float* sink) {
-  alignas(kLineBytes) typename Math::B b_memory[hn::MaxLanes(D())];
-  typename Math::A a_memory;
+  alignas(kLineBytes) typename Mma::B b_memory[hn::MaxLanes(D())];
+  typename Mma::A a_memory;
   std::memset(b_memory, 0x3C, sizeof(b_memory));  // 0.01 as fp32 and bf16, 60 as int8
   std::memset(&a_memory, 0x3C, sizeof(a_memory));
-  auto a = Math::LoadA(&a_memory);
-  const auto b = Math::LoadB(b_memory, 0, 0, 1);
-  VecSum<Math> chain[kChains];
+  auto a = Mma::LoadA(&a_memory);
+  const auto b = Mma::LoadB(b_memory, 0, 0, 1);
+  VecSum<Mma> chain[kChains];
   HWY_UNROLL(16)
   for (size_t i = 0; i < kChains; ++i) {
     chain[i] =
-        hn::Set(hn::DFromV<VecSum<Math>>(), static_cast<typename Math::Sum>(static_cast<float>(i) + *sink));
+        hn::Set(hn::DFromV<VecSum<Mma>>(), static_cast<typename Mma::Sum>(static_cast<float>(i) + *sink));
   }
   for (size_t n = 0; n < iterations; ++n) {
     HWY_UNROLL(16)
     for (size_t i = 0; i < kChains; ++i) {
       Opaque(a);
-      chain[i] = Math::MulAdd(a, b, chain[i]);
+      chain[i] = Mma::MulAdd(a, b, chain[i]);
     }
   }
   HWY_UNROLL(16)
   for (size_t i = 1; i < kChains; ++i) chain[0] = hn::Add(chain[0], chain[i]);
   *sink = static_cast<float>(hn::GetLane(chain[0])) * 0.0f;
-  return 2.0 * static_cast<double>(iterations * kChains * hn::Lanes(D()) * Math::kStep);
+  return 2.0 * static_cast<double>(iterations * kChains * hn::Lanes(D()) * Mma::kStep);
 }
 
 #if FUSEDFFN_HAVE_BF16_DOT
@@ -76,20 +76,21 @@ constexpr ArithmeticFns kArithmetic = {{MultiplyAdd<F32>, MultiplyAdd<F32>, kBF1
 #if FUSEDFFN_HAVE_AMX
 // The same in tile registers. With zeros in them a core's clock is higher than with what kernels multiply:
 // 3090 instead of 2458 GFLOP/s (Emerald Rapids).
-template <class Math>
+template <class Mma>
 double MultiplyAddAmx(size_t iterations, float* /*sink*/) {
   constexpr size_t kSums = 6;
   HWY_ALIGN uint8_t memory[kAmxRows * kLineBytes];
   for (size_t i = 0; i < sizeof(memory); ++i) memory[i] = static_cast<uint8_t>(i % 2 ? 0x3C : i * 11);
+  EnterAmx();
   ConfigureAmx(kAmxRows);
   TileLoad<kAmxA>(memory, kLineBytes);
   TileLoad<kAmxB>(memory, kLineBytes);
   const size_t rounds = iterations / 64;  // each of 64 times the work or more: about 0.3 ms in all
   for (size_t n = 0; n < rounds; ++n) {
-    ForEach(std::make_index_sequence<kSums>(), [](auto c) HWY_ATTR { Math::template Multiply<c>(); });
+    ForEach(std::make_index_sequence<kSums>(), [](auto c) HWY_ATTR { Mma::template Multiply<c>(); });
   }
-  ReleaseAmx();
-  return 2.0 * static_cast<double>(rounds * kSums * kAmxRows * kAmxSteps * hn::Lanes(D()) * Math::kStep);
+  LeaveAmx();
+  return 2.0 * static_cast<double>(rounds * kSums * kAmxRows * kAmxSteps * hn::Lanes(D()) * Mma::kStep);
 }
 
 constexpr ArithmeticFns kAmxArithmetic = {
@@ -131,12 +132,12 @@ ArithmeticFns FindArithmetic(const char* target, std::index_sequence<kBit...>) {
     if (functions.of[0] != nullptr && std::strcmp(name, target) == 0) found = functions;
   };
   (consider(hwy::TargetName(int64_t{1} << kBit), ArithmeticOf<(int64_t{1} << kBit), false>::value), ...);
-  (consider(kAmxTargetName, ArithmeticOf<(int64_t{1} << kBit), true>::value), ...);
+  (consider("AVX3_AMX", ArithmeticOf<(int64_t{1} << kBit), true>::value), ...);
   return found;
 }
 
 ArithmeticFns FindArithmetic(const char* target) {
-  return FindArithmetic(target, std::make_index_sequence<kMaxTargets>());
+  return FindArithmetic(target, std::make_index_sequence<63>());
 }
 
 // One round: work() -> amount of work, on every thread at once; the sum of what each did a second.

@@ -7,10 +7,11 @@
 #endif
 
 #include <cstddef>
+#include <cstring>
 #include <type_traits>
 
 #include "hwy/highway.h"
-#include "kernels/arithmetic-inl.h"
+#include "kernels/mma-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
@@ -39,11 +40,10 @@ HWY_INLINE hn::Vec<DF> LoadWideN(DF d, const T* in, size_t count) {
 
 // `count` elements of T to fp32.
 template <class T>
-void WidenArray(const void* from, size_t count, void* to) {
+void WidenArray(const void* from, size_t count, float* out) {
   const D d;
   const size_t lanes = hn::Lanes(d);
   const T* in = static_cast<const T*>(from);
-  float* out = static_cast<float*>(to);
   size_t i = 0;
   for (; i + lanes <= count; i += lanes) hn::StoreU(LoadWide(d, in + i), d, out + i);
   if (i != count) hn::StoreN(LoadWideN(d, in + i, count - i), d, out + i, count - i);
@@ -66,16 +66,24 @@ void AddArray(const void* from, size_t count, float* sum) {
 
 // fp32 to T: to nearest, ties to even. NaN stays NaN.
 template <class T>
-void RoundArray(const void* from, size_t count, void* to) {
+void RoundArray(const float* in, size_t count, void* to) {
   const D d;
   const hn::Rebind<T, D> dt;
   const size_t lanes = hn::Lanes(d);
-  const float* in = static_cast<const float*>(from);
   T* out = static_cast<T*>(to);
   size_t i = 0;
   for (; i + lanes <= count; i += lanes) hn::StoreU(hn::DemoteTo(dt, hn::LoadU(d, in + i)), dt, out + i);
   if (i != count) hn::StoreN(hn::DemoteTo(dt, hn::LoadN(d, in + i, count - i)), dt, out + i, count - i);
 }
+
+template <>
+inline void RoundArray<float>(const float* in, size_t count, void* to) {
+  std::memcpy(to, in, count * sizeof(float));
+}
+
+// By DType.
+inline constexpr decltype(&WidenArray<float>) kToF32[] = {WidenArray<float>, WidenArray<hwy::bfloat16_t>,
+                                                          WidenArray<hwy::float16_t>};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

@@ -4,15 +4,39 @@
 #define HWY_TARGET_INCLUDE "kernels/gemm_float.cc"
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
-#include "kernels/gemm-inl.h"
-#include "kernels/gemm_block-inl.h"
+#include "kernels/cpu.h"
+#include "kernels/gemm_kernels-inl.h"
+#include "kernels/pack_b.h"
+#include "kernels/vector_gemm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
 namespace HWY_NAMESPACE {
 
-void GemmF32(const GemmBlock& block) { Gemm<F32>(block); }
-void GemmBF16Widened(const GemmBlock& block) { Gemm<BF16Widened>(block); }
+void RunF32(const GemmBlock& block) { RunGemm<F32>(block); }
+void RunBF16Widened(const GemmBlock& block) { RunGemm<BF16Widened>(block); }
+
+GemmKernel F32Kernel() {
+  GemmKernel kernel = VectorKernel<F32>(Precision::kF32);
+  kernel.b = PanelsOf(4, 1);
+  kernel.pack_a = PackAF32;
+  kernel.pack_b = PackBF32;
+  kernel.run = RunF32;
+  return kernel;
+}
+
+GemmKernel BF16Kernel() {
+  GemmKernel kernel = VectorKernel<BF16Widened>(Precision::kBF16);
+  kernel.b = PanelsOf(2, 2);
+  // Room for a panel's chunk, to widen it once for all row tiles rather than in each. Intel's integer
+  // instructions have the FMAs' ports: 257 tokens 1.06 times as fast on AVX-512, 1.16 on AVX2; on Zen 4,
+  // which has ports for them, 0.97. See bench/results/tuning.md.
+  if (IsIntelCpu()) kernel.scratch_fixed = kKc * kNr * sizeof(float);
+  kernel.pack_a = PackAF32;
+  kernel.pack_b = PackBBF16;
+  kernel.run = RunBF16Widened;
+  return kernel;
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

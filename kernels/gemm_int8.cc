@@ -3,14 +3,22 @@
 #define HWY_TARGET_INCLUDE "kernels/gemm_int8.cc"
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
-#include "kernels/gemm-inl.h"
-#include "kernels/gemm_block-inl.h"
+#include "kernels/gemm_kernels-inl.h"
+#include "kernels/pack_b.h"
+#include "kernels/vector_gemm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
 namespace HWY_NAMESPACE {
 
-void GemmInt8(const GemmBlock& block) { Gemm<Int8>(block); }
+void RunInt8(const GemmBlock& block) { RunGemm<Int8>(block); }
+
+GemmKernel Int8Kernel() {
+  GemmKernel kernel = VectorKernel<Int8>(Precision::kInt8);
+  QuantizesGroups<Int8>(&kernel);
+  kernel.run = RunInt8;
+  return kernel;
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

@@ -9,24 +9,18 @@
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "kernels/activation-inl.h"
-#include "kernels/amx-inl.h"
-#include "kernels/amx_permission.h"
 #include "kernels/convert-inl.h"
-#include "kernels/gemm-inl.h"
+#include "kernels/cpu.h"
+#include "kernels/gemm_kernels-inl.h"
 #include "kernels/layer_norm-inl.h"
-#include "kernels/microkernel-inl.h"
-#include "kernels/quantise-inl.h"
+#include "kernels/mma-inl.h"
+#include "kernels/pack_a-inl.h"
+#include "kernels/quantize-inl.h"
 #include "kernels/weighted_sum-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
 namespace HWY_NAMESPACE {
-
-#if FUSEDFFN_HAVE_BF16_DOT
-constexpr GemmBlockFn kGemmBF16Dot = GemmBF16Dot;
-#else
-constexpr GemmBlockFn kGemmBF16Dot = nullptr;
-#endif
 
 // On a tile that is still in the L1 cache. Not in the tile's own registers: there gcc spills, and the larger
 // code of one more set of tiles for each activation brings nothing. 257 tokens, AVX2 on Zen 4: the same with
@@ -54,65 +48,57 @@ constexpr ActivationFns Fns() {
   return {ActivateTile<Act>, Map<Act>};
 }
 
-template <class T>
-constexpr LayerNormFns LayerNormOf() {
-  return {StatsOf<T>, {Normalise<T, float>, Normalise<T, hwy::bfloat16_t>, Normalise<T, hwy::float16_t>}};
+void PackAF32(const ARows& from, Range rows, const PackedA& a, size_t a_row) {
+  PackA(from, rows, a, a_row, StoreF32Row);
+}
+void PackABF16(const ARows& from, Range rows, const PackedA& a, size_t a_row) {
+  PackA(from, rows, a, a_row, StoreBF16Row);
+}
+void PackAInt8(const ARows& from, Range rows, const PackedA& a, size_t a_row) {
+  PackA(from, rows, a, a_row, QuantizeRow);
+}
+void StoreHiddenInt8(const float* values, size_t ld, Range rows, size_t k0, size_t count, const PackedA& a) {
+  for (size_t row = rows.begin; row < rows.end; ++row) QuantizeRow(values + row * ld, count, a.at(row, k0));
 }
 
-constexpr size_t kLanes = hn::MaxLanes(D());
-constexpr Kernels kKernels = {
-    HWY_TARGET,
-    false,
-    {kTileRows, kTileRows, kTileRows, kTileRows},
-    kTileVecs* kLanes,
-    kLanes,
-    HWY_NATIVE_FMA != 0,
-    {GemmF32, GemmBF16Widened, kGemmBF16Dot, GemmInt8},
-    {nullptr, WidenArray<hwy::bfloat16_t>, WidenArray<hwy::float16_t>},
-    {nullptr, RoundArray<hwy::bfloat16_t>, RoundArray<hwy::float16_t>},
-    {AddArray<float>, AddArray<hwy::bfloat16_t>, AddArray<hwy::float16_t>},
-    {LayerNormOf<float>(), LayerNormOf<hwy::bfloat16_t>(), LayerNormOf<hwy::float16_t>()},
-    Quantise,
-    WeightedSum,
-    Int8::kStep,
-    {F32::kInPairs, BF16Widened::kInPairs, true, Int8::kInPairs},
-    {Fns<QuickGelu>(),
-     Fns<Gelu>(),
-     Fns<GeluTanh>(),
-     Fns<Silu>(),
-     Fns<Relu>(),
-     Fns<Relu2>(),
-     {nullptr, Map<Identity>}}};
+constexpr ElementwiseFns kOps = {{kToF32[0], kToF32[1], kToF32[2]},
+                                 {RoundArray<float>, RoundArray<hwy::bfloat16_t>, RoundArray<hwy::float16_t>},
+                                 {AddArray<float>, AddArray<hwy::bfloat16_t>, AddArray<hwy::float16_t>},
+                                 {kLayerNorm[0], kLayerNorm[1], kLayerNorm[2]},
+                                 WeightedSum,
+                                 {Fns<QuickGelu>(),
+                                  Fns<Gelu>(),
+                                  Fns<GeluTanh>(),
+                                  Fns<Silu>(),
+                                  Fns<Relu>(),
+                                  Fns<Relu2>(),
+                                  {nullptr, Map<Identity>}}};
 
+bool IsSupported() { return (hwy::SupportedTargets() & HWY_TARGET) != 0; }
+
+void AddKernels(KernelList* list) {
 #if FUSEDFFN_HAVE_AMX
-constexpr Kernels WithAmx(Kernels kernels) {
-  kernels.amx = true;
-  const GemmBlockFn gemm[kPrecisionCount] = {GemmF32, GemmBF16Widened, GemmBF16Amx, GemmInt8Amx};
-  const size_t mr[] = {kTileRows, kTileRows, kRowsOfTile<BF16Amx>, kRowsOfTile<Int8Amx>};
-  const bool in_pairs[] = {F32::kInPairs, BF16Widened::kInPairs, BF16Amx::kInPairs, Int8Amx::kInPairs};
-  for (size_t i = 0; i < kPrecisionCount; ++i) {
-    kernels.gemm[i] = gemm[i];
-    kernels.mr[i] = mr[i];
-    kernels.in_pairs[i] = in_pairs[i];
-  }
-  return kernels;
-}
-constexpr Kernels kAmxKernels = WithAmx(kKernels);
+  Kernels& amx = list->Add({"AVX3_AMX", [] { return IsSupported() && MayUseAmx(); }, true, kOps});
+  amx.Add(F32Kernel());
+  amx.Add(BF16Kernel());
+  amx.Add(BF16DotAmxKernel());
+  amx.Add(Int8AmxKernel());
 #endif
+  Kernels& kernels = list->Add({hwy::TargetName(HWY_TARGET), IsSupported, HWY_NATIVE_FMA != 0, kOps});
+  kernels.Add(F32Kernel());
+  kernels.Add(BF16Kernel());
+#if FUSEDFFN_HAVE_BF16_DOT
+  kernels.Add(BF16DotKernel());
+#endif
+  kernels.Add(Int8Kernel());
+}
 
 }  // namespace HWY_NAMESPACE
 
 template <>
-struct KernelsOf<HWY_TARGET, false> {
-  static constexpr const Kernels* value = &HWY_NAMESPACE::kKernels;
+struct KernelsOf<HWY_TARGET> {
+  static constexpr void (*kAdd)(KernelList* list) = HWY_NAMESPACE::AddKernels;
 };
-
-#if FUSEDFFN_HAVE_AMX
-template <>
-struct KernelsOf<HWY_TARGET, true> {
-  static constexpr const Kernels* value = &HWY_NAMESPACE::kAmxKernels;
-};
-#endif
 
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
@@ -125,27 +111,18 @@ namespace {
 template <size_t... kBit>
 KernelList ListTargets(std::index_sequence<kBit...>) {
   KernelList list;
-  const auto add = [&list](const Kernels* kernels) {
-    if (kernels != nullptr) list.kernels[list.count++] = kernels;
+  const auto add = [&list](void (*add_kernels)(KernelList* list)) {
+    if (add_kernels != nullptr) add_kernels(&list);
   };
-  (add(KernelsOf<(int64_t{1} << kBit), true>::value), ...);
-  (add(KernelsOf<(int64_t{1} << kBit), false>::value), ...);
+  (add(KernelsOf<(int64_t{1} << kBit)>::kAdd), ...);
   return list;
 }
 
 }  // namespace
 
 const KernelList& AllKernels() {
-  static const KernelList list = ListTargets(std::make_index_sequence<kMaxTargets>());
+  static const KernelList list = ListTargets(std::make_index_sequence<63>());
   return list;
-}
-
-const char* TargetName(const Kernels& kernels) {
-  return kernels.amx ? kAmxTargetName : hwy::TargetName(kernels.target);
-}
-
-bool IsSupported(const Kernels& kernels) {
-  return (hwy::SupportedTargets() & kernels.target) != 0 && (!kernels.amx || MayUseAmx());
 }
 
 }  // namespace fusedffn

@@ -103,6 +103,15 @@ void Normalise(const void* from, size_t count, const RowStats& stats, const void
   }
 }
 
+template <class T>
+constexpr LayerNormFns LayerNormOf() {
+  return {StatsOf<T>, {Normalise<T, float>, Normalise<T, hwy::bfloat16_t>, Normalise<T, hwy::float16_t>}};
+}
+
+// By DType.
+inline constexpr LayerNormFns kLayerNorm[] = {LayerNormOf<float>(), LayerNormOf<hwy::bfloat16_t>(),
+                                              LayerNormOf<hwy::float16_t>()};
+
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();

@@ -27,36 +27,16 @@
 #define FUSEDFFN_KERNELS_MICROKERNEL_INL_H_
 #endif
 
-#include "hwy/cache_control.h"
+#include <cstddef>
+
 #include "hwy/highway.h"
-#include "kernels/arithmetic-inl.h"
-#include "kernels/kernels.h"
+#include "kernels/mma-inl.h"
+#include "kernels/tuning-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-// Zen 4, gcc 12, one thread: how much faster 6x64 is than 8x48, by tools/ab.py: 16 tokens 1.03, 64 1.01, best
-// ms at 257 38.30 -> 38.20, 1028 152.6 -> 151.7; bf16 16 tokens 1.02, 257 1.01; bf16-dot and int8 1.00
-// to 1.02; 8 tokens from memory 0.98. On two threads 16 tokens 1.03, 257 1.004, 1028 1.014. Emerald Rapids:
-// 6x64, 9x48, 12x32 and 14x32 0.98 to 1.00.
-#if HWY_TARGET == HWY_AVX3_ZEN4 || (HWY_ARCH_ARM && HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR)
-inline constexpr size_t kTileRows = 6;
-inline constexpr size_t kTileVecs = 4;
-#elif HWY_TARGET <= HWY_AVX3
-inline constexpr size_t kTileRows = 8;
-inline constexpr size_t kTileVecs = 3;
-#else
-inline constexpr size_t kTileRows = 6;
-inline constexpr size_t kTileVecs = 2;
-#endif
-inline constexpr size_t kUnroll = 4;
-
-// Whether a panel's only row tile asks for lines into L1 instead of L2; and, where no second panel keeps the
-// memory busy meanwhile, into L2 as well, that much further ahead. See prefetch-inl.h.
-inline constexpr bool kAloneIntoL1 = HWY_TARGET == HWY_AVX3_SPR;
-inline constexpr size_t kFurtherBytes = 12288;
 
 // clang loads so far ahead for NEON that it spills accumulators: 26 stack accesses and 7 copies in a k loop
 // of 6x16 with clang 19. So no row's FMAs move past the next row's.
@@ -72,28 +52,28 @@ HWY_INLINE void KeepInOrder(Vector& v) {
 // Tiles whose accumulators gcc 12 moves about whatever is kept alive: 13 copies among 113 instructions in
 // 4x64, 8 in the 1x64 that widens bf16. To hide the sums from it helps these and is worse for others (6x48:
 // 21 copies).
-template <class Math, size_t kRows, size_t kVecs>
+template <class Mma, size_t kRows, size_t kVecs>
 inline constexpr bool kHideSums = HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86 && kVecs == 4 &&
-                                  kRows == (sizeof(typename Math::B) == sizeof(float) ? 4 : 1);
+                                  kRows == (sizeof(typename Mma::B) == sizeof(float) ? 4 : 1);
 
 // kSteps steps of k: acc[r][v] += a[r][k] * b[k][v], where b are kPanels panels, `b_panel` elements apart. On
 // the way asks for kLines lines of `next` for each panel.
-template <class Math, size_t kPanels, size_t kSteps, size_t kLines, bool kIntoL1, size_t kRows, size_t kVecs>
-HWY_INLINE void Steps(const typename Math::A* HWY_RESTRICT a, const typename Math::B* HWY_RESTRICT b,
-                      size_t b_panel, VecSum<Math> (&acc)[kRows][kVecs], const char* next) {
+template <class Mma, size_t kPanels, size_t kSteps, size_t kLines, bool kIntoL1, size_t kRows, size_t kVecs>
+HWY_INLINE void Steps(const typename Mma::A* HWY_RESTRICT a, const typename Mma::B* HWY_RESTRICT b,
+                      size_t b_panel, VecSum<Mma> (&acc)[kRows][kVecs], const char* next) {
   constexpr size_t kPanelVecs = kVecs / kPanels;
   HWY_UNROLL(8)
   for (size_t step = 0; step < kSteps; ++step) {
-    VecB<Math> bv[kVecs];
+    VecB<Mma> bv[kVecs];
     HWY_UNROLL(8)
     for (size_t v = 0; v < kVecs; ++v) {
-      bv[v] = Math::LoadB(b + v / kPanelVecs * b_panel, step, v % kPanelVecs, kPanelVecs);
+      bv[v] = Mma::LoadB(b + v / kPanelVecs * b_panel, step, v % kPanelVecs, kPanelVecs);
     }
     HWY_UNROLL(8)
     for (size_t line = step * kLines / kSteps; line < (step + 1) * kLines / kSteps; ++line) {
       HWY_UNROLL(2)
       for (size_t panel = 0; panel < kPanels; ++panel) {
-        const char* of_panel = next + panel * b_panel * sizeof(typename Math::B);
+        const char* of_panel = next + panel * b_panel * sizeof(typename Mma::B);
         // Else compilers keep the distances of all its lines in registers, of which there are not enough.
         if (kVecs == 8 && HWY_ARCH_X86) asm("" : "+r"(of_panel));
         __builtin_prefetch(of_panel + line * kLineBytes, 0, kIntoL1 ? 3 : 2);
@@ -104,11 +84,11 @@ HWY_INLINE void Steps(const typename Math::A* HWY_RESTRICT a, const typename Mat
     }
     HWY_UNROLL(16)
     for (size_t r = 0; r < kRows; ++r) {
-      const auto ar = Math::LoadA(a + r * kAStride + step);
+      const auto ar = Mma::LoadA(a + r * kAStride + step);
       HWY_UNROLL(8)
       for (size_t v = 0; v < kVecs; ++v) {
-        acc[r][v] = Math::MulAdd(ar, bv[v], acc[r][v]);
-        if (kHideSums<Math, kRows, kVecs>) Opaque(acc[r][v]);
+        acc[r][v] = Mma::MulAdd(ar, bv[v], acc[r][v]);
+        if (kHideSums<Mma, kRows, kVecs>) Opaque(acc[r][v]);
       }
       KeepAlive(ar);
       HWY_UNROLL(8)
@@ -167,11 +147,13 @@ HWY_INLINE void Begin(const TileOfC& /*tile*/, hn::Vec<DI32> (&acc)[kRows][kVecs
 }
 
 // Of a row of A in the group that is multiplied.
-HWY_INLINE const RowQuant& QuantOf(const Int8::A* a) { return *reinterpret_cast<const RowQuant*>(a + kKc); }
+HWY_INLINE const RowQuant& QuantOf(const Int8::A* a) {
+  return *reinterpret_cast<const RowQuant*>(a + kRowSteps);
+}
 
 // What a vector of sums of one row of A is worth, added to `start`; `column` is its first one in the tile.
 // The sum over a group of (q - zero) * b is that of q * b less zero times that of b.
-HWY_INLINE V Dequantised(const TileOfC& tile, const RowQuant& row, hn::Vec<DI32> acc, V start,
+HWY_INLINE V Dequantized(const TileOfC& tile, const RowQuant& row, hn::Vec<DI32> acc, V start,
                          size_t column) {
   const D d;
   const DI32 di32;
@@ -193,7 +175,7 @@ HWY_INLINE void End(const TileOfC& tile, const Int8::A* HWY_RESTRICT a,
     HWY_UNROLL(8)
     for (size_t v = 0; v < kVecs; ++v) {
       const V start = hn::Load(d, c0 + r * tile.ldc0() + v * lanes);
-      hn::Store(Dequantised(tile, row, acc[r][v], start, v * lanes), d, tile.c + r * tile.ldc + v * lanes);
+      hn::Store(Dequantized(tile, row, acc[r][v], start, v * lanes), d, tile.c + r * tile.ldc + v * lanes);
     }
   }
 }
@@ -201,26 +183,26 @@ HWY_INLINE void End(const TileOfC& tile, const Int8::A* HWY_RESTRICT a,
 // C[kRows][kPanels * kVecs * lanes] = C0 + A * B over k steps, with B's panels b_panel elements apart.
 // Prefetches kLines lines of `next`, for each panel, into L1 or L2 for each kUnroll steps, never with a
 // branch in the loop.
-template <class Math, size_t kRows, size_t kVecs, size_t kPanels, size_t kLines, bool kIntoL1>
-HWY_NOINLINE void Tile(const typename Math::A* HWY_RESTRICT a, const typename Math::B* HWY_RESTRICT b,
+template <class Mma, size_t kRows, size_t kVecs, size_t kPanels, size_t kLines, bool kIntoL1>
+HWY_NOINLINE void Tile(const typename Mma::A* HWY_RESTRICT a, const typename Mma::B* HWY_RESTRICT b,
                        size_t b_panel, size_t k, const TileOfC& tile, const char* next) {
   const size_t b_step = kVecs * hn::Lanes(D());
-  VecSum<Math> acc[kRows][kPanels * kVecs];
+  VecSum<Mma> acc[kRows][kPanels * kVecs];
   Begin(tile, acc);
   const auto* const a_begin = a;
   const auto* const b_unrolled = b + k / kUnroll * kUnroll * b_step;
   while (b != b_unrolled) {
-    Steps<Math, kPanels, kUnroll, kLines, kIntoL1>(a, b, b_panel, acc, next);
+    Steps<Mma, kPanels, kUnroll, kLines, kIntoL1>(a, b, b_panel, acc, next);
     a += kUnroll;
     b += kUnroll * b_step;
     next += kLines * kLineBytes;
   }
   if (k & 2) {
-    Steps<Math, kPanels, 2, 0, kIntoL1>(a, b, b_panel, acc, next);
+    Steps<Mma, kPanels, 2, 0, kIntoL1>(a, b, b_panel, acc, next);
     a += 2;
     b += 2 * b_step;
   }
-  if (k & 1) Steps<Math, kPanels, 1, 0, kIntoL1>(a, b, b_panel, acc, next);
+  if (k & 1) Steps<Mma, kPanels, 1, 0, kIntoL1>(a, b, b_panel, acc, next);
   End(tile, a_begin, acc);
 }
 

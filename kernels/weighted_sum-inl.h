@@ -9,8 +9,8 @@
 #include <cstddef>
 
 #include "hwy/highway.h"
-#include "kernels/arithmetic-inl.h"
 #include "kernels/kernels.h"
+#include "kernels/mma-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {

@@ -1,6 +1,5 @@
 #include "src/arguments.h"
 
-#include "src/packed_ffn.h"
 #include "src/parallel.h"
 
 namespace fusedffn {
@@ -30,12 +29,40 @@ bool Overlap(const Rows& a, const Rows& b) noexcept {
   return a.rows != 0 && b.rows != 0 && a.begin() < b.end() && b.begin() < a.end();
 }
 
-Status CheckPacked(const PackedFfn& packed) noexcept {
-  if (packed.impl() == nullptr) {
-    return Status(StatusCode::kIncomplete, "this PackedFfn is empty: Pack() weights into it first");
+Status CheckDType(DType dtype) noexcept {
+  switch (dtype) {
+    case DType::kF32:
+    case DType::kBF16:
+    case DType::kF16:
+      return Status();
+  }
+  return Status(StatusCode::kInvalidArgument, "dtype %d is none of kF32, kBF16, kF16",
+                static_cast<int>(dtype));
+}
+
+Status CheckStride(const char* name, size_t rows, size_t stride, size_t cols, size_t element_bytes) noexcept {
+  if (stride < cols) {
+    return Status(StatusCode::kInvalidArgument, "%s.stride is %zu; it must be at least %zu, the columns",
+                  name, stride, cols);
+  }
+  if (!FitsInMemory(rows, stride, cols, element_bytes)) {
+    return Status(StatusCode::kInvalidArgument, "%s.stride is %zu; %zu such rows do not fit in memory", name,
+                  stride, rows);
+  }
+  return Status();
+}
+
+bool FitsInMemory(size_t rows, size_t stride, size_t columns, size_t element_bytes) {
+  const size_t most = PTRDIFF_MAX / element_bytes;
+  return columns <= most && (rows <= 1 || stride <= (most - columns) / (rows - 1));
+}
+
+Status CheckPacked(const PackedBlock* block, const char* type) noexcept {
+  if (block == nullptr) {
+    return Status(StatusCode::kIncomplete, "this %s is empty: Pack() weights into it first", type);
   }
   size_t left = 0;
-  for (const PackedLayer& layer : packed.impl()->layers) left += layer.rows_left;
+  for (size_t i = 0; i < block->layer_count; ++i) left += block->layers[i].rows_left;
   if (left == 0) return Status();
   return Status(StatusCode::kIncomplete, "%zu rows of the weights have not been packed", left);
 }

@@ -1,4 +1,4 @@
-// Compiled once. The arguments that Run() and RunExperts() have in common, and their checks.
+// Compiled once. The arguments that several calls have in common, and their checks.
 #ifndef FUSEDFFN_SRC_ARGUMENTS_H_
 #define FUSEDFFN_SRC_ARGUMENTS_H_
 
@@ -6,7 +6,8 @@
 #include <cstdint>
 
 #include "fusedffn/fusedffn.h"
-#include "src/pack.h"
+#include "kernels/gemm.h"
+#include "src/packed_block.h"
 
 namespace fusedffn {
 
@@ -24,8 +25,16 @@ struct Rows {
 Status CheckRows(const Rows& rows) noexcept;
 bool Overlap(const Rows& a, const Rows& b) noexcept;
 
-// Whether all weights are there.
-Status CheckPacked(const PackedFfn& packed) noexcept;
+Status CheckDType(DType dtype) noexcept;
+
+// Of `rows` rows of a matrix called `name`.
+Status CheckStride(const char* name, size_t rows, size_t stride, size_t cols, size_t element_bytes) noexcept;
+
+// Whether `rows` rows of `columns` elements, `stride` apart, can lie in memory at all. All but rows >= 1.
+bool FitsInMemory(size_t rows, size_t stride, size_t columns, size_t element_bytes);
+
+// Whether all weights are there. `type` is the class whose block this is.
+Status CheckPacked(const PackedBlock* block, const char* type) noexcept;
 
 // `threads` as in RunOptions, how many they are, and what ParallelFor() takes for them.
 Status CheckThreads(int threads) noexcept;

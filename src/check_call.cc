@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "src/arguments.h"
-#include "src/packed_ffn.h"
 
 namespace fusedffn {
 namespace {
@@ -42,7 +41,7 @@ Status CheckResidual(const Rows& residual, const Rows& y) {
 }  // namespace
 
 Status CheckCall(const Call& call) noexcept {
-  const auto& [dim, hidden, out, gated] = call.ffn.shape;
+  const size_t dim = call.block.dim, out = call.block.out;
   const Rows x = {"x", "ldx", call.x, call.x_dtype, call.ldx, dim, call.tokens};
   const Rows y = {"y", "ldy", call.y, call.y_dtype, call.ldy, out, call.tokens};
   const auto& [data, dtype, stride] = call.residual;

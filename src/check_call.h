@@ -3,7 +3,7 @@
 #define FUSEDFFN_SRC_CHECK_CALL_H_
 
 #include "fusedffn/fusedffn.h"
-#include "src/walk.h"
+#include "src/execute.h"
 
 namespace fusedffn {
 

@@ -79,14 +79,6 @@ double CgroupQuotaCpus() {
   return smallest;
 }
 
-bool IsAmdCpu() {
-#if defined(__x86_64__)
-  return __builtin_cpu_is("amd") != 0;
-#else
-  return false;
-#endif
-}
-
 size_t L2Bytes() {
 #if defined(_SC_LEVEL2_CACHE_SIZE)
   // Once: it ends in CPUID, which takes tens of microseconds in a virtual machine.

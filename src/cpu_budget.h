@@ -13,8 +13,6 @@ int AffinityCpus();
 // Older oneTBB ignores it and would start a thread for every CPU of a container's host.
 double CgroupQuotaCpus();
 
-bool IsAmdCpu();
-
 // Bytes of one core's L2 cache; 1 MiB where the system does not say.
 size_t L2Bytes();
 

@@ -13,7 +13,7 @@
 #include "fusedffn/fusedffn.h"
 #include "kernels/kernels.h"
 #include "src/arguments.h"
-#include "src/packed_ffn.h"
+#include "src/packed_block.h"
 #include "src/parallel.h"
 #include "src/plan.h"
 #include "src/workspace.h"
@@ -33,7 +33,8 @@ struct ExpertCall {
   bool accumulate;
 
   size_t rows() const { return tokens * choices.top; }
-  const PackedFfn::Impl& first() const { return *experts[choices.ids[0]].impl(); }
+  const PackedBlock& expert(int32_t id) const { return *experts[id].block(); }
+  const PackedBlock& first() const { return expert(choices.ids[0]); }
 };
 
 Status Invalid(const char* what) { return Status(StatusCode::kInvalidArgument, "%s", what); }
@@ -63,28 +64,22 @@ Status CheckChoices(const ExpertCall& call) {
 
 // Whether an expert that is chosen can run, and together with the first one.
 Status CheckExpert(const ExpertCall& call, int32_t id) {
-  const Status status = CheckPacked(call.experts[id]);
+  const Status status = CheckPacked(call.experts[id].block(), "PackedFfn");
   if (!status.ok()) return Status(status.code(), "experts[%d]: %s", id, status.message());
-  const PackedFfn::Impl &first = call.first(), &expert = *call.experts[id].impl();
-  if (expert.kernels == first.kernels && expert.shape.dim == first.shape.dim &&
-      expert.shape.out == first.shape.out) {
-    return Status();
-  }
+  const PackedBlock &first = call.first(), &expert = call.expert(id);
+  if (expert.kernels == first.kernels && expert.dim == first.dim && expert.out == first.out) return Status();
   return Status(
       StatusCode::kInvalidArgument,
       "experts[%d] has dim %zu and out %zu on %s, experts[%d] %zu and %zu on %s; they must be alike",
-      call.choices.ids[0], first.shape.dim, first.shape.out, TargetName(*first.kernels), id, expert.shape.dim,
-      expert.shape.out, TargetName(*expert.kernels));
+      call.choices.ids[0], first.dim, first.out, first.kernels->name, id, expert.dim, expert.out,
+      expert.kernels->name);
 }
 
-Status Check(const ExpertCall& call) {
-  Status status = CheckChoices(call);
-  for (size_t i = 0; status.ok() && i < call.rows(); ++i) status = CheckExpert(call, call.choices.ids[i]);
+Status CheckArrays(const ExpertCall& call) {
+  const PackedBlock& first = call.first();
+  const Status status = CheckRows({"x", "ldx", call.x, DType::kF32, call.ldx, first.dim, call.tokens});
   if (!status.ok()) return status;
-  const Shape& shape = call.first().shape;
-  status = CheckRows({"x", "ldx", call.x, DType::kF32, call.ldx, shape.dim, call.tokens});
-  if (status.ok()) status = CheckRows({"y", "ldy", call.y, DType::kF32, call.ldy, shape.out, call.tokens});
-  return status;
+  return CheckRows({"y", "ldy", call.y, DType::kF32, call.ldy, first.out, call.tokens});
 }
 
 // One row for each choice, those of one expert together, in order of the tokens: first of x, then of what the
@@ -97,8 +92,8 @@ struct ExpertRows {
   uint32_t* row_of = nullptr;  // of a choice
   uint32_t* end = nullptr;     // behind an expert's last one
 
-  explicit ExpertRows(const Shape& shape)
-      : stride((std::max(shape.dim, shape.out) + kAlign - 1) / kAlign * kAlign + kAlign) {}
+  explicit ExpertRows(const PackedBlock& first)
+      : stride(RoundUp(std::max(first.dim, first.out), kAlign) + kAlign) {}
 
   // 0: more than there can be.
   size_t floats(const ExpertCall& call) const {
@@ -123,10 +118,24 @@ struct ExpertRows {
   }
 
   float* at(size_t row) const { return data + row * stride; }
+
+  // f(expert, its rows) for each that has some, until one does not return ok.
+  template <class F>
+  Status ForEachExpert(const ExpertCall& call, const F& f) const {
+    size_t begin = 0;
+    for (size_t e = 0; e < call.expert_count; ++e) {
+      const Range of_expert = {begin, end[e]};
+      if (of_expert.size() == 0) continue;
+      const Status status = f(static_cast<int32_t>(e), of_expert);
+      if (!status.ok()) return status;
+      begin = of_expert.end;
+    }
+    return Status();
+  }
 };
 
 void CopyIn(const ExpertCall& call, const ExpertRows& rows, Range choices) {
-  const size_t dim = call.first().shape.dim;
+  const size_t dim = call.first().dim;
   for (size_t i = choices.begin; i < choices.end; ++i) {
     std::memcpy(rows.at(rows.row_of[i]), call.x + i / call.choices.top * call.ldx, dim * sizeof(float));
   }
@@ -135,31 +144,25 @@ void CopyIn(const ExpertCall& call, const ExpertRows& rows, Range choices) {
 Status RunEach(const ExpertCall& call, const ExpertRows& rows, int threads) {
   RunOptions options;
   options.threads = threads;
-  size_t begin = 0;
-  for (size_t e = 0; e < call.expert_count; ++e) {
-    const size_t count = rows.end[e] - begin;
-    if (count == 0) continue;
-    float* const data = rows.at(begin);
-    const Status status = Run(call.experts[e], data, rows.stride, count, data, rows.stride, options);
-    if (!status.ok()) return status;
-    begin += count;
-  }
-  return Status();
+  return rows.ForEachExpert(call, [&](int32_t id, Range of_expert) {
+    float* const data = rows.at(of_expert.begin);
+    return Run(call.experts[id], data, rows.stride, of_expert.size(), data, rows.stride, options);
+  });
 }
 
 void AddUp(const ExpertCall& call, const ExpertRows& rows, Range tokens) {
-  const PackedFfn::Impl& ffn = call.first();
+  const PackedBlock& first = call.first();
   const size_t top = call.choices.top;
   for (size_t t = tokens.begin; t < tokens.end; ++t) {
     const WeightedRows chosen = {rows.data, rows.stride, rows.row_of + t * top,
                                  call.choices.weights + t * top, top};
-    ffn.kernels->weighted_sum(chosen, ffn.shape.out, call.accumulate, call.y + t * call.ldy);
+    first.kernels->ops.weighted_sum(chosen, first.out, call.accumulate, call.y + t * call.ldy);
   }
 }
 
 Status RunChecked(const ExpertCall& call, int threads) {
-  const Shape& shape = call.first().shape;
-  ExpertRows rows(shape);
+  const PackedBlock& first = call.first();
+  ExpertRows rows(first);
   const size_t floats = rows.floats(call);
   const Scratch scratch(floats);
   if (floats == 0 || scratch.data() == nullptr) {
@@ -167,14 +170,16 @@ Status RunChecked(const ExpertCall& call, int threads) {
   }
   rows.PlaceAt(scratch.data(), call);
   rows.Assign(call);
+  Status status = rows.ForEachExpert(call, [&](int32_t id, Range) { return CheckExpert(call, id); });
+  if (!status.ok()) return status;
   const size_t count = ThreadCount(threads);
   const int pool = PoolOf(threads, count);
-  const size_t in_parts = CopyParts(call.rows(), shape.dim, count);
+  const size_t in_parts = CopyParts(call.rows(), first.dim, count);
   ParallelFor(pool, in_parts,
               [&](size_t part) { CopyIn(call, rows, EvenRange(call.rows(), in_parts, part)); });
-  const Status status = RunEach(call, rows, pool);
+  status = RunEach(call, rows, pool);
   if (!status.ok()) return status;
-  const size_t out_parts = CopyParts(call.tokens, call.choices.top * shape.out, count);
+  const size_t out_parts = CopyParts(call.tokens, call.choices.top * first.out, count);
   ParallelFor(pool, out_parts,
               [&](size_t part) { AddUp(call, rows, EvenRange(call.tokens, out_parts, part)); });
   return Status();
@@ -187,7 +192,9 @@ Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertCho
   Status status = CheckThreads(options.threads);
   if (!status.ok() || tokens == 0) return status;
   const ExpertCall call = {experts, expert_count, choices, x, ldx, tokens, y, ldy, options.accumulate};
-  status = Check(call);
+  status = CheckChoices(call);
+  if (status.ok()) status = CheckExpert(call, choices.ids[0]);
+  if (status.ok()) status = CheckArrays(call);
   if (!status.ok()) return status;
   try {
     return RunChecked(call, options.threads);

@@ -1,16 +1,13 @@
-#include "src/quantize.h"
-
+#include <algorithm>
 #include <utility>
 
 #include "fusedffn/fusedffn.h"
-#include "kernels/kernels.h"
-#include "src/pack.h"
-#include "src/packed_ffn.h"
+#include "kernels/dtype_traits.h"
+#include "kernels/int8_weights.h"
+#include "src/arguments.h"
 
 namespace fusedffn {
 namespace {
-
-static_assert(kInt8GroupSize == kInt8Group);
 
 template <class From>
 void QuantizeGroup(const unsigned char* weight, size_t count, int8_t* q, float* scale) {
@@ -42,9 +39,9 @@ Status QuantizeRows(const void* weight, DType dtype, size_t rows, size_t cols, s
   VisitDType(dtype, [&](auto type) {
     using From = decltype(type);
     for (size_t row = 0; row < rows; ++row) {
-      for (size_t k = 0; k < cols; k += kInt8Group) {
+      for (size_t k = 0; k < cols; k += kInt8GroupSize) {
         QuantizeGroup<From>(from + (row * stride + k) * sizeof(typename From::Stored),
-                            std::min(kInt8Group, cols - k), q + row * cols + k, scales++);
+                            std::min(kInt8GroupSize, cols - k), q + row * cols + k, scales++);
       }
     }
   });

@@ -159,7 +159,7 @@ float SpecialValue(const std::vector<float>& values, Random* random) {
 }
 
 MapFn MapOf(const std::string& target, Activation activation) {
-  return KernelsNamed(target).activations[static_cast<size_t>(activation)].map;
+  return KernelsNamed(target).ops.activations[static_cast<size_t>(activation)].map;
 }
 
 class ActivationTest : public testing::TestWithParam<Activation> {
@@ -245,7 +245,7 @@ TEST_P(ActivationTest, JunkInOtherLanes) {
   Random random(2);
   for (const std::string& target : targets_) {
     const MapFn map = MapOf(target, GetParam());
-    const size_t lanes = KernelsNamed(target).lanes;
+    const size_t lanes = KernelsNamed(target).Gemm(Precision::kF32)->b.n_align;
     for (int repeat = 0; repeat < FullOrLight(10000, 1000); ++repeat) {
       const float x = SpecialValue(special, &random);
       float alone = 0;

@@ -34,8 +34,8 @@ inline std::vector<float> ChainFfn(const Kernels& kernels, const Weights& weight
   std::vector<float> y;
   for (size_t t = 0; t < tokens; ++t) {
     std::vector<float> hidden = ChainLinear(kernels.fma, weights.fc1, shape.hidden, shape.dim, x + t * ldx);
-    kernels.activations[static_cast<size_t>(weights.activation)].map(hidden.data(), hidden.size(),
-                                                                     hidden.data());
+    kernels.ops.activations[static_cast<size_t>(weights.activation)].map(hidden.data(), hidden.size(),
+                                                                         hidden.data());
     if (shape.gated) {
       const std::vector<float> up =
           ChainLinear(kernels.fma, weights.up, shape.hidden, shape.dim, x + t * ldx);

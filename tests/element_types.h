@@ -28,7 +28,7 @@ inline std::vector<unsigned char> Stored(const Kernels& kernels, const std::vect
   if (dtype == DType::kF32) {
     std::memcpy(bytes.data(), values.data(), bytes.size());
   } else {
-    kernels.from_f32[static_cast<size_t>(dtype)](values.data(), values.size(), bytes.data());
+    kernels.ops.from_f32[static_cast<size_t>(dtype)](values.data(), values.size(), bytes.data());
   }
   return bytes;
 }

@@ -32,6 +32,7 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 class FfnTest : public TargetTest {
  protected:
   const Kernels& kernels() const { return KernelsNamed(GetParam()); }
+  const GemmKernel& gemm() const { return *kernels().Gemm(Precision::kF32); }
 
   // Runs the first `tokens` rows of x for each of `token_counts` and compares with the scalar chain.
   void ExpectChain(const TestBlock& block, const std::vector<float>& x,
@@ -217,9 +218,9 @@ TEST_P(FfnTest, EachLayerWithinItsBound) {
 // --- Shapes and layouts ------------------------------------------------------------------------------------
 
 TEST_P(FfnTest, ShapesThatStraddleTheTiles) {
-  const size_t mr = kernels().mr[0], nr = kernels().nr;
-  std::set<size_t> dims = {1, 3, 31, 33, nr - 1, nr, nr + 1, 2 * nr + 1, kKc - 1, kKc, kKc + 1, 1023};
-  if (!LightRun()) dims.insert({2 * kKc, 2 * kKc + 1, 4304});
+  const size_t mr = gemm().mr, nr = gemm().b.nr, kc = gemm().a.kc;
+  std::set<size_t> dims = {1, 3, 31, 33, nr - 1, nr, nr + 1, 2 * nr + 1, kc - 1, kc, kc + 1, 1023};
+  if (!LightRun()) dims.insert({2 * kc, 2 * kc + 1, 4304});
   uint64_t seed = 0;
   for (const size_t d : dims) {
     const size_t p = Random(++seed).Bits() % 100 + 1, q = Random(++seed).Bits() % 100 + 1;
@@ -235,9 +236,10 @@ TEST_P(FfnTest, ShapesThatStraddleTheTiles) {
 }
 
 TEST_P(FfnTest, EveryActivationIsTheChains) {
+  const size_t kc = gemm().a.kc;
   for (const Activation activation : AllActivations()) {
     for (const Shape& shape :
-         {Shape{33, 65, 31}, Shape{kKc + 1, 2 * kKc + 1, 20}, Shape{kKc + 1, 2 * kKc + 1, 20, true}}) {
+         {Shape{33, 65, 31}, Shape{kc + 1, 2 * kc + 1, 20}, Shape{kc + 1, 2 * kc + 1, 20, true}}) {
       Random random(shape.dim);
       TestBlock block = RandomBlock(shape, &random);
       block.activation = activation;
@@ -268,7 +270,8 @@ TEST_P(FfnTest, GatedShapesOfModels) {
 // Several blocks of rows, and threads that share panels.
 TEST_P(FfnTest, GatedBlocksOfRows) {
   Random random(1);
-  const TestBlock block = RandomBlock({kKc + 9, 2 * kKc + 35, 50, true}, &random);
+  const size_t kc = gemm().a.kc;
+  const TestBlock block = RandomBlock({kc + 9, 2 * kc + 35, 50, true}, &random);
   ExpectChain(block, RandomTokens(block.shape, 260, &random), {20, 60, 130, 260});
 }
 

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <set>
 #include <vector>
 
+#include "kernels/gemm.h"
 #include "kernels/kernels.h"
-#include "src/pack.h"
+#include "kernels/pack_b.h"
 #include "tests/chain.h"
 #include "tests/compare.h"
 #include "tests/guarded_buffer.h"
@@ -27,6 +29,14 @@ Precision PrecisionOf(Kind kind) {
   return kind == Kind::kBF16Dot ? Precision::kBF16Dot : Precision::kBF16;
 }
 
+// That of `kind`, widening weights in each tile or once, whatever is the custom on this CPU.
+GemmKernel KernelOf(const Kernels& kernels, Kind kind) {
+  GemmKernel gemm = *kernels.Gemm(PrecisionOf(kind));
+  if (kind == Kind::kBF16) gemm.scratch_fixed = 0;
+  if (kind == Kind::kBF16WidenedOnce) gemm.scratch_fixed = gemm.a.kc * gemm.b.nr * sizeof(float);
+  return gemm;
+}
+
 // One layer with data for up to `max_m` rows, and what it should give. Weights are exact in the kind's type;
 // for kBF16Dot and kInt8 all data are small integers, so that every order of adding gives the same sum.
 class GemmProblem {
@@ -34,24 +44,24 @@ class GemmProblem {
   GemmProblem(const Kernels& kernels, Kind kind, size_t max_m, size_t n, size_t k, uint64_t seed)
       : kernels_(kernels),
         kind_(kind),
-        operands_(OperandsOf(PrecisionOf(kind), kernels)),
-        layout_{n, k, kernels.nr, kernels.lanes, operands_.b_bytes, operands_.group},
+        gemm_(KernelOf(kernels, kind)),
+        layout_{gemm_.b, n, k},
         packed_(layout_.bytes(), Flush::kRight),
         scale_(layout_.scales(), Flush::kRight),
         sum_(layout_.scales(), Flush::kRight),
-        bias_(layout_.padded_n(), Flush::kRight) {
+        bias_(layout_.padded_n(), Flush::kRight),
+        b_{layout_, packed_.data(), bias_.data(), scale_.data(), sum_.data()} {
     Random random(seed);
     a_ = Values(max_m * k, false, &random);
     std::vector<float> weight = Values(n * k, kind != Kind::kF32, &random);
     for (size_t i = 0; kind == Kind::kInt8 && i < n * k; ++i) {
-      if (i % k % kInt8Group == 0) weight[i] = 127;  // so that the scale is 1
+      if (i % k % kInt8GroupSize == 0) weight[i] = 127;  // so that the scale is 1
     }
     const std::vector<float> bias = Values(n, false, &random);
-    const PackedWeight packed = {packed_.data(), scale_.data(), sum_.data()};
-    ZeroPadding(layout_, packed);
+    ZeroPadding(b_);
     std::fill_n(bias_.data(), bias_.size(), 0.0f);
     std::copy(bias.begin(), bias.end(), bias_.data());
-    PackRows(layout_, 0, n, weight.data(), DType::kF32, k, packed);
+    gemm_.pack_b({weight.data(), k, DType::kF32}, {0, n}, b_);
 
     Linear linear;
     linear.weight = weight.data();
@@ -61,51 +71,46 @@ class GemmProblem {
       identity_.insert(identity_.end(), row.begin(), row.end());
     }
     quick_gelu_.resize(identity_.size());
-    kernels.activations[0].map(identity_.data(), identity_.size(), quick_gelu_.data());
+    kernels.ops.activations[0].map(identity_.data(), identity_.size(), quick_gelu_.data());
     gate_ = random.SymmetricVector(identity_.size(), 2.0f);
   }
 
-  // Columns [n0, n) of the first m rows; in calls of at most `steps` of k each.
-  testing::AssertionResult Run(size_t m, size_t n0, size_t steps, bool activation, Flush flush,
+  // Columns [n0, n) of the first m rows; in calls of at most `calls` elements of k each.
+  testing::AssertionResult Run(size_t m, size_t n0, size_t calls, bool activation, Flush flush,
                                bool gated = false) {
     const size_t n = layout_.n, k = layout_.k;
-    const size_t ldc = layout_.padded_n() - n0 + 2 * layout_.lanes;
+    const size_t ldc = layout_.padded_n() - n0 + 2 * gemm_.b.n_align;
     GuardedBuffer<float> c((m - 1) * ldc + layout_.padded_n() - n0, flush);
-    GuardedBuffer<float> wide(kKc * kernels_.nr, flush), gate(c.size(), flush);
+    GuardedBuffer<unsigned char> scratch(gemm_.scratch_bytes(m), flush);
+    GuardedBuffer<float> gate(c.size(), flush);
     std::vector<float> want = activation ? quick_gelu_ : identity_;
     for (size_t i = 0; gated && i < m * n; ++i) {
       if (i % n < n0) continue;
       gate[i / n * ldc + i % n - n0] = gate_[i];
       want[i] *= gate_[i];
     }
-    const size_t step = operands_.step(), all_steps = (k + step - 1) / step;
-    for (size_t k0 = 0; k0 < all_steps; k0 += steps) {
+    if (gemm_.enter != nullptr) gemm_.enter();
+    for (size_t k0 = 0; k0 < k; k0 += calls) {
       GemmBlock block = {};
       block.m = m;
       block.n = n - n0;
-      block.k = std::min(steps, all_steps - k0);
-      GuardedBuffer<float> a(ChunkedFloatsOf(m, block.k), flush);
+      block.k = std::min(calls, k - k0);
+      GuardedBuffer<unsigned char> a(PackedBytesOf(m, block.k), flush);
       FillChunks(m, k0, block.k, a.data());
       block.a = a.data();
-      block.a_steps = ChunkSteps();
-      block.a_chunk = m * kAStride;
-      if (kind_ == Kind::kInt8) {
-        const size_t first = k0 * step / kInt8Group * layout_.padded_n() + n0;
-        block.b_scale = scale_.data() + first;
-        block.b_sum = sum_.data() + first;
-        block.b_group = layout_.padded_n();
-      }
-      block.b = packed_.data() + layout_.offset(n0, 0);
-      block.b_k = layout_.padded_k() / step;
-      block.b_k0 = k0;
-      if (kind_ == Kind::kBF16WidenedOnce) block.wide = wide.data();
-      block.bias = k0 == 0 ? bias_.data() + n0 : nullptr;
+      block.a_chunk = gemm_.a.kc;
+      block.a_chunk_bytes = m * gemm_.a.row_bytes;
+      block.b = &b_;
+      block.n0 = n0;
+      block.k0 = k0;
+      if (gemm_.scratch_bytes(m) != 0) block.scratch = scratch.data();
       block.c = c.data();
       block.ldc = ldc;
-      if (activation && k0 + block.k == all_steps) block.activate = kernels_.activations[0].tile;
-      if (gated && k0 + block.k == all_steps) block.gate = gate.data(), block.ld_gate = ldc;
-      kernels_.gemm[static_cast<size_t>(PrecisionOf(kind_))](block);
+      if (activation && k0 + block.k == k) block.activate = kernels_.ops.activations[0].tile;
+      if (gated && k0 + block.k == k) block.gate = gate.data(), block.ld_gate = ldc;
+      gemm_.run(block);
     }
+    if (gemm_.leave != nullptr) gemm_.leave();
     for (size_t row = 0; row + 1 < m; ++row) {
       for (size_t col = layout_.padded_n() - n0; col < ldc; ++col) {
         if (BitsOf(c[row * ldc + col]) != kPoisonBits) {
@@ -124,81 +129,98 @@ class GemmProblem {
     });
   }
 
-  // Steps [k0, k0 + steps) of the first m rows of A, in chunks.
-  void FillChunks(size_t m, size_t k0, size_t steps, float* chunks) const {
+  // Elements [k0, k0 + count) of the first m rows of A, in chunks of a.kc.
+  void FillChunks(size_t m, size_t k0, size_t count, unsigned char* chunks) const {
+    const size_t step = Step();
     for (size_t row = 0; row < m; ++row) {
-      for (size_t i = 0; i < steps; ++i) {
-        float* const chunk = chunks + (i / ChunkSteps() * m + row) * kAStride;
-        chunk[i % ChunkSteps()] = Step(row, (k0 + i) * operands_.step());
-        if (kind_ == Kind::kInt8) *reinterpret_cast<RowQuant*>(chunk + kKc) = {1, kZero};
+      for (size_t i = 0; i < count; i += step) {
+        const float bits = StepBits(row, k0 + i);
+        std::memcpy(chunks + gemm_.a.offset(row, i, m, gemm_.a.kc), &bits, sizeof(bits));
+        if (kind_ != Kind::kInt8 || i % gemm_.a.kc != 0) continue;
+        const struct {
+          float scale;
+          int32_t zero;
+        } quant = {1, kZero};
+        std::memcpy(chunks + gemm_.a.offset(row, i, m, gemm_.a.kc) + QuantBytes(), &quant, sizeof(quant));
       }
     }
   }
 
+  static constexpr int32_t kZero = 100;
+
+  // int8: from a row's first element to its scale and zero, which 14 floats follow up to the next row.
+  size_t QuantBytes() const { return gemm_.a.row_bytes - 16 * sizeof(float); }
+
+  // Elements of k in 4 bytes of A.
+  size_t Step() const { return 4 / gemm_.a.element_bytes; }
+
   // Of one row, from element k on, as its bits lie there.
-  float Step(size_t row, size_t k) const {
+  float StepBits(size_t row, size_t k) const {
     const auto element = [&](size_t i) { return k + i < layout_.k ? a_[row * layout_.k + k + i] : 0.0f; };
-    if (operands_.step() == 1) return element(0);
+    if (Step() == 1) return element(0);
     if (kind_ == Kind::kBF16Dot)
       return FloatOf(BitsOf(element(0)) >> 16 | (BitsOf(element(1)) & 0xFFFF0000u));
     uint32_t bits = 0;
-    for (size_t i = 0; i < operands_.step(); ++i) {
+    for (size_t i = 0; i < Step(); ++i) {
       const auto q = static_cast<uint32_t>(static_cast<int32_t>(element(i)) + kZero);
-      bits |= q << (i * 32 / operands_.step());
+      bits |= q << (i * 32 / Step());
     }
     return FloatOf(bits);
   }
 
-  // int8: a group. Else of any length up to kKc, and here of kKc itself.
-  size_t ChunkSteps() const { return kind_ == Kind::kInt8 ? kInt8Group / operands_.step() : kKc; }
-
   // Up to the last step of the last row, or to its scale and zero.
-  size_t ChunkedFloatsOf(size_t m, size_t k) const {
-    const size_t chunks = (k - 1) / ChunkSteps(), last_row = (chunks * m + m - 1) * kAStride;
-    return last_row + (kind_ == Kind::kInt8 ? kKc + 2 : k - chunks * ChunkSteps());
+  size_t PackedBytesOf(size_t m, size_t k) const {
+    const size_t last = k - 1,
+                 last_row = gemm_.a.offset(m - 1, last / gemm_.a.kc * gemm_.a.kc, m, gemm_.a.kc);
+    if (kind_ == Kind::kInt8) return last_row + QuantBytes() + 8;
+    return last_row + RoundUp((last % gemm_.a.kc + 1) * gemm_.a.element_bytes, 4);
   }
-
-  static constexpr int32_t kZero = 100;
 
   const Kernels& kernels_;
   Kind kind_;
-  Operands operands_;
-  PackedLayout layout_;
+  GemmKernel gemm_;
+  PanelLayout layout_;
   GuardedBuffer<unsigned char> packed_;
   GuardedBuffer<float> scale_;
   GuardedBuffer<int32_t> sum_;
   GuardedBuffer<float> bias_;
+  PackedB b_;
   std::vector<float> a_, identity_, quick_gelu_, gate_;
 };
 
 class GemmBlockTest : public TargetTest {
  protected:
   const Kernels& kernels() const { return KernelsNamed(GetParam()); }
-  size_t mr(Kind kind) const { return kernels().mr[static_cast<size_t>(PrecisionOf(kind))]; }
+  const GemmKernel& gemm(Kind kind) const { return *kernels().Gemm(PrecisionOf(kind)); }
+  size_t mr(Kind kind) const { return gemm(kind).mr; }
+  size_t nr() const { return gemm(Kind::kF32).b.nr; }
+  size_t lanes() const { return gemm(Kind::kF32).b.n_align; }
+  size_t kc() const { return gemm(Kind::kF32).a.kc; }
 
   std::vector<Kind> Kinds() const {
     std::vector<Kind> kinds = {Kind::kF32, Kind::kBF16, Kind::kBF16WidenedOnce, Kind::kInt8};
-    if (kernels().gemm[static_cast<size_t>(Precision::kBF16Dot)]) kinds.push_back(Kind::kBF16Dot);
+    if (kernels().Gemm(Precision::kBF16Dot) != nullptr) kinds.push_back(Kind::kBF16Dot);
     return kinds;
   }
 
   // Around a vector, a panel, and several of them.
   std::set<size_t> ColumnCounts() const {
-    const size_t lanes = kernels().lanes, nr = kernels().nr;
-    std::set<size_t> counts = {1, lanes, lanes + 1, nr - 1, nr, nr + 1, nr + lanes, 2 * nr - 1, 3 * nr + 1};
-    counts.insert(lanes > 1 ? lanes - 1 : 1);
-    return counts;
+    const size_t l = lanes(), n = nr();
+    return {1, l > 1 ? l - 1 : 1, l, l + 1, n - 1, n, n + 1, n + l, 2 * n - 1, 3 * n + 1};
+  }
+
+  // Around the unrolled steps and the chunks of k.
+  std::vector<size_t> Depths() const {
+    return {1, 2, 3, 4, 5, 7, 8, 9, 31, kc() - 1, kc(), kc() + 1, kc() + 6, 2 * kc() + 3};
   }
 };
-
-constexpr size_t kDepths[] = {1, 2, 3, 4, 5, 7, 8, 9, 31, kKc - 1, kKc, kKc + 1, kKc + 6, 2 * kKc + 3};
 
 TEST_P(GemmBlockTest, EveryHeightWidthAndDepth) {
   uint64_t seed = 0;
   for (const Kind kind : Kinds()) {
     const size_t max_m = 2 * mr(kind) + 1;
     for (const size_t n : ColumnCounts()) {
-      for (const size_t k : kDepths) {
+      for (const size_t k : Depths()) {
         GemmProblem problem(kernels(), kind, max_m, n, k, ++seed);
         for (size_t m = 1; m <= max_m; ++m) {
           for (const bool activation : {false, true}) {
@@ -218,7 +240,7 @@ TEST_P(GemmBlockTest, ManyRows) {
   for (const Kind kind : Kinds()) {
     const size_t m = 9 * mr(kind) + 1;
     for (const size_t k : {1u, 2u, 35u, 1200u}) {
-      GemmProblem problem(kernels(), kind, m, 2 * kernels().nr + 1, k, k);
+      GemmProblem problem(kernels(), kind, m, 2 * nr() + 1, k, k);
       ASSERT_TRUE(problem.Run(m, 0, k, true, Flush::kRight))
           << "kind " << static_cast<int>(kind) << ", k " << k;
     }
@@ -226,7 +248,7 @@ TEST_P(GemmBlockTest, ManyRows) {
 }
 
 TEST_P(GemmBlockTest, EverySplitOfKIntoCalls) {
-  const size_t n = kernels().nr + kernels().lanes + 1, k = 97;
+  const size_t n = nr() + lanes() + 1, k = 97;
   for (const Kind kind : Kinds()) {
     const size_t m = mr(kind) + 1;
     GemmProblem problem(kernels(), kind, m, n, k, 1);
@@ -255,20 +277,20 @@ TEST_P(GemmBlockTest, GateComesLast) {
 }
 
 TEST_P(GemmBlockTest, Int8GoesOnFromGroupToGroup) {
-  const size_t m = mr(Kind::kInt8) + 1, k = 2 * kInt8Group + 97;
-  GemmProblem problem(kernels(), Kind::kInt8, m, 2 * kernels().nr + 1, k, 1);
+  const size_t m = mr(Kind::kInt8) + 1, k = 2 * kInt8GroupSize + 97;
+  GemmProblem problem(kernels(), Kind::kInt8, m, 2 * nr() + 1, k, 1);
   for (const size_t groups : {1u, 2u}) {
-    ASSERT_TRUE(problem.Run(m, 0, groups * kInt8Group / kernels().int8_step, true, Flush::kRight)) << groups;
+    ASSERT_TRUE(problem.Run(m, 0, groups * kInt8GroupSize, true, Flush::kRight)) << groups;
   }
 }
 
 TEST_P(GemmBlockTest, StartsAtAnyPanel) {
-  const size_t nr = kernels().nr, n = 4 * nr + 1;
+  const size_t n = 4 * nr() + 1;
   for (const Kind kind : Kinds()) {
     const size_t m = mr(kind);
-    GemmProblem problem(kernels(), kind, m, n, kKc + 1, 1);
-    for (size_t n0 = 0; n0 < n; n0 += nr) {
-      ASSERT_TRUE(problem.Run(m, n0, kKc + 2, true, Flush::kRight))
+    GemmProblem problem(kernels(), kind, m, n, kc() + 1, 1);
+    for (size_t n0 = 0; n0 < n; n0 += nr()) {
+      ASSERT_TRUE(problem.Run(m, n0, kc() + 2, true, Flush::kRight))
           << "kind " << static_cast<int>(kind) << ", columns from " << n0 << " of " << n;
     }
   }

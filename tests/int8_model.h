@@ -65,7 +65,7 @@ class Int8Layer {
     bias_.assign(rows, 0.0f);
     if (bias != nullptr) bias_.assign(bias, bias + rows);
     for (size_t n = 0; n < rows; ++n) {
-      for (size_t k = 0; k < cols; k += kInt8Group) {
+      for (size_t k = 0; k < cols; k += kInt8GroupSize) {
         weights_.push_back(QuantiseWeights(static_cast<const float*>(layer.weight) + n * cols + k, Count(k)));
       }
     }
@@ -73,10 +73,10 @@ class Int8Layer {
 
   std::vector<float> Apply(const float* x) const {
     std::vector<float> y = bias_;
-    for (size_t k = 0; k < cols_; k += kInt8Group) {
+    for (size_t k = 0; k < cols_; k += kInt8GroupSize) {
       const QuantisedGroup row = QuantiseRow(x + k, Count(k));
       for (size_t n = 0; n < y.size(); ++n) {
-        const QuantisedGroup& weights = weights_[n * Groups() + k / kInt8Group];
+        const QuantisedGroup& weights = weights_[n * Groups() + k / kInt8GroupSize];
         int64_t sum = 0;
         for (size_t i = 0; i < Count(k); ++i) sum += row.steps[i] * weights.steps[i];
         const float scale = row.scale * weights.scale, value = static_cast<float>(sum);
@@ -87,8 +87,8 @@ class Int8Layer {
   }
 
  private:
-  size_t Count(size_t k) const { return std::min(kInt8Group, cols_ - k); }
-  size_t Groups() const { return (cols_ + kInt8Group - 1) / kInt8Group; }
+  size_t Count(size_t k) const { return std::min(kInt8GroupSize, cols_ - k); }
+  size_t Groups() const { return (cols_ + kInt8GroupSize - 1) / kInt8GroupSize; }
 
   bool fma_;
   size_t cols_;
@@ -106,8 +106,8 @@ inline std::vector<float> Int8Ffn(const Kernels& kernels, const Weights& weights
   std::vector<float> y;
   for (size_t t = 0; t < tokens; ++t) {
     std::vector<float> hidden = fc1.Apply(x + t * shape.dim);
-    kernels.activations[static_cast<size_t>(weights.activation)].map(hidden.data(), hidden.size(),
-                                                                     hidden.data());
+    kernels.ops.activations[static_cast<size_t>(weights.activation)].map(hidden.data(), hidden.size(),
+                                                                         hidden.data());
     if (shape.gated) {
       const std::vector<float> factors = up.Apply(x + t * shape.dim);
       for (size_t n = 0; n < shape.hidden; ++n) hidden[n] *= factors[n];

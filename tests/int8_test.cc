@@ -123,7 +123,8 @@ class ErrorBudget {
     const auto* weight = static_cast<const float*>(layer.weight);
     for (size_t n = 0; n < rows; ++n) {
       for (size_t k = 0; k < cols; ++k) {
-        const size_t group = k / kInt8Group * kInt8Group, count = std::min(kInt8Group, cols - group);
+        const size_t group = k / kInt8GroupSize * kInt8GroupSize,
+                     count = std::min(kInt8GroupSize, cols - group);
         if (k == group) scale_.push_back(QuantiseWeights(weight + n * cols + k, count).scale);
         weight2_.push_back(weight[n * cols + k] * weight[n * cols + k]);
       }
@@ -133,9 +134,9 @@ class ErrorBudget {
   std::vector<double> Squares(const std::vector<double>& x, const std::vector<double>& x_error2) const {
     std::vector<float> narrow(x.begin(), x.end());
     std::vector<double> errors(rows_);
-    const size_t groups = (cols_ + kInt8Group - 1) / kInt8Group;
+    const size_t groups = (cols_ + kInt8GroupSize - 1) / kInt8GroupSize;
     for (size_t g = 0; g < groups; ++g) {
-      const size_t k0 = g * kInt8Group, k1 = std::min(k0 + kInt8Group, cols_);
+      const size_t k0 = g * kInt8GroupSize, k1 = std::min(k0 + kInt8GroupSize, cols_);
       const double step = QuantiseRow(&narrow[k0], k1 - k0).scale;
       for (size_t n = 0; n < rows_; ++n) {
         const double weight_step = scale_[n * groups + g];

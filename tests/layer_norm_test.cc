@@ -43,7 +43,7 @@ class LayerNormTest : public TargetTest {
 
   std::vector<float> NormalisedAs(DType dtype, const LayerNorm& norm, const void* x, size_t size,
                                   size_t piece) const {
-    const LayerNormFns& fns = kernels().layer_norm[static_cast<size_t>(dtype)];
+    const LayerNormFns& fns = kernels().ops.layer_norm[static_cast<size_t>(dtype)];
     const RowStats stats = fns.stats(x, size, norm.eps);
     GuardedBuffer<float> y(size, Flush::kRight);
     for (size_t k = 0; k < size; k += piece) {
@@ -170,7 +170,7 @@ TEST_P(LayerNormTest, ResidualsAreAddedInFp32) {
     for (const DType dtype : kDTypes) {
       GuardedBuffer<unsigned char> stored(Stored(kernels(), residual, dtype), Flush::kRight);
       GuardedBuffer<float> sum(y, Flush::kRight);
-      kernels().add[static_cast<size_t>(dtype)](stored.data(), size, sum.data());
+      kernels().ops.add[static_cast<size_t>(dtype)](stored.data(), size, sum.data());
       ASSERT_TRUE(SameBits(sum.data(), size, want.data(), size, 1, size)) << size;
       ASSERT_TRUE(sum.GapIsUntouched());
     }

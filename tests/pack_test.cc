@@ -1,6 +1,4 @@
-// The packed order, element by element, and the exactness of widening.
-#include "src/pack.h"
-
+// The packed orders of A and of B, element by element, and the exactness of widening.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "kernels/dtype_traits.h"
+#include "kernels/gemm.h"
+#include "kernels/pack_b.h"
 #include "tests/compare.h"
 #include "tests/guarded_buffer.h"
 #include "tests/random.h"
@@ -53,24 +54,34 @@ TEST(PackTest, Widen32KeepsEveryBit) {
   EXPECT_EQ(std::memcmp(wide.data(), patterns.data(), patterns.size() * sizeof(float)), 0);
 }
 
-// The formula in pack.h, written out again.
-size_t PackedIndex(const PackedLayout& layout, size_t n, size_t k) {
-  const size_t panel = n / layout.nr;
-  const size_t padded_n = (layout.n + layout.lanes - 1) / layout.lanes * layout.lanes;
-  const size_t width = std::min(layout.nr, padded_n - panel * layout.nr);
-  const size_t group = layout.group, padded_k = (layout.k + group - 1) / group * group;
-  return panel * layout.nr * padded_k + (k / group * width + n % layout.nr) * group + k % group;
+// The formula in gemm.h, written out again.
+size_t PackedIndex(const PanelLayout& layout, size_t n, size_t k) {
+  const auto& [element_bytes, kr, nr, n_align, scale_group] = layout.b;
+  const size_t panel = n / nr;
+  const size_t padded_n = (layout.n + n_align - 1) / n_align * n_align;
+  const size_t width = std::min(nr, padded_n - panel * nr);
+  const size_t padded_k = (layout.k + kr - 1) / kr * kr;
+  return panel * nr * padded_k + (k / kr * width + n % nr) * kr + k % kr;
 }
+
+// Where a panel of a weight goes that is all in `memory`.
+PackedB InMemory(const PanelLayout& layout, void* memory) {
+  PackedB b = {layout};
+  b.data = static_cast<unsigned char*>(memory);
+  return b;
+}
+
+constexpr BLayout kF32Panels = {4, 1, 12, 4, 0}, kBF16Panels = {2, 2, 12, 4, 0};
 
 class PackedOrderTest : public testing::TestWithParam<size_t> {};
 
 // Every N around the panel width, packed in pieces, last piece first, out of a padded W[n][k] = (n, k) as one
 // number. Each element must be found where the formula says, and zeros everywhere else.
 template <class Element>
-void ExpectFormula(size_t n, size_t k, float (*widen)(Element)) {
-  constexpr size_t kLanes = 4, kNr = 12;
+void ExpectFormula(size_t n, size_t k, const BLayout& b, decltype(GemmKernel::pack_b) pack,
+                   float (*widen)(Element)) {
   const size_t stride = k + 3;
-  const PackedLayout layout = {n, k, kNr, kLanes, sizeof(Element), 4 / sizeof(Element)};
+  const PanelLayout layout = {b, n, k};
   const size_t count = layout.bytes() / sizeof(Element);
   const auto value = [](size_t i) { return static_cast<float>(i % 255 + 1); };
   GuardedBuffer<float> weight((n - 1) * stride + k, Flush::kRight);
@@ -79,10 +90,10 @@ void ExpectFormula(size_t n, size_t k, float (*widen)(Element)) {
   for (size_t i = 0; i < n * k; ++i) want[PackedIndex(layout, i / k, i % k)] = value(i);
   for (size_t piece = 1; piece <= n; ++piece) {
     GuardedBuffer<Element> packed(count, Flush::kRight);
-    ZeroPadding(layout, {packed.data()});
+    const PackedB to = InMemory(layout, packed.data());
+    ZeroPadding(to);
     for (size_t begin = (n - 1) / piece * piece; begin < n; begin -= piece) {
-      PackRows(layout, begin, std::min(piece, n - begin), weight.data() + begin * stride, DType::kF32, stride,
-               {packed.data()});
+      pack({weight.data() + begin * stride, stride, DType::kF32}, {begin, std::min(begin + piece, n)}, to);
     }
     std::vector<float> got(count);
     std::transform(packed.data(), packed.data() + count, got.begin(), widen);
@@ -92,23 +103,24 @@ void ExpectFormula(size_t n, size_t k, float (*widen)(Element)) {
 }
 
 TEST_P(PackedOrderTest, F32FollowsTheFormula) {
-  ExpectFormula<float>(GetParam(), 7, [](float value) { return value; });
+  ExpectFormula<float>(GetParam(), 7, kF32Panels, PackBF32, [](float value) { return value; });
 }
 
 TEST_P(PackedOrderTest, BF16FollowsTheFormula) {
-  for (const size_t k : {1u, 7u, 20u}) ExpectFormula<uint16_t>(GetParam(), k, WidenBf16);
+  for (const size_t k : {1u, 7u, 20u}) {
+    ExpectFormula<uint16_t>(GetParam(), k, kBF16Panels, PackBBF16, WidenBf16);
+  }
 }
 
-// Two matrices whose panels lie in turns: each element of both where no other one is, panel after panel.
-TEST_P(PackedOrderTest, PanelsInTurns) {
-  constexpr size_t kLanes = 4, kNr = 12;
-  const size_t n = GetParam(), k = 7;
-  const PackedLayout alone = {n, k, kNr, kLanes};
-  const PackedLayout layouts[] = {{n, k, kNr, kLanes, 4, 1, 2, 0}, {n, k, kNr, kLanes, 4, 1, 2, 1}};
+// Two interleaved matrices: each element of both where no other one is, panel after panel.
+TEST_P(PackedOrderTest, InterleavedPanels) {
+  const size_t n = GetParam(), k = 7, nr = kF32Panels.nr;
+  const PanelLayout alone = {kF32Panels, n, k};
+  const PanelLayout layouts[] = {{kF32Panels, n, k, 2, 0}, {kF32Panels, n, k, 2, 1}};
   ASSERT_EQ(layouts[0].bytes(), 2 * alone.bytes());
   GuardedBuffer<float> packed(layouts[0].bytes() / sizeof(float), Flush::kRight);
   std::vector<float> want;
-  for (size_t n0 = 0; n0 < n; n0 += kNr) {
+  for (size_t n0 = 0; n0 < n; n0 += nr) {
     for (const float sign : {1.0f, -1.0f}) {
       for (size_t i = 0; i < k * alone.width(n0); ++i) {
         const size_t row = n0 + i % alone.width(n0), column = i / alone.width(n0);
@@ -116,22 +128,45 @@ TEST_P(PackedOrderTest, PanelsInTurns) {
       }
     }
   }
-  for (const PackedLayout& layout : layouts) {
+  for (const PanelLayout& layout : layouts) {
     std::vector<float> weight(n * k);
     std::iota(weight.begin(), weight.end(), 1.0f);
-    for (float& value : weight) value *= layout.turn == 0 ? 1.0f : -1.0f;
-    ZeroPadding(layout, {packed.data()});
-    PackRows(layout, 0, n, weight.data(), DType::kF32, k, {packed.data()});
+    for (float& value : weight) value *= layout.slot == 0 ? 1.0f : -1.0f;
+    const PackedB to = InMemory(layout, packed.data());
+    ZeroPadding(to);
+    PackBF32({weight.data(), k, DType::kF32}, {0, n}, to);
   }
   ASSERT_TRUE(SameBits(packed.data(), want.size(), want.data(), want.size(), 1, want.size()));
+}
+
+// Every element of a packed A has a place of its own, inside of bytes() and of its row.
+TEST(ALayoutTest, ChunksFollowEachOtherAndRowsDoInThem) {
+  for (const ALayout& a : {ALayout{4, 12, 4, 64}, ALayout{2, 24, 8, 64}, ALayout{1, 32, 32, 48}}) {
+    for (const size_t rows : {1u, 3u, 7u}) {
+      for (size_t k = 1; k < 80; ++k) {
+        const size_t chunk = a.chunk(k);
+        ASSERT_LE(chunk, a.kc);
+        ASSERT_EQ(chunk % a.k_align, 0u);
+        ASSERT_EQ((k + chunk - 1) / chunk, (k + a.kc - 1) / a.kc) << "no more chunks than it takes";
+        for (size_t row = 0; row < rows; ++row) {
+          for (size_t i = 0; i < k; ++i) {
+            const size_t at = a.offset(row, i, rows, chunk), row_start = i / chunk * rows + row;
+            ASSERT_EQ(at, row_start * a.row_bytes + i % chunk * a.element_bytes);
+            ASSERT_LE(at % a.row_bytes + a.element_bytes, a.row_bytes);
+            ASSERT_LT(at, a.bytes(rows, k, chunk));
+          }
+        }
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, PackedOrderTest, testing::Range(size_t{1}, size_t{40}));
 
 // One weight through a bf16 layout.
 uint16_t ToBf16(float value) {
-  uint16_t packed[8] = {};
-  PackRows({1, 1, 4, 4, 2, 2}, 0, 1, &value, DType::kF32, 1, {packed});
+  uint16_t packed[24] = {};
+  PackBBF16({&value, 1, DType::kF32}, {0, 1}, InMemory({kBF16Panels, 1, 1}, packed));
   return packed[0];
 }
 
@@ -151,8 +186,8 @@ TEST(PackTest, RoundsToBf16) {
 TEST(PackTest, Bf16KeepsItsBits) {
   for (uint32_t bits = 0; bits < 0x10000; ++bits) {
     const auto stored = static_cast<uint16_t>(bits);
-    uint16_t packed[8] = {};
-    PackRows({1, 1, 4, 4, 2, 2}, 0, 1, &stored, DType::kBF16, 1, {packed});
+    uint16_t packed[24] = {};
+    PackBBF16({&stored, 1, DType::kBF16}, {0, 1}, InMemory({kBF16Panels, 1, 1}, packed));
     ASSERT_EQ(packed[0], stored);
   }
   for (const uint32_t nan : {0x7F800001u, 0xFF80FFFFu, 0x7FC00000u}) {

@@ -46,9 +46,9 @@ inline bool HasFma(const std::string& target) {
 inline const Kernels& KernelsNamed(const std::string& name) {
   const KernelList& all = AllKernels();
   size_t i = 0;
-  while (i + 1 < all.count && name != TargetName(*all.kernels[i])) ++i;
-  EXPECT_EQ(name, TargetName(*all.kernels[i]));
-  return *all.kernels[i];
+  while (i + 1 < all.count && name != all.kernels[i].name) ++i;
+  EXPECT_EQ(name, all.kernels[i].name);
+  return all.kernels[i];
 }
 
 // Packs for one target; a test that would silently run on another fails instead.

@@ -145,7 +145,7 @@ class TransformerTest : public TargetTest {
     for (const Precision precision :
          {Precision::kF32, Precision::kBF16, Precision::kBF16Dot, Precision::kInt8}) {
       const Kernels& kernels = KernelsNamed(GetParam());
-      if (kernels.gemm[static_cast<size_t>(precision)] != nullptr) precisions.push_back(precision);
+      if (kernels.Gemm(precision) != nullptr) precisions.push_back(precision);
     }
     return precisions;
   }

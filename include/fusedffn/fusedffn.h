@@ -134,6 +134,12 @@ FUSEDFFN_API bool BF16DotIsFaster(const char* target) noexcept;
 // The layers of a block. kUp: of a gated one only.
 enum class Layer { kFc1, kFc2, kUp };
 
+// What the library keeps behind the classes below.
+struct PackedBlock;
+struct FUSEDFFN_API PackedBlockDeleter {
+  void operator()(PackedBlock* block) const noexcept;
+};
+
 // Weights in the order in which the kernels of one instruction set read them: 4, 2 or 1 bytes a parameter
 // (see Precision), plus the padding of each layer's output features to a vector (under 1 % from 1024 up).
 // Movable, not copyable. Any number of threads may Run() on one PackedFfn at the same time.
@@ -168,14 +174,42 @@ class FUSEDFFN_API PackedFfn {
   const char* target() const noexcept;   // "AVX3", "NEON", ...; "" if empty
   size_t packed_bytes() const noexcept;  // memory held by this object
 
-  struct Impl;
-  const Impl* impl() const noexcept { return impl_.get(); }  // for the library itself
+  const PackedBlock* block() const noexcept { return block_.get(); }  // for the library itself
 
  private:
-  struct Deleter {
-    void operator()(Impl*) const noexcept;
-  };
-  std::unique_ptr<Impl, Deleter> impl_;
+  friend Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) noexcept;
+  std::unique_ptr<PackedBlock, PackedBlockDeleter> block_;
+};
+
+// A single layer, y = activation(x weight^T + bias), such as a transformer's other projections: packed and
+// run as a block is, in every precision, from the same kernels.
+class FUSEDFFN_API PackedLinear {
+ public:
+  PackedLinear() noexcept;  // empty: Run() refuses it
+  PackedLinear(PackedLinear&&) noexcept;
+  PackedLinear& operator=(PackedLinear&&) noexcept;
+  ~PackedLinear();
+
+  // As PackedFfn's, for a weight of [out, in] and a bias of [out].
+  static Status Create(size_t in, size_t out, Activation activation, const PackOptions& options,
+                       PackedLinear* linear) noexcept;
+  Status PackRows(size_t first_row, size_t rows, const void* weight, DType dtype, size_t stride) noexcept;
+  Status PackQuantizedRows(size_t first_row, size_t rows, const int8_t* q, size_t stride,
+                           const float* scales) noexcept;
+  Status PackBias(const void* bias, DType dtype) noexcept;
+
+  size_t in() const noexcept;   // 0 if empty
+  size_t out() const noexcept;  // 0 if empty
+  Precision precision() const noexcept;
+  const char* target() const noexcept;
+  size_t packed_bytes() const noexcept;
+
+  const PackedBlock* block() const noexcept { return block_.get(); }  // for the library itself
+
+ private:
+  friend Status Pack(const Linear& weights, size_t in, size_t out, Activation activation,
+                     const PackOptions& options, PackedLinear* linear) noexcept;
+  std::unique_ptr<PackedBlock, PackedBlockDeleter> block_;
 };
 
 // kInt8's weights outside of a PackedFfn, so that a file can hold them: w = scale * q, q in -127..127, with a
@@ -192,6 +226,8 @@ FUSEDFFN_API Status QuantizeRows(const void* weight, DType dtype, size_t rows, s
 // Create(), PackRows() and PackBias() in one call for weights that are in memory. Reads them once and does
 // not keep the pointers. `*ffn` is replaced on success only.
 FUSEDFFN_API Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) noexcept;
+FUSEDFFN_API Status Pack(const Linear& weights, size_t in, size_t out, Activation activation,
+                         const PackOptions& options, PackedLinear* linear) noexcept;
 
 // The row that fc1 (and up) get in place of x[t]: (x[t] - mean) / sqrt(variance + eps) * weight + bias, with
 // the mean and variance (the biased one) of the row, as torch.nn.LayerNorm. Not the RMSNorm of Llama and
@@ -259,6 +295,17 @@ FUSEDFFN_API Status Run(const PackedFfn& ffn, const void* x, DType x_dtype, size
 
 // Bytes of scratch that Run() uses for this call; 0 for an empty handle or an invalid thread count.
 FUSEDFFN_API size_t WorkspaceBytes(const PackedFfn& ffn, size_t tokens, int threads) noexcept;
+
+// y[t] = activation(weight x[t] + bias) for t in [0, tokens); with options.layer_norm of x[t] normalised, and
+// with options.residual plus that.
+//   x: [tokens, in], row stride ldx >= in.   y: [tokens, out], row stride ldy >= out.
+// All else is as for a block, numerics among it: every output element is one chain, or in kInt8 and kBF16Dot
+// what stands there in its place, and its bits depend on its row and the weights only.
+FUSEDFFN_API Status Run(const PackedLinear& linear, const float* x, size_t ldx, size_t tokens, float* y,
+                        size_t ldy, const RunOptions& options = {}) noexcept;
+FUSEDFFN_API Status Run(const PackedLinear& linear, const void* x, DType x_dtype, size_t ldx, size_t tokens,
+                        void* y, DType y_dtype, size_t ldy, const RunOptions& options = {}) noexcept;
+FUSEDFFN_API size_t WorkspaceBytes(const PackedLinear& linear, size_t tokens, int threads) noexcept;
 
 // The experts that each token goes through, and what each of them counts: both [tokens, top], without gaps.
 struct ExpertChoices {

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "fusedffn/fusedffn.h"
-#include "src/element.h"
+#include "kernels/dtype_traits.h"
 #include "src/io/error.h"
 #include "src/io/quantized_weight.h"
 #include "src/io/safetensors_header.h"

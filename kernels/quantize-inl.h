@@ -5,11 +5,11 @@
 //   scale = hi / 255 - lo / 255,  zero = round(-lo / scale),  q = round(x / scale) + zero, at most 255
 //
 // where x / scale is x * (1 / scale), rounded. Every operation is the same on every target, so q is as well.
-#if defined(FUSEDFFN_KERNELS_QUANTISE_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef FUSEDFFN_KERNELS_QUANTISE_INL_H_
-#undef FUSEDFFN_KERNELS_QUANTISE_INL_H_
+#if defined(FUSEDFFN_KERNELS_QUANTIZE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FUSEDFFN_KERNELS_QUANTIZE_INL_H_
+#undef FUSEDFFN_KERNELS_QUANTIZE_INL_H_
 #else
-#define FUSEDFFN_KERNELS_QUANTISE_INL_H_
+#define FUSEDFFN_KERNELS_QUANTIZE_INL_H_
 #endif
 
 #include <cstddef>
@@ -17,8 +17,7 @@
 #include <limits>
 
 #include "hwy/highway.h"
-#include "kernels/arithmetic-inl.h"
-#include "kernels/kernels.h"
+#include "kernels/mma-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
@@ -46,7 +45,7 @@ HWY_INLINE Extent ExtentOf(const float* in, size_t count) {
 }
 
 // `in` into the steps of one row of an A chunk, up to a whole vector of `in` beyond count.
-HWY_INLINE void StoreQuantised(const float* in, size_t count, float inverse, int32_t zero, void* row) {
+HWY_INLINE void StoreQuantized(const float* in, size_t count, float inverse, int32_t zero, void* row) {
   using Unsigned = hwy::UnsignedFromSize<4 / Int8::kStep>;
   using Q = hwy::If<Int8::kLess == 0, Unsigned, hwy::MakeSigned<Unsigned>>;
   const D d;
@@ -64,9 +63,9 @@ HWY_INLINE void StoreQuantised(const float* in, size_t count, float inverse, int
 
 // A row that is not finite gets a scale of NaN, which makes NaN of all that it is multiplied with. One whose
 // scale would be below 2^-120, where 1 / scale is no longer good, counts as zero.
-inline void Quantise(const float* in, size_t count, void* row) {
+inline void QuantizeRow(const float* in, size_t count, void* row) {
   const Extent extent = ExtentOf(in, count);
-  auto* const quant = reinterpret_cast<RowQuant*>(static_cast<float*>(row) + kKc);
+  auto* const quant = reinterpret_cast<RowQuant*>(static_cast<float*>(row) + kRowSteps);
   *quant = {extent.hi / 255 - extent.lo / 255, 0};
   float inverse = 0;
   if (!extent.finite) {
@@ -79,7 +78,7 @@ inline void Quantise(const float* in, size_t count, void* row) {
     quant->zero = hn::GetLane(hn::NearestInt(hn::Set(d1, -extent.lo * inverse)));
   }
   quant->zero -= Int8::kLess;
-  StoreQuantised(in, count, inverse, quant->zero, row);
+  StoreQuantized(in, count, inverse, quant->zero, row);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -1,4 +1,4 @@
-#include "kernels/amx_permission.h"
+#include "kernels/cpu.h"
 
 #if defined(__x86_64__) && defined(__linux__)
 
@@ -26,6 +26,9 @@ bool LinuxLetsUs() {
 
 }  // namespace
 
+bool IsAmdCpu() { return __builtin_cpu_is("amd") != 0; }
+bool IsIntelCpu() { return __builtin_cpu_is("intel") != 0; }
+
 bool MayUseAmx() {
   static const bool may = CpuHasAmx() && LinuxLetsUs();
   return may;
@@ -37,6 +40,8 @@ bool MayUseAmx() {
 
 namespace fusedffn {
 
+bool IsAmdCpu() { return false; }
+bool IsIntelCpu() { return false; }
 bool MayUseAmx() { return false; }
 
 }  // namespace fusedffn

@@ -1,6 +1,6 @@
 // Compiled once. The element types of weights as they lie in memory, and their exact way to fp32.
-#ifndef FUSEDFFN_SRC_ELEMENT_H_
-#define FUSEDFFN_SRC_ELEMENT_H_
+#ifndef FUSEDFFN_KERNELS_DTYPE_TRAITS_H_
+#define FUSEDFFN_KERNELS_DTYPE_TRAITS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -41,7 +41,7 @@ struct F16 {
   }
 };
 
-// Quantised: without its scale.
+// Quantized: without its scale.
 struct S8 {
   using Stored = int8_t;
   static float Widen(int8_t stored) { return stored; }
@@ -53,6 +53,20 @@ float LoadElement(const unsigned char* base, size_t index) {
   typename T::Stored stored;
   std::memcpy(&stored, base + index * sizeof(stored), sizeof(stored));
   return T::Widen(stored);
+}
+
+template <class T>
+void WidenElements(const unsigned char* from, size_t count, float* to) {
+  for (size_t i = 0; i < count; ++i) to[i] = LoadElement<T>(from, i);
+}
+
+// To nearest, ties to even. What is bf16 already keeps its bits, NaNs among them.
+inline uint16_t RoundToBF16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  if (value == value) return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+  const uint32_t upper = bits >> 16;
+  return static_cast<uint16_t>(upper & 0x7F ? upper : upper | 0x40);  // else infinity
 }
 
 // Calls visit with the type that stands for `dtype`.
@@ -68,6 +82,13 @@ void VisitDType(DType dtype, const Visit& visit) {
   }
 }
 
+// Widens `count` elements to fp32, exactly.
+inline void Widen(const void* from, DType dtype, size_t count, float* to) {
+  VisitDType(dtype, [&](auto type) {
+    WidenElements<decltype(type)>(static_cast<const unsigned char*>(from), count, to);
+  });
+}
+
 }  // namespace fusedffn
 
-#endif  // FUSEDFFN_SRC_ELEMENT_H_
+#endif  // FUSEDFFN_KERNELS_DTYPE_TRAITS_H_

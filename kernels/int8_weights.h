@@ -1,8 +1,8 @@
 // Compiled once. int8 weights: w = scale * q, with q in -127..127 and a scale for each row and each
-// kInt8Group of k, the largest |w| there / 127. Packing and QuantizeRows() both come here, so their bits are
-// the same.
-#ifndef FUSEDFFN_SRC_QUANTIZE_H_
-#define FUSEDFFN_SRC_QUANTIZE_H_
+// kInt8GroupSize of k, the largest |w| there / 127. Packing and QuantizeRows() both come here, so their bits
+// are the same.
+#ifndef FUSEDFFN_KERNELS_INT8_WEIGHTS_H_
+#define FUSEDFFN_KERNELS_INT8_WEIGHTS_H_
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "src/element.h"
+#include "kernels/dtype_traits.h"
 
 namespace fusedffn {
 
@@ -43,4 +43,4 @@ class ToSteps {
 
 }  // namespace fusedffn
 
-#endif  // FUSEDFFN_SRC_QUANTIZE_H_
+#endif  // FUSEDFFN_KERNELS_INT8_WEIGHTS_H_

@@ -10,11 +10,11 @@
 // Rapids, A and B in L2, share of the peak: 2 x 3 70 to 80 %, 2 x 2 0.93 of that; in L1 100 %. Also lost, of
 // the same: to ask for B or for A in L1 ahead, 0.9 and 0.6; to go through all rows with a third or a sixth of
 // the steps at a time, so that B stays in L1, 0.87 and 0.82, since C is loaded and stored more often.
-#if defined(FUSEDFFN_KERNELS_AMX_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef FUSEDFFN_KERNELS_AMX_INL_H_
-#undef FUSEDFFN_KERNELS_AMX_INL_H_
+#if defined(FUSEDFFN_KERNELS_AMX_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FUSEDFFN_KERNELS_AMX_GEMM_INL_H_
+#undef FUSEDFFN_KERNELS_AMX_GEMM_INL_H_
 #else
-#define FUSEDFFN_KERNELS_AMX_INL_H_
+#define FUSEDFFN_KERNELS_AMX_GEMM_INL_H_
 #endif
 
 #include <cstddef>
@@ -24,14 +24,12 @@
 #include <utility>
 
 #include "hwy/highway.h"
-#include "kernels/arithmetic-inl.h"
-#include "kernels/gemm_block-inl.h"
-#include "kernels/kernels.h"
 #include "kernels/microkernel-inl.h"
+#include "kernels/mma-inl.h"
 #include "kernels/prefetch-inl.h"
+#include "kernels/tuning-inl.h"
+#include "kernels/vector_gemm-inl.h"
 
-#undef FUSEDFFN_HAVE_AMX
-#define FUSEDFFN_HAVE_AMX (HWY_TARGET == HWY_AVX3_SPR && HWY_ARCH_X86_64 && HWY_OS_LINUX)
 #if FUSEDFFN_HAVE_AMX
 
 HWY_BEFORE_NAMESPACE();
@@ -50,8 +48,17 @@ struct alignas(kLineBytes) AmxConfig {
   uint8_t rows[16];
 };
 
-// Zeroes all registers.
+// The rows that this thread's registers have; 0: another library may have configured them.
+inline thread_local size_t amx_rows = 0;
+
+inline void EnterAmx() { amx_rows = 0; }
+// So that switching to another thread need not save the registers.
+inline void LeaveAmx() { asm volatile("tilerelease"); }
+
+// Zeroes all registers, if they do not have so many rows yet.
 inline void ConfigureAmx(size_t rows) {
+  if (rows == amx_rows) return;
+  amx_rows = rows;
   AmxConfig config = {};
   config.palette = 1;
   for (size_t i = 0; i <= kAmxB; ++i) {
@@ -60,9 +67,6 @@ inline void ConfigureAmx(size_t rows) {
   }
   asm volatile("ldtilecfg %0" : : "m"(config));
 }
-
-// Once a thread is through, so that switching to another one need not save them.
-inline void ReleaseAmx() { asm volatile("tilerelease"); }
 
 // Instructions by their names, since compilers know them with a flag only. Strides are in bytes.
 template <size_t kReg>
@@ -83,7 +87,7 @@ HWY_INLINE void TileZero() {
 // Sums start from C. For each 16 steps the products of the first ones of all pairs are summed, those of the
 // second ones as well, and then both are added to C.
 struct BF16Amx : BF16Dot {
-  static constexpr bool kInPairs = false;
+  static constexpr bool kDualPanel = false;
   template <size_t kC>
   static HWY_INLINE void Multiply() {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kAmxA), "i"(kAmxB));
@@ -92,7 +96,7 @@ struct BF16Amx : BF16Dot {
 
 // Exact.
 struct Int8Amx : Int8 {
-  static constexpr bool kInPairs = false;
+  static constexpr bool kDualPanel = false;
   template <size_t kC>
   static HWY_INLINE void Multiply() {
     asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kAmxA), "i"(kAmxB));
@@ -118,20 +122,20 @@ struct AmxRowsOfA {
 };
 
 // 16 steps of k: C += A * B. The second row of registers goes backwards, with B's last one that is there.
-template <class Math, size_t kRegRows, size_t kVecs>
+template <class Mma, size_t kRegRows, size_t kVecs>
 HWY_INLINE void AmxMultiply(const AmxRowsOfA& a, const uint32_t* b) {
   const auto load_b = [b](size_t v) HWY_ATTR { TileLoad<kAmxB>(b + v * kAmxRows, kVecs * kLineBytes); };
   TileLoad<kAmxA>(a.first, a.stride);
   ForEach(std::make_index_sequence<kVecs>(), [&](auto v) HWY_ATTR {
     load_b(v);
-    Math::template Multiply<v>();
+    Mma::template Multiply<v>();
   });
   if constexpr (kRegRows == 2) {
     TileLoad<kAmxA>(a.second, a.stride);
     ForEach(std::make_index_sequence<kVecs>(), [&](auto i) HWY_ATTR {
       constexpr size_t v = kVecs - 1 - i;
       if (i != 0) load_b(v);
-      Math::template Multiply<kVecs + v>();
+      Mma::template Multiply<kVecs + v>();
     });
   }
 }
@@ -189,7 +193,7 @@ HWY_INLINE void EndAmx(Int8Amx, const AmxRows& rows, const TileOfC& tile, const 
       const size_t column = v * kAmxRows;
       const V start = hn::Load(d, c0 + r * tile.ldc0() + column);
       const auto sum = hn::Load(DI32(), sums + r * kStride + column);
-      hn::Store(Dequantised(tile, row, sum, start, column), d, tile.c + r * tile.ldc + column);
+      hn::Store(Dequantized(tile, row, sum, start, column), d, tile.c + r * tile.ldc + column);
     }
   }
 }
@@ -202,16 +206,16 @@ inline constexpr size_t kAwakeSteps = 4 * kAmxSteps;
 
 // C = C0 + A * B over k steps. `b_tail`: the last k % 16 of them, and zeros. Asks for `lines` of `next` with
 // each 16 steps.
-template <class Math, size_t kRegRows, size_t kVecs>
+template <class Mma, size_t kRegRows, size_t kVecs>
 HWY_NOINLINE void AmxTile(const uint32_t* a, const uint32_t* b, const uint32_t* b_tail, size_t k,
                           const AmxRows& rows, const TileOfC& tile, const char* next, size_t lines) {
-  BeginAmx<kRegRows, kVecs>(Math(), rows, tile);
+  BeginAmx<kRegRows, kVecs>(Mma(), rows, tile);
   AmxRowsOfA rows_of_a = {a, a + rows.second * kAStride, kAStride * sizeof(*a)};
   HWY_ALIGN uint32_t nowhere[kAmxRows * kAmxSteps];
   for (size_t step = 0; step + kAmxSteps <= k; step += kAmxSteps) {
     for (size_t line = 0; line < lines; ++line) __builtin_prefetch(next + line * kLineBytes, 0, 2);
     next += lines * kLineBytes;
-    AmxMultiply<Math, kRegRows, kVecs>(rows_of_a, b);
+    AmxMultiply<Mma, kRegRows, kVecs>(rows_of_a, b);
     b += kAmxSteps * kVecs * kAmxRows;
     rows_of_a.first += kAmxSteps;
     rows_of_a.second += kAmxSteps;
@@ -223,18 +227,18 @@ HWY_NOINLINE void AmxTile(const uint32_t* a, const uint32_t* b, const uint32_t* 
       const auto steps = hn::LoadN(DU32(), rows_of_a.first + r * kAStride, k % kAmxSteps);
       hn::Store(steps, DU32(), a_tail + r * kAmxSteps);
     }
-    AmxMultiply<Math, kRegRows, kVecs>({a_tail, a_tail + rows.second * kAmxSteps, kLineBytes}, b_tail);
+    AmxMultiply<Mma, kRegRows, kVecs>({a_tail, a_tail + rows.second * kAmxSteps, kLineBytes}, b_tail);
   }
-  EndAmx<kRegRows, kVecs>(Math(), rows, tile, a);
+  EndAmx<kRegRows, kVecs>(Mma(), rows, tile, a);
 }
 
 // By kRegRows and kVecs, both less one.
-template <class Math>
-inline constexpr decltype(&AmxTile<Math, 1, 1>) kAmxTiles[2][kTileVecs] = {
-    {AmxTile<Math, 1, 1>, AmxTile<Math, 1, 2>, AmxTile<Math, 1, 3>},
-    {AmxTile<Math, 2, 1>, AmxTile<Math, 2, 2>, AmxTile<Math, 2, 3>}};
+template <class Mma>
+inline constexpr decltype(&AmxTile<Mma, 1, 1>) kAmxTiles[2][kTileVecs] = {
+    {AmxTile<Mma, 1, 1>, AmxTile<Mma, 1, 2>, AmxTile<Mma, 1, 3>},
+    {AmxTile<Mma, 2, 1>, AmxTile<Mma, 2, 2>, AmxTile<Mma, 2, 3>}};
 
-template <class Math>
+template <class Mma>
 class AmxRunner {
  public:
   AmxRunner(const uint32_t* b, size_t /*b_panel*/, const TileSize& size, const Prefetch& prefetch)
@@ -247,18 +251,17 @@ class AmxRunner {
 
   HWY_INLINE void operator()(size_t ir, size_t rows, const uint32_t* a, const TileOfC& c) {
     const AmxRows split(rows);
-    if (split.of_register != configured_) ConfigureAmx(configured_ = split.of_register);
+    ConfigureAmx(split.of_register);
     // A panel's only tile asks for as far ahead as the vectors' tiles do in L2.
     const char* const next = prefetch_.OfTile(ir) + (prefetch_.share_index == 0 ? kFurtherBytes : 0);
-    kAmxTiles<Math>[rows > kAmxRows][vecs_ - 1](a, b_, b_tail_, k_, split, c, next,
-                                                prefetch_.lines * kAmxSteps / kUnroll);
+    kAmxTiles<Mma>[rows > kAmxRows][vecs_ - 1](a, b_, b_tail_, k_, split, c, next,
+                                               prefetch_.lines * kAmxSteps / kUnroll);
   }
 
  private:
   const uint32_t* b_;
   size_t k_, vecs_;
   Prefetch prefetch_;
-  size_t configured_ = 0;
   HWY_ALIGN uint32_t b_tail_[kAmxSteps * kTileVecs * kAmxRows];
 };
 

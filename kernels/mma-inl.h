@@ -1,18 +1,19 @@
 // Compiled once per target. The kinds of numbers that a tile multiplies. Each says what one step of k reads
 // from a row of A and from a column of B, how B's vectors are loaded, how a product joins its sum, how many
 // elements of k a step has, how many steps an A chunk, and whether few rows go through panels in pairs.
-#if defined(FUSEDFFN_KERNELS_ARITHMETIC_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef FUSEDFFN_KERNELS_ARITHMETIC_INL_H_
-#undef FUSEDFFN_KERNELS_ARITHMETIC_INL_H_
+#if defined(FUSEDFFN_KERNELS_MMA_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FUSEDFFN_KERNELS_MMA_INL_H_
+#undef FUSEDFFN_KERNELS_MMA_INL_H_
 #else
-#define FUSEDFFN_KERNELS_ARITHMETIC_INL_H_
+#define FUSEDFFN_KERNELS_MMA_INL_H_
 #endif
 
 #include <cstddef>
 #include <cstdint>
 
+#include "fusedffn/fusedffn.h"
 #include "hwy/highway.h"
-#include "kernels/kernels.h"
+#include "kernels/tuning-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
@@ -21,6 +22,36 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
+using DI32 = hn::RebindToSigned<D>;
+using DU32 = hn::RebindToUnsigned<D>;
+
+inline constexpr size_t kLineBytes = 64;  // of a cache line
+inline constexpr size_t kLanes = hn::MaxLanes(D());
+inline constexpr size_t kNr = kTileVecs * kLanes;
+
+// A step of k is 4 bytes of A, whatever the precision. So many fit in a row of a chunk: kKc, and an int8
+// group where its elements take 16 bits.
+inline constexpr size_t kRowSteps = HWY_MAX(kKc, kInt8GroupSize / 2);
+static_assert(kKc % kNr == 0 && kInt8GroupSize % kNr == 0, "fc1's panels must end with a chunk of fc2's A");
+static_assert(kKc % 16 == 0 && kInt8GroupSize % 16 == 0, "AMX multiplies 16 steps of 4 bytes at a time");
+
+// From one row of A to the next, in steps. A compile-time constant, so that every broadcast's address is base
+// + constant, and an odd number of cache lines, so that rows start in different sets of the L1 cache: 4096
+// bytes instead are 1.02 times as slow at 1028 tokens. See bench/results/tuning.md.
+inline constexpr size_t kAStride = kRowSteps + 16;
+static_assert(kAStride * 4 / kLineBytes % 2 == 1);
+
+// An int8 row of A, quantized: element = scale * (q - zero), q in 0..255, or both of them less 128 where
+// signed numbers are multiplied. It lies behind the row's last step.
+struct RowQuant {
+  float scale;
+  int32_t zero;
+};
+static_assert(sizeof(RowQuant) <= (kAStride - kRowSteps) * 4);
+static_assert(size_t{255} * 127 * kInt8GroupSize <= INT32_MAX, "a group's products are summed in 32 bits");
+
+// Elements of k in a chunk of A, at most, of any precision: arrays on the stack have room for them.
+inline constexpr size_t kMaxChunk = HWY_MAX(2 * kKc, kInt8GroupSize);
 
 // From here on compilers know nothing of how v was made, so they cannot make it in another way or place.
 template <class Vector>
@@ -87,7 +118,7 @@ struct F32 {
   using B = float;
   using Sum = float;
   static constexpr size_t kStep = 1;
-  static constexpr bool kInPairs = true;
+  static constexpr bool kDualPanel = true;
 
   // Vector v of `vecs` for one of several steps that begin at b.
   static HWY_INLINE V LoadB(const float* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
@@ -98,14 +129,14 @@ struct F32 {
   static HWY_INLINE V MulAdd(Factor a, V b, V c) { return MulAddFactor(a, b, c); }
 };
 
-// A and sums as above; B in bf16, two steps of k side by side in 32 bits (see pack.h), widened when loaded:
+// A and sums as above; B in bf16, two steps of k side by side in 32 bits (see gemm.h), widened when loaded:
 // bf16 is the upper half of an fp32. Steps begin at an even k.
 struct BF16Widened {
   using A = float;
   using B = uint16_t;
   using Sum = float;
   static constexpr size_t kStep = 1;
-  static constexpr bool kInPairs = true;
+  static constexpr bool kDualPanel = true;
 
   // The upper one of each pair of bits. A mask needs a register, which AVX2 does not have.
   static HWY_INLINE V Upper(hn::Vec<hn::RebindToUnsigned<D>> bits) {
@@ -141,10 +172,10 @@ struct BF16Widened {
 // A and B in bf16. A step is two of k, for one instruction; sums in fp32.
 struct BF16Dot {
   using A = uint32_t;  // two of one row
-  using B = uint32_t;  // two of one column, see pack.h
+  using B = uint32_t;  // two of one column, see gemm.h
   using Sum = float;
   static constexpr size_t kStep = 2;
-  static constexpr bool kInPairs = true;
+  static constexpr bool kDualPanel = true;
   using DBF16 = hn::Repartition<hwy::bfloat16_t, D>;
 
   static HWY_INLINE hn::Vec<DBF16> LoadB(const uint32_t* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
@@ -174,18 +205,15 @@ struct BF16Dot {
 };
 #endif
 
-using DI32 = hn::RebindToSigned<D>;
-using DU32 = hn::RebindToUnsigned<D>;
-
 #if (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL) || HWY_TARGET == HWY_NEON_BF16 || \
     ((HWY_TARGET & HWY_ALL_NEON) && defined(__ARM_FEATURE_DOTPROD))
 // A step is four of k, for one instruction. Exact.
 struct Int8 {
   using A = uint32_t;  // four of one row
-  using B = uint32_t;  // four of one column, see pack.h
+  using B = uint32_t;  // four of one column, see gemm.h
   using Sum = int32_t;
   static constexpr size_t kStep = 4;
-  static constexpr bool kInPairs = true;
+  static constexpr bool kDualPanel = true;
   using DI8 = hn::Repartition<int8_t, D>;
 
   static HWY_INLINE hn::Vec<DI8> LoadB(const uint32_t* HWY_RESTRICT b, size_t step, size_t v, size_t vecs) {
@@ -219,10 +247,10 @@ struct Int8 {
 // the instruction for u8 and s8 that older CPUs have (vpmaddubsw) saturates.
 struct Int8 {
   using A = uint32_t;  // two of one row
-  using B = uint16_t;  // two of one column, see pack.h
+  using B = uint16_t;  // two of one column, see gemm.h
   using Sum = int32_t;
   static constexpr size_t kStep = 2;
-  static constexpr bool kInPairs = false;  // AVX2, 1 token from memory, best ms: 0.300, in pairs 0.378
+  static constexpr bool kDualPanel = false;  // AVX2, 1 token from memory, best ms: 0.300, in pairs 0.378
   static constexpr int32_t kLess = 0;
   using DI16 = hn::Repartition<int16_t, D>;
 
@@ -244,10 +272,10 @@ struct Int8 {
 };
 #endif
 
-template <class Math>
-using VecB = decltype(Math::LoadB(nullptr, 0, 0, 0));
-template <class Math>
-using VecSum = hn::Vec<hn::Rebind<typename Math::Sum, D>>;
+template <class Mma>
+using VecB = decltype(Mma::LoadB(nullptr, 0, 0, 0));
+template <class Mma>
+using VecSum = hn::Vec<hn::Rebind<typename Mma::Sum, D>>;
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

@@ -1,0 +1,44 @@
+// Compiled once per target. The ways to multiply of one target, a GemmKernel each (see gemm.h), and what they
+// share. Each has a file of its own, gemm_*.cc, since its tiles, of every height and width, take a compiler a
+// minute.
+#if defined(FUSEDFFN_KERNELS_GEMM_KERNELS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FUSEDFFN_KERNELS_GEMM_KERNELS_INL_H_
+#undef FUSEDFFN_KERNELS_GEMM_KERNELS_INL_H_
+#else
+#define FUSEDFFN_KERNELS_GEMM_KERNELS_INL_H_
+#endif
+
+#include "hwy/highway.h"
+#include "kernels/gemm.h"
+#include "kernels/mma-inl.h"
+
+// AMX is no target of Highway's: its kernels are compiled with those of AVX3_SPR.
+#undef FUSEDFFN_HAVE_AMX
+#define FUSEDFFN_HAVE_AMX (HWY_TARGET == HWY_AVX3_SPR && HWY_ARCH_X86_64 && HWY_OS_LINUX)
+
+HWY_BEFORE_NAMESPACE();
+namespace fusedffn {
+namespace HWY_NAMESPACE {
+
+GemmKernel F32Kernel();
+GemmKernel BF16Kernel();
+#if FUSEDFFN_HAVE_BF16_DOT
+GemmKernel BF16DotKernel();
+#endif
+GemmKernel Int8Kernel();
+#if FUSEDFFN_HAVE_AMX
+GemmKernel BF16DotAmxKernel();
+GemmKernel Int8AmxKernel();
+#endif
+
+// GemmKernel::pack_a and store_hidden: see pack_a-inl.h.
+void PackAF32(const ARows& from, Range rows, const PackedA& a, size_t a_row);
+void PackABF16(const ARows& from, Range rows, const PackedA& a, size_t a_row);
+void PackAInt8(const ARows& from, Range rows, const PackedA& a, size_t a_row);
+void StoreHiddenInt8(const float* values, size_t ld, Range rows, size_t k0, size_t count, const PackedA& a);
+
+}  // namespace HWY_NAMESPACE
+}  // namespace fusedffn
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

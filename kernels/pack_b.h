@@ -1,0 +1,27 @@
+// Compiled once. GemmKernel::pack_b: rows of a layer's weight into panels, see PanelLayout in gemm.h.
+#ifndef FUSEDFFN_KERNELS_PACK_B_H_
+#define FUSEDFFN_KERNELS_PACK_B_H_
+
+#include <cstddef>
+
+#include "kernels/gemm.h"
+
+namespace fusedffn {
+
+void PackBF32(const BRows& from, Range rows, const PackedB& b);
+// Rounded, to nearest, ties to even. What is bf16 already keeps its bits, NaNs among them.
+void PackBBF16(const BRows& from, Range rows, const PackedB& b);
+// Quantized, see int8_weights.h, unless they have been before. A group of a row with a NaN or infinity gets
+// zeros and a scale of NaN; one whose scale would be below 2^-120 zeros.
+template <size_t kInterleaved>
+void PackBInt8(const BRows& from, Range rows, const PackedB& b);
+extern template void PackBInt8<2>(const BRows& from, Range rows, const PackedB& b);
+extern template void PackBInt8<4>(const BRows& from, Range rows, const PackedB& b);
+
+// Makes zeros of what is never packed: columns beyond N and elements beyond K, which are computed like the
+// others and must be numbers.
+void ZeroPadding(const PackedB& b);
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_KERNELS_PACK_B_H_

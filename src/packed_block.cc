@@ -1,0 +1,233 @@
+#include "src/packed_block.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "kernels/dtype_traits.h"
+#include "kernels/pack_b.h"
+#include "src/arguments.h"
+#include "src/targets.h"
+
+namespace fusedffn {
+namespace {
+
+// Keeps every byte count and every index far from overflow: 2^40 parameters a layer are 4 TiB.
+constexpr size_t kMaxDimension = size_t{1} << 30;
+constexpr size_t kMaxParameters = size_t{1} << 40;
+
+Status CheckSize(const char* name, size_t size) {
+  if (size >= 1 && size <= kMaxDimension) return Status();
+  return Status(StatusCode::kInvalidArgument, "%s is %zu; it must be 1 to %zu", name, size, kMaxDimension);
+}
+
+Status CheckParameters(size_t rows, size_t cols) {
+  if (rows <= kMaxParameters / cols) return Status();
+  return Status(StatusCode::kInvalidArgument, "a layer of %zu x %zu is too large: at most %zu parameters",
+                rows, cols, kMaxParameters);
+}
+
+Status CheckActivation(Activation activation) {
+  if (*ActivationName(activation) != '\0') return Status();
+  return Status(StatusCode::kInvalidArgument,
+                "activation %d is none of kQuickGelu, kGelu, kGeluTanh, kSilu, kRelu, kRelu2, kIdentity",
+                static_cast<int>(activation));
+}
+
+Status FindGemm(const PackOptions& options, const Kernels** kernels, const GemmKernel** gemm) {
+  const Status status = FindKernels(options.target, kernels);
+  if (!status.ok()) return status;
+  if (*PrecisionName(options.precision) == '\0') {
+    return Status(StatusCode::kInvalidArgument, "precision %d is none of kF32, kBF16, kBF16Dot, kInt8",
+                  static_cast<int>(options.precision));
+  }
+  *gemm = (*kernels)->Gemm(options.precision);
+  if (*gemm != nullptr) return Status();
+  return Status(StatusCode::kUnsupportedTarget,
+                "target %s has no bf16 dot-product instruction; kBF16 runs on every target",
+                (*kernels)->name);
+}
+
+void AddLayer(const char* name, size_t n, size_t k, size_t interleaved, size_t slot, PackedBlock* block) {
+  PackedLayer& layer = block->layers[block->layer_count++];
+  layer.name = name;
+  layer.b.layout = {block->gemm->b, n, k, interleaved, slot};
+  layer.row_packed.resize(n);
+  layer.rows_left = n;
+}
+
+// By Layer.
+void AddFfnLayers(const Shape& shape, PackedBlock* block) {
+  const size_t interleaved = shape.gated ? 2 : 1;
+  AddLayer("fc1", shape.hidden, shape.dim, interleaved, 0, block);
+  AddLayer("fc2", shape.out, shape.hidden, 1, 0, block);
+  if (shape.gated) AddLayer("up", shape.hidden, shape.dim, interleaved, 1, block);
+}
+
+void AddFfnPasses(bool gated, ActivateFn activate, PackedBlock* block) {
+  const auto add = [block](Layer layer, ActivateFn act, bool times_gate, Pass::To to) {
+    block->passes[block->pass_count++] = {static_cast<size_t>(layer), act, times_gate, to};
+  };
+  add(Layer::kFc1, activate, false, gated ? Pass::To::kGate : Pass::To::kHidden);
+  if (gated) add(Layer::kUp, nullptr, true, Pass::To::kHidden);
+  add(Layer::kFc2, nullptr, false, Pass::To::kOutput);
+}
+
+Status Allocate(PackedBlock* block) {
+  size_t floats = 0;
+  for (size_t i = 0; i < block->layer_count; ++i) floats += block->layers[i].floats();
+  block->memory = AlignedFloats::Allocate(floats);
+  if (block->memory.data() == nullptr) {
+    return Status(StatusCode::kOutOfMemory, "no memory for %zu bytes of packed weights",
+                  floats * sizeof(float));
+  }
+  float* next = block->memory.data();
+  for (size_t i = 0; i < block->layer_count; ++i) {
+    block->layers[i].PlaceAt(next, block->layers[0]);
+    next += block->layers[i].floats();
+  }
+  return Status();
+}
+
+// `add_layers` adds layers and passes.
+template <class F>
+Status Create(size_t dim, size_t hidden, size_t out, Activation activation, const PackOptions& options,
+              const F& add_layers, BlockPtr* created) noexcept {
+  const Kernels* kernels = nullptr;
+  const GemmKernel* gemm = nullptr;
+  Status status = CheckActivation(activation);
+  if (status.ok()) status = FindGemm(options, &kernels, &gemm);
+  if (!status.ok()) return status;
+  try {
+    BlockPtr block(new PackedBlock());
+    block->kernels = kernels;
+    block->gemm = gemm;
+    block->dim = dim, block->hidden = hidden, block->out = out;
+    add_layers(kernels->ops.activations[static_cast<size_t>(activation)].tile, block.get());
+    status = Allocate(block.get());
+    if (status.ok()) *created = std::move(block);
+    return status;
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kOutOfMemory, "no memory for a packed block's bookkeeping");
+  }
+}
+
+// Whether these rows can be packed now.
+Status CheckRows(const PackedLayer& layer, size_t first_row, size_t rows, const BRows& from) {
+  const size_t n = layer.b.layout.n;
+  if (first_row > n || rows > n - first_row) {
+    return Status(StatusCode::kInvalidArgument,
+                  "%s has rows 0 to %zu; %zu rows from %zu on are not among them", layer.name, n - 1, rows,
+                  first_row);
+  }
+  if (rows == 0) return Status();
+  if (from.data == nullptr) return Status(StatusCode::kInvalidArgument, "%s: weight is null", layer.name);
+  const size_t bytes = from.scales == nullptr ? BytesOf(from.dtype) : sizeof(int8_t);
+  const Status status = CheckStride(layer.name, rows, from.stride, layer.b.layout.k, bytes);
+  if (!status.ok()) return status;
+  for (size_t row = first_row; row < first_row + rows; ++row) {
+    if (layer.row_packed[row]) {
+      return Status(StatusCode::kInvalidArgument, "%s: row %zu has been packed before", layer.name, row);
+    }
+  }
+  return Status();
+}
+
+}  // namespace
+
+void PackedLayer::PlaceAt(float* memory, const PackedLayer& first) {
+  const PanelLayout& layout = b.layout;
+  b.bias = memory;
+  float* const data = b.bias + layout.padded_n();
+  b.data = layout.slot == 0 ? reinterpret_cast<unsigned char*>(data) : first.b.data;
+  b.scale = data + weight_floats();
+  b.sum = reinterpret_cast<int32_t*>(b.scale + layout.scales());
+  std::fill_n(b.bias, layout.padded_n(), 0.0f);
+  ZeroPadding(b);
+}
+
+void PackedBlockDeleter::operator()(PackedBlock* block) const noexcept { delete block; }
+
+Status CreateFfn(const Shape& shape, Activation activation, const PackOptions& options,
+                 BlockPtr* block) noexcept {
+  const auto& [dim, hidden, out, gated] = shape;
+  Status status = CheckSize("shape.dim", dim);
+  if (status.ok()) status = CheckSize("shape.hidden", hidden);
+  if (status.ok()) status = CheckSize("shape.out", out);
+  if (status.ok()) status = CheckParameters(hidden, std::max(dim, out));
+  if (!status.ok()) return status;
+  const auto add_layers = [&shape](ActivateFn activate, PackedBlock* made) {
+    AddFfnLayers(shape, made);
+    AddFfnPasses(shape.gated, activate, made);
+  };
+  return Create(dim, hidden, out, activation, options, add_layers, block);
+}
+
+Status CreateLinear(size_t in, size_t out, Activation activation, const PackOptions& options,
+                    BlockPtr* block) noexcept {
+  Status status = CheckSize("in", in);
+  if (status.ok()) status = CheckSize("out", out);
+  if (status.ok()) status = CheckParameters(out, in);
+  if (!status.ok()) return status;
+  const auto add_layers = [in, out](ActivateFn activate, PackedBlock* made) {
+    AddLayer("linear", out, in, 1, 0, made);
+    made->passes[made->pass_count++] = {0, activate, false, Pass::To::kOutput};
+  };
+  return Create(in, 0, out, activation, options, add_layers, block);
+}
+
+Status PackLayerRows(PackedBlock* block, size_t which, size_t first_row, size_t rows,
+                     const BRows& from) noexcept {
+  PackedLayer& layer = block->layers[which];
+  Status status = CheckDType(from.dtype);
+  if (status.ok()) status = CheckRows(layer, first_row, rows, from);
+  if (!status.ok()) return status;
+  block->gemm->pack_b(from, {first_row, first_row + rows}, layer.b);
+  std::fill_n(layer.row_packed.begin() + static_cast<ptrdiff_t>(first_row), rows, true);
+  layer.rows_left -= rows;
+  return status;
+}
+
+Status PackLayerQuantizedRows(PackedBlock* block, size_t which, size_t first_row, size_t rows,
+                              const int8_t* q, size_t stride, const float* scales) noexcept {
+  if (block->gemm->b.scale_group == 0) {
+    return Status(StatusCode::kInvalidArgument, "quantised rows need precision kInt8; this is %s",
+                  PrecisionName(block->gemm->precision));
+  }
+  if (scales == nullptr && rows != 0) return Status(StatusCode::kInvalidArgument, "scales is null");
+  return PackLayerRows(block, which, first_row, rows, {q, stride, DType::kF32, scales});
+}
+
+Status PackLayerBias(PackedBlock* block, size_t which, const void* bias, DType dtype) noexcept {
+  if (bias == nullptr) return Status(StatusCode::kInvalidArgument, "bias is null");
+  const Status status = CheckDType(dtype);
+  if (!status.ok()) return status;
+  const PackedB& b = block->layers[which].b;
+  Widen(bias, dtype, b.layout.n, b.bias);
+  return status;
+}
+
+Status CheckLinear(const char* name, const Linear& linear, size_t rows, size_t cols) noexcept {
+  if (linear.weight == nullptr) return Status(StatusCode::kInvalidArgument, "%s.weight is null", name);
+  const Status status = CheckDType(linear.dtype);
+  const size_t stride = linear.stride == 0 ? cols : linear.stride;
+  return status.ok() ? CheckStride(name, rows, stride, cols, BytesOf(linear.dtype)) : status;
+}
+
+Status PackLayer(PackedBlock* block, size_t layer, const Linear& linear) noexcept {
+  const PanelLayout& layout = block->layers[layer].b.layout;
+  const size_t stride = linear.stride == 0 ? layout.k : linear.stride;
+  Status status = PackLayerRows(block, layer, 0, layout.n, {linear.weight, stride, linear.dtype});
+  if (status.ok() && linear.bias != nullptr) {
+    status = PackLayerBias(block, layer, linear.bias, linear.dtype);
+  }
+  return status;
+}
+
+size_t PackedBytes(const PackedBlock& block) {
+  size_t bytes = sizeof(block) + block.memory.count() * sizeof(float);
+  for (const PackedLayer& layer : block.layers) bytes += layer.row_packed.capacity() / 8;
+  return bytes;
+}
+
+}  // namespace fusedffn
