@@ -166,6 +166,11 @@ struct Identity {
   }
 };
 
+// By fusedffn::Activation.
+template <class... Act>
+struct ActivationList {};
+using Activations = ActivationList<QuickGelu, Gelu, GeluTanh, Silu, Relu, Relu2, Identity>;
+
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();

@@ -2,6 +2,7 @@
 // list of the tables: where dispatch lives.
 #include "kernels/kernels.h"
 
+#include <type_traits>
 #include <utility>
 
 #undef HWY_TARGET_INCLUDE
@@ -45,8 +46,21 @@ void Map(const float* in, size_t count, float* out) {
 
 template <class Act>
 constexpr ActivationFns Fns() {
-  return {ActivateTile<Act>, Map<Act>};
+  return {std::is_same_v<Act, Identity> ? nullptr : ActivateTile<Act>, Map<Act>};
 }
+
+template <class... Act>
+constexpr ElementwiseFns OpsWith(ActivationList<Act...>) {
+  static_assert(sizeof...(Act) == kActivationCount);
+  return {{kToF32[0], kToF32[1], kToF32[2]},
+          {RoundArray<float>, RoundArray<hwy::bfloat16_t>, RoundArray<hwy::float16_t>},
+          {AddArray<float>, AddArray<hwy::bfloat16_t>, AddArray<hwy::float16_t>},
+          {kLayerNorm[0], kLayerNorm[1], kLayerNorm[2]},
+          WeightedSum,
+          {Fns<Act>()...}};
+}
+
+constexpr ElementwiseFns kOps = OpsWith(Activations());
 
 void PackAF32(const ARows& from, Range rows, const PackedA& a, size_t a_row) {
   PackA(from, rows, a, a_row, StoreF32Row);
@@ -60,19 +74,6 @@ void PackAInt8(const ARows& from, Range rows, const PackedA& a, size_t a_row) {
 void StoreHiddenInt8(const float* values, size_t ld, Range rows, size_t k0, size_t count, const PackedA& a) {
   for (size_t row = rows.begin; row < rows.end; ++row) QuantizeRow(values + row * ld, count, a.at(row, k0));
 }
-
-constexpr ElementwiseFns kOps = {{kToF32[0], kToF32[1], kToF32[2]},
-                                 {RoundArray<float>, RoundArray<hwy::bfloat16_t>, RoundArray<hwy::float16_t>},
-                                 {AddArray<float>, AddArray<hwy::bfloat16_t>, AddArray<hwy::float16_t>},
-                                 {kLayerNorm[0], kLayerNorm[1], kLayerNorm[2]},
-                                 WeightedSum,
-                                 {Fns<QuickGelu>(),
-                                  Fns<Gelu>(),
-                                  Fns<GeluTanh>(),
-                                  Fns<Silu>(),
-                                  Fns<Relu>(),
-                                  Fns<Relu2>(),
-                                  {nullptr, Map<Identity>}}};
 
 bool IsSupported() { return (hwy::SupportedTargets() & HWY_TARGET) != 0; }
 

@@ -10,9 +10,6 @@
 
 namespace fusedffn {
 
-// Of the public enums.
-inline constexpr size_t kActivationCount = 7;
-inline constexpr size_t kPrecisionCount = 4;
 inline constexpr size_t kDTypeCount = 3;
 
 using MapFn = void (*)(const float* in, size_t count, float* out);

@@ -13,13 +13,13 @@ const char* NameAt(const char* const (&names)[kCount], Enum value) {
 }  // namespace
 
 const char* PrecisionName(Precision precision) noexcept {
-  static constexpr const char* kNames[kPrecisionCount] = {"f32", "bf16", "bf16-dot", "int8"};
+  static constexpr const char* kNames[] = {"f32", "bf16", "bf16-dot", "int8"};
   return NameAt(kNames, precision);
 }
 
 const char* ActivationName(Activation activation) noexcept {
-  static constexpr const char* kNames[kActivationCount] = {"quick_gelu", "gelu",  "gelu_tanh", "silu",
-                                                           "relu",       "relu2", "identity"};
+  static constexpr const char* kNames[] = {"quick_gelu", "gelu",  "gelu_tanh", "silu",
+                                           "relu",       "relu2", "identity"};
   return NameAt(kNames, activation);
 }
 

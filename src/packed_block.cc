@@ -1,6 +1,8 @@
 #include "src/packed_block.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -27,20 +29,25 @@ Status CheckParameters(size_t rows, size_t cols) {
                 rows, cols, kMaxParameters);
 }
 
-Status CheckActivation(Activation activation) {
-  if (*ActivationName(activation) != '\0') return Status();
-  return Status(StatusCode::kInvalidArgument,
-                "activation %d is none of kQuickGelu, kGelu, kGeluTanh, kSilu, kRelu, kRelu2, kIdentity",
-                static_cast<int>(activation));
+// Of an enum called `type`, all of whose `count` values have names.
+template <class Enum>
+Status CheckNamed(const char* type, Enum value, size_t count, const char* (*name_of)(Enum)) {
+  if (*name_of(value) != '\0') return Status();
+  char names[160] = "";
+  for (size_t i = 0; i < count; ++i) {
+    const size_t length = std::strlen(names);
+    std::snprintf(names + length, sizeof(names) - length, "%s %s", i == 0 ? "" : ",",
+                  name_of(static_cast<Enum>(i)));
+  }
+  return Status(StatusCode::kInvalidArgument, "%s %d is none of%s", type, static_cast<int>(value), names);
 }
 
 Status FindGemm(const PackOptions& options, const Kernels** kernels, const GemmKernel** gemm) {
-  const Status status = FindKernels(options.target, kernels);
-  if (!status.ok()) return status;
-  if (*PrecisionName(options.precision) == '\0') {
-    return Status(StatusCode::kInvalidArgument, "precision %d is none of kF32, kBF16, kBF16Dot, kInt8",
-                  static_cast<int>(options.precision));
+  Status status = FindKernels(options.target, kernels);
+  if (status.ok()) {
+    status = CheckNamed<Precision>("precision", options.precision, kPrecisionCount, PrecisionName);
   }
+  if (!status.ok()) return status;
   *gemm = (*kernels)->Gemm(options.precision);
   if (*gemm != nullptr) return Status();
   return Status(StatusCode::kUnsupportedTarget,
@@ -95,7 +102,7 @@ Status Create(size_t dim, size_t hidden, size_t out, Activation activation, cons
               const F& add_layers, BlockPtr* created) noexcept {
   const Kernels* kernels = nullptr;
   const GemmKernel* gemm = nullptr;
-  Status status = CheckActivation(activation);
+  Status status = CheckNamed<Activation>("activation", activation, kActivationCount, ActivationName);
   if (status.ok()) status = FindGemm(options, &kernels, &gemm);
   if (!status.ok()) return status;
   try {

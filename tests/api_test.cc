@@ -145,7 +145,7 @@ const BadCase kBadCases[] = {
      [](Arguments& a) {
        return a.CreateShape({1, size_t{1} << 30, size_t{1} << 30});
      }},
-    {"UnknownActivation", kInvalid, "activation 9 is none of kQuickGelu, kGelu,",
+    {"UnknownActivation", kInvalid, "activation 9 is none of quick_gelu, gelu,",
      [](Arguments& a) { return PackedFfn::Create(kShape, static_cast<Activation>(9), {}, &a.packed); }},
     {"UnknownTarget", kTarget, "'AVX9' is unknown", [](Arguments& a) { return a.CreateTarget("AVX9"); }},
     {"EmptyTarget", kTarget, "'' is unknown", [](Arguments& a) { return a.CreateTarget(""); }},

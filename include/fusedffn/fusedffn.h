@@ -69,6 +69,7 @@ enum class Precision {
           // quantised on the way. Off by 1 to 2 % of y, and more where few of a token's values are far
           // larger than the others: README, "int8", says when not to use it
 };
+inline constexpr size_t kPrecisionCount = 4;
 
 // "f32", "bf16", "bf16-dot", "int8"; "" for any other number.
 FUSEDFFN_API const char* PrecisionName(Precision precision) noexcept;
@@ -87,6 +88,7 @@ enum class Activation {
   kRelu2,     // max(x, 0)^2; 0.5 ULP; -inf and -0 give 0; +inf from 2^64 up
   kIdentity,  // x
 };
+inline constexpr size_t kActivationCount = 7;
 
 // "quick_gelu", "gelu", "gelu_tanh", "silu", "relu", "relu2", "identity"; "" for any other number.
 FUSEDFFN_API const char* ActivationName(Activation activation) noexcept;
