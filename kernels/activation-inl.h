@@ -159,6 +159,18 @@ struct Relu2 {
   }
 };
 
+// x * clamp(x + 3, 0, 6) / 6: -0 from -3 down, x itself from 3 up, as MobileNetV3 has it. -inf -> -0, -0 ->
+// -0.
+struct HardSwish {
+  template <class D>
+  HWY_INLINE hn::Vec<D> operator()(D d, hn::Vec<D> x) const {
+    const auto three = hn::Set(d, 3.0f);
+    const auto a = hn::Max(hn::Min(x, three), hn::Neg(three));  // the sum is exact where it cancels
+    const auto share = hn::Mul(hn::Add(a, three), hn::Set(d, 1.0f / 6));
+    return hn::IfThenElse(hn::Lt(x, three), hn::Mul(a, share), x);  // NaN is itself
+  }
+};
+
 struct Identity {
   template <class D>
   HWY_INLINE hn::Vec<D> operator()(D /*d*/, hn::Vec<D> x) const {
@@ -169,7 +181,7 @@ struct Identity {
 // By fusedffn::Activation.
 template <class... Act>
 struct ActivationList {};
-using Activations = ActivationList<QuickGelu, Gelu, GeluTanh, Silu, Relu, Relu2, Identity>;
+using Activations = ActivationList<QuickGelu, Gelu, GeluTanh, Silu, Relu, Relu2, Identity, HardSwish>;
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

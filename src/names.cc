@@ -19,7 +19,7 @@ const char* PrecisionName(Precision precision) noexcept {
 
 const char* ActivationName(Activation activation) noexcept {
   static constexpr const char* kNames[] = {"quick_gelu", "gelu",  "gelu_tanh", "silu",
-                                           "relu",       "relu2", "identity"};
+                                           "relu",       "relu2", "identity",  "hardswish"};
   return NameAt(kNames, activation);
 }
 

@@ -31,7 +31,7 @@ constexpr double kMaxUlp = 4;
 // From here up the result is x itself.
 float ExactFrom(Activation activation) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
-  constexpr float kFrom[kActivationCount] = {16, 5.5f, 6, 20, 0, kInf, -kInf};
+  constexpr float kFrom[kActivationCount] = {16, 5.5f, 6, 20, 0, kInf, -kInf, 3};
   return kFrom[static_cast<size_t>(activation)];
 }
 

@@ -184,6 +184,7 @@ TEST(BlockActivationTest, NamesInConfigurations) {
       {"gelu_accurate", "gelu_tanh"},
       {"relu", "relu"},
       {"relu2", "relu2"},
+      {"hardswish", "hardswish"},
       {"linear", "identity"},
       {"gelu_10", ""},
       {"tanh", ""},

@@ -23,12 +23,14 @@ inline constexpr double kMaxRelativeError = 2e-6;  // G3
 
 // Relative: 4 ULP, or half of one, or none.
 inline double ActivationError(Activation activation) {
-  if (IsSmooth(activation)) return 8 * kUnit;
+  if (IsSmooth(activation) || activation == Activation::kHardSwish) return 8 * kUnit;
   return activation == Activation::kRelu2 ? kUnit : 0;
 }
 
-// The largest |f'(h)| for h up to `highest`: 1.09984 of quick_gelu and silu, 1.12900 of both gelu.
+// The largest |f'(h)| for h up to `highest`: 1.09984 of quick_gelu and silu, 1.12900 of both gelu, 1.5 of
+// hardswish.
 inline double MaxSlope(Activation activation, double highest) {
+  if (activation == Activation::kHardSwish) return 1.5;
   if (IsSmooth(activation)) return 1.13;
   return activation == Activation::kRelu2 ? 2 * std::max(highest, 0.0) : 1;
 }

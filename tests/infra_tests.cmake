@@ -16,7 +16,7 @@ endif()
 # CLIP-L's.
 set(python ${PROJECT_SOURCE_DIR}/build/venv/bin/python)
 if(EXISTS ${python})
-  foreach(case clip_l quick_gelu gelu gelu_tanh silu relu)
+  foreach(case clip_l quick_gelu gelu gelu_tanh silu relu hardswish)
     set(activation ${case})
     set(options "--dim 67 --hidden 131 --tokens 37 --dtype f32")
     if(case STREQUAL "clip_l")

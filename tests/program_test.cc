@@ -136,8 +136,9 @@ TEST_F(BadRunTest, Options) {
           {"other dtype", {{"--dtype", "int4"}}, "--dtype: must be f32, bf16, bf16-dot or int8, not 'int4'"},
           {"unknown activation",
            {{"--activation", "swish"}},
-           "--activation: must be quick_gelu, gelu, gelu_tanh, silu, relu, relu2 or identity, not 'swish'"},
-          {"activation in capitals", {{"--activation", "GELU"}}, "or identity, not 'GELU'"},
+           "--activation: must be quick_gelu, gelu, gelu_tanh, silu, relu, relu2, identity or hardswish, not "
+           "'swish'"},
+          {"activation in capitals", {{"--activation", "GELU"}}, "or hardswish, not 'GELU'"},
           {"input of another kind",
            {{"--input", "x.txt"}},
            "--input: must end in .npy or .safetensors, not '"},

@@ -49,6 +49,10 @@ inline ValueAndSlope ReferenceActivationAndSlope(Activation activation, double x
       return {negative ? 0 : x, negative ? 0.0 : 1.0};
     case Activation::kRelu2:
       return {negative ? 0 : x * x, negative ? 0 : 2 * x};
+    case Activation::kHardSwish:
+      if (x <= -3) return {-0.0, 0};
+      if (x < 3) return {x * (x + 3) / 6, (2 * x + 3) / 6};
+      break;
     case Activation::kIdentity:
       break;
   }

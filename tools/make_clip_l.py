@@ -36,6 +36,7 @@ ACTIVATIONS = {
     "gelu_tanh": lambda h: h / (1 + np.exp(-2 * (2 / np.pi) ** 0.5 * (h + 0.044715 * h**3))),
     "silu": lambda h: h / (1 + np.exp(-h)),
     "relu": lambda h: np.maximum(h, 0),
+    "hardswish": lambda h: h * np.clip(h + 3, 0, 6) / 6,
 }
 LAYER = "model.vision_model.transformer.layers.{}"
 
@@ -133,7 +134,13 @@ def torch_module(activation, dim, hidden):
         from notp_feed_forward import NoTPFeedForward
 
         return NoTPFeedForward(None, dim, hidden)
-    activations = {"gelu": nn.GELU(), "gelu_tanh": nn.GELU("tanh"), "silu": nn.SiLU(), "relu": nn.ReLU()}
+    activations = {
+        "gelu": nn.GELU(),
+        "gelu_tanh": nn.GELU("tanh"),
+        "silu": nn.SiLU(),
+        "relu": nn.ReLU(),
+        "hardswish": nn.Hardswish(),
+    }
     parts = {"fc1": nn.Linear(dim, hidden), "act": activations[activation], "fc2": nn.Linear(hidden, dim)}
     return nn.Sequential(OrderedDict(parts))
 

@@ -87,10 +87,13 @@ enum class Activation {
   kRelu,      // max(x, 0), exact; -inf gives 0, -0 gives -0
   kRelu2,     // max(x, 0)^2; 0.5 ULP; -inf and -0 give 0; +inf from 2^64 up
   kIdentity,  // x
-};
-inline constexpr size_t kActivationCount = 7;
 
-// "quick_gelu", "gelu", "gelu_tanh", "silu", "relu", "relu2", "identity"; "" for any other number.
+  kHardSwish,  // x * min(max(x + 3, 0), 6) / 6; 2.49 ULP; x itself from 3 up; -0 from -3 down
+};
+inline constexpr size_t kActivationCount = 8;
+
+// "quick_gelu", "gelu", "gelu_tanh", "silu", "relu", "relu2", "identity", "hardswish"; "" for any other
+// number.
 FUSEDFFN_API const char* ActivationName(Activation activation) noexcept;
 
 // fc1: [tokens, dim] -> [tokens, hidden]; fc2: [tokens, hidden] -> [tokens, out]. Each at least 1.
