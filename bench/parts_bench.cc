@@ -2,6 +2,9 @@
 //
 //   pack/<target>                 Pack() of one block, allocation included
 //   gemm_block/<target>/<rows>    one panel and one chunk of k, all in cache; %peak is what the tiles lose
+//   linear/<target>/<precision>/<in>x<out>
+//                                 a PackedLinear of 257 tokens: fc1 with its activation (1024x4096), and a
+//                                 tower's other projections, qkv (1024x3072) and out (1024x1024)
 //   activation/<name>/<target>    an activation on an array in cache
 //   layer_norm/<target>           LayerNorm of one of CLIP-L's tokens, in cache
 //   fork_join/<threads>           overhead of handing work to all threads and meeting again, back to back
@@ -64,6 +67,29 @@ void OneGemmBlock(const Kernels& kernels, size_t rows, benchmark::State& state) 
   state.counters["%peak"] = benchmark::Counter(100 * flops / peak, benchmark::Counter::kIsRate);
 }
 
+void RunLinear(const std::string& target, Precision precision, size_t out, benchmark::State& state) {
+  const size_t in = kClipL.dim, tokens = 257;
+  const Floats weight = RandomFloats(out * in, 0.05f, 1), bias = RandomFloats(out, 0.1f, 2);
+  const Floats x = RandomFloats(tokens * in, 1.0f, 3);
+  Floats y(tokens * out);
+  PackOptions options;
+  options.target = target.c_str();
+  options.precision = precision;
+  RunOptions run;
+  run.threads = 1;
+  PackedLinear linear;
+  const auto activation = out == kClipL.hidden ? Activation::kQuickGelu : Activation::kIdentity;
+  Status status = Pack({weight.data(), bias.data()}, in, out, activation, options, &linear);
+  const double peak = ProbePeak(target.c_str(), precision, 1);
+  for (auto _ : state) {
+    if (status.ok()) status = Run(linear, x.data(), in, tokens, y.data(), out, run);
+    if (!status.ok()) return state.SkipWithError(status.message());
+  }
+  const double flops = 2.0 * static_cast<double>(tokens * in * out * state.iterations());
+  state.counters["GFLOP/s"] = benchmark::Counter(1e-9 * flops, benchmark::Counter::kIsRate);
+  state.counters["%peak"] = benchmark::Counter(100 * flops / peak, benchmark::Counter::kIsRate);
+}
+
 void ActivateArray(MapFn activation, benchmark::State& state) {
   const Floats in = RandomFloats(2048, 1.0f, 1);
   Floats out(in.size());
@@ -96,6 +122,17 @@ void RegisterTarget(const Kernels& kernels) {
     benchmark::RegisterBenchmark(
         ("gemm_block/" + target + "/" + std::to_string(rows)).c_str(),
         [&kernels, rows](benchmark::State& state) { OneGemmBlock(kernels, rows, state); });
+  }
+  for (size_t i = 0; i < kPrecisionCount; ++i) {
+    const auto precision = static_cast<Precision>(i);
+    if (kernels.Gemm(precision) == nullptr) continue;
+    for (const size_t out : {kClipL.hidden, size_t{3072}, kClipL.out}) {
+      const std::string name = "linear/" + target + "/" + PrecisionName(precision) + "/1024x";
+      benchmark::RegisterBenchmark((name + std::to_string(out)).c_str(), [target, precision,
+                                                                          out](benchmark::State& state) {
+        RunLinear(target, precision, out, state);
+      })->Unit(benchmark::kMillisecond);
+    }
   }
   for (size_t i = 0; i < kActivationCount; ++i) {
     const std::string name = ActivationName(static_cast<Activation>(i));
