@@ -1,5 +1,11 @@
 #include "kernels/cpu.h"
 
+namespace fusedffn {
+
+bool IsAnyCpu() { return true; }
+
+}  // namespace fusedffn
+
 #if defined(__x86_64__) && defined(__linux__)
 
 #include <cpuid.h>

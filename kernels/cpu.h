@@ -4,6 +4,7 @@
 
 namespace fusedffn {
 
+bool IsAnyCpu();  // true
 bool IsAmdCpu();
 bool IsIntelCpu();
 

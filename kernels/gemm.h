@@ -161,7 +161,9 @@ struct GemmBlock {
   const void* b_next;  // what will be read of B after this block, to be prefetched; or null
 };
 
-// One way to multiply, of one target. All functions are thread-safe and allocate nothing.
+// One way to multiply, of one target. All functions are thread-safe and allocate nothing. Those that are
+// compiled per target run on its CPUs only, so these objects are constants: to read them runs none of its
+// code.
 struct GemmKernel {
   Precision precision;
   size_t mr;                 // rows of a tile, at most
@@ -174,8 +176,10 @@ struct GemmKernel {
   size_t scratch_fixed, scratch_row;
   size_t scratch_bytes(size_t m) const { return scratch_fixed + m * scratch_row; }
 
-  // Whether it was measured on this kind of CPU to beat fp32's kernel, for many rows.
-  bool beats_fp32;
+  // Of those of one precision the first that this holds for is taken; null: it always does.
+  bool (*preferred)();
+  // Whether it was measured on this kind of CPU to beat fp32's kernel, for many rows; null: it does not.
+  bool (*beats_fp32)();
 
   // Packs `rows` of `from`, the first of them as row a_row: converts, rounds or quantizes, and normalizes.
   void (*pack_a)(const ARows& from, Range rows, const PackedA& a, size_t a_row);

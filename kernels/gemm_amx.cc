@@ -4,6 +4,7 @@
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "kernels/amx_gemm-inl.h"
+#include "kernels/cpu.h"
 #include "kernels/gemm_kernels-inl.h"
 #include "kernels/pack_b.h"
 
@@ -16,11 +17,11 @@ namespace HWY_NAMESPACE {
 void RunBF16Amx(const GemmBlock& block) { RunGemm<BF16Amx>(block); }
 void RunInt8Amx(const GemmBlock& block) { RunGemm<Int8Amx>(block); }
 
-GemmKernel BF16DotAmxKernel() {
+constexpr GemmKernel MakeBF16DotAmxKernel() {
   GemmKernel kernel = VectorKernel<BF16Amx>(Precision::kBF16Dot);
   kernel.b = PanelsOf(2, 2);
   RoundsHidden(&kernel);
-  kernel.beats_fp32 = true;  // six times as fast on Emerald Rapids
+  kernel.beats_fp32 = IsAnyCpu;  // six times as fast on Emerald Rapids
   kernel.pack_a = PackABF16;
   kernel.pack_b = PackBBF16;
   kernel.run = RunBF16Amx;
@@ -28,8 +29,9 @@ GemmKernel BF16DotAmxKernel() {
   kernel.leave = LeaveAmx;
   return kernel;
 }
+constexpr GemmKernel kBF16DotAmxKernel = MakeBF16DotAmxKernel();
 
-GemmKernel Int8AmxKernel() {
+constexpr GemmKernel MakeInt8AmxKernel() {
   GemmKernel kernel = VectorKernel<Int8Amx>(Precision::kInt8);
   QuantizesGroups<Int8Amx>(&kernel);
   kernel.run = RunInt8Amx;
@@ -37,6 +39,7 @@ GemmKernel Int8AmxKernel() {
   kernel.leave = LeaveAmx;
   return kernel;
 }
+constexpr GemmKernel kInt8AmxKernel = MakeInt8AmxKernel();
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

@@ -16,7 +16,7 @@ namespace HWY_NAMESPACE {
 void RunF32(const GemmBlock& block) { RunGemm<F32>(block); }
 void RunBF16Widened(const GemmBlock& block) { RunGemm<BF16Widened>(block); }
 
-GemmKernel F32Kernel() {
+constexpr GemmKernel MakeF32Kernel() {
   GemmKernel kernel = VectorKernel<F32>(Precision::kF32);
   kernel.b = PanelsOf(4, 1);
   kernel.pack_a = PackAF32;
@@ -24,19 +24,27 @@ GemmKernel F32Kernel() {
   kernel.run = RunF32;
   return kernel;
 }
+constexpr GemmKernel kF32Kernel = MakeF32Kernel();
 
-GemmKernel BF16Kernel() {
+constexpr GemmKernel MakeBF16Kernel() {
   GemmKernel kernel = VectorKernel<BF16Widened>(Precision::kBF16);
   kernel.b = PanelsOf(2, 2);
-  // Room for a panel's chunk, to widen it once for all row tiles rather than in each. Intel's integer
-  // instructions have the FMAs' ports: 257 tokens 1.06 times as fast on AVX-512, 1.16 on AVX2; on Zen 4,
-  // which has ports for them, 0.97. See bench/results/tuning.md.
-  if (IsIntelCpu()) kernel.scratch_fixed = kKc * kNr * sizeof(float);
   kernel.pack_a = PackAF32;
   kernel.pack_b = PackBBF16;
   kernel.run = RunBF16Widened;
   return kernel;
 }
+constexpr GemmKernel kBF16Kernel = MakeBF16Kernel();
+
+// Intel's integer instructions have the FMAs' ports: 257 tokens 1.06 times as fast on AVX-512, 1.16 on AVX2;
+// on Zen 4, which has ports for them, 0.97. See bench/results/tuning.md.
+constexpr GemmKernel MakeBF16OnceKernel() {
+  GemmKernel kernel = MakeBF16Kernel();
+  kernel.preferred = IsIntelCpu;
+  kernel.scratch_fixed = kKc * kNr * sizeof(float);
+  return kernel;
+}
+constexpr GemmKernel kBF16OnceKernel = MakeBF16OnceKernel();
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

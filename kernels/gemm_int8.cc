@@ -13,12 +13,13 @@ namespace HWY_NAMESPACE {
 
 void RunInt8(const GemmBlock& block) { RunGemm<Int8>(block); }
 
-GemmKernel Int8Kernel() {
+constexpr GemmKernel MakeInt8Kernel() {
   GemmKernel kernel = VectorKernel<Int8>(Precision::kInt8);
   QuantizesGroups<Int8>(&kernel);
   kernel.run = RunInt8;
   return kernel;
 }
+constexpr GemmKernel kInt8Kernel = MakeInt8Kernel();
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

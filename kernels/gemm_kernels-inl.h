@@ -20,15 +20,16 @@ HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
 namespace HWY_NAMESPACE {
 
-GemmKernel F32Kernel();
-GemmKernel BF16Kernel();
+extern const GemmKernel kF32Kernel;
+extern const GemmKernel kBF16OnceKernel;  // widens a panel's chunk once for all row tiles
+extern const GemmKernel kBF16Kernel;      // widens it in each of them
 #if FUSEDFFN_HAVE_BF16_DOT
-GemmKernel BF16DotKernel();
+extern const GemmKernel kBF16DotKernel;
 #endif
-GemmKernel Int8Kernel();
+extern const GemmKernel kInt8Kernel;
 #if FUSEDFFN_HAVE_AMX
-GemmKernel BF16DotAmxKernel();
-GemmKernel Int8AmxKernel();
+extern const GemmKernel kBF16DotAmxKernel;
+extern const GemmKernel kInt8AmxKernel;
 #endif
 
 // GemmKernel::pack_a and store_hidden: see pack_a-inl.h.

@@ -75,30 +75,33 @@ void StoreHiddenInt8(const float* values, size_t ld, Range rows, size_t k0, size
   for (size_t row = rows.begin; row < rows.end; ++row) QuantizeRow(values + row * ld, count, a.at(row, k0));
 }
 
-bool IsSupported() { return (hwy::SupportedTargets() & HWY_TARGET) != 0; }
-
-void AddKernels(KernelList* list) {
+constexpr Kernels kRows[] = {
 #if FUSEDFFN_HAVE_AMX
-  Kernels& amx = list->Add({"AVX3_AMX", [] { return IsSupported() && MayUseAmx(); }, true, kOps});
-  amx.Add(F32Kernel());
-  amx.Add(BF16Kernel());
-  amx.Add(BF16DotAmxKernel());
-  amx.Add(Int8AmxKernel());
+    {"AVX3_AMX",
+     HWY_TARGET,
+     MayUseAmx,
+     true,
+     kOps,
+     {&kF32Kernel, &kBF16OnceKernel, &kBF16Kernel, &kBF16DotAmxKernel, &kInt8AmxKernel}},
 #endif
-  Kernels& kernels = list->Add({hwy::TargetName(HWY_TARGET), IsSupported, HWY_NATIVE_FMA != 0, kOps});
-  kernels.Add(F32Kernel());
-  kernels.Add(BF16Kernel());
+    {nullptr,
+     HWY_TARGET,
+     nullptr,
+     HWY_NATIVE_FMA != 0,
+     kOps,
 #if FUSEDFFN_HAVE_BF16_DOT
-  kernels.Add(BF16DotKernel());
+     {&kF32Kernel, &kBF16OnceKernel, &kBF16Kernel, &kBF16DotKernel, &kInt8Kernel}},
+#else
+     {&kF32Kernel, &kBF16OnceKernel, &kBF16Kernel, &kInt8Kernel}},
 #endif
-  kernels.Add(Int8Kernel());
-}
+};
 
 }  // namespace HWY_NAMESPACE
 
 template <>
 struct KernelsOf<HWY_TARGET> {
-  static constexpr void (*kAdd)(KernelList* list) = HWY_NAMESPACE::AddKernels;
+  static constexpr const Kernels* kBegin = HWY_NAMESPACE::kRows;
+  static constexpr const Kernels* kEnd = kBegin + sizeof(HWY_NAMESPACE::kRows) / sizeof(Kernels);
 };
 
 }  // namespace fusedffn
@@ -112,14 +115,20 @@ namespace {
 template <size_t... kBit>
 KernelList ListTargets(std::index_sequence<kBit...>) {
   KernelList list;
-  const auto add = [&list](void (*add_kernels)(KernelList* list)) {
-    if (add_kernels != nullptr) add_kernels(&list);
+  const auto add = [&list](const Kernels* row, const Kernels* end, int64_t target) {
+    for (; row != end; ++row) {
+      Kernels& kernels = list.kernels[list.count++] = *row;
+      if (kernels.name == nullptr) kernels.name = hwy::TargetName(target);
+    }
   };
-  (add(KernelsOf<(int64_t{1} << kBit)>::kAdd), ...);
+  (add(KernelsOf<(int64_t{1} << kBit)>::kBegin, KernelsOf<(int64_t{1} << kBit)>::kEnd, int64_t{1} << kBit),
+   ...);
   return list;
 }
 
 }  // namespace
+
+bool IsTargetSupported(int64_t target) { return (hwy::SupportedTargets() & target) != 0; }
 
 const KernelList& AllKernels() {
   static const KernelList list = ListTargets(std::make_index_sequence<63>());

@@ -57,20 +57,27 @@ struct ElementwiseFns {
   ActivationFns activations[kActivationCount];
 };
 
+inline constexpr size_t kMaxGemmKernels = 6;
+
+bool IsTargetSupported(int64_t target);  // of Highway's
+
 // One target: its name, what it does to single elements, and its ways to multiply.
 struct Kernels {
   const char* name;     // Highway's: "AVX3", "AVX2", "NEON", ...; or "AVX3_AMX"
-  bool (*supported)();  // by this CPU and operating system
+  int64_t target;       // Highway's bit
+  bool (*permitted)();  // what else there must be; or null
   bool fma;             // MulAdd rounds once: same bits as on every other such target
   ElementwiseFns ops;
-  size_t gemm_count = 0;
-  GemmKernel gemm[kPrecisionCount] = {};
+  const GemmKernel* gemm[kMaxGemmKernels];  // up to the first null
 
-  void Add(const GemmKernel& kernel) { gemm[gemm_count++] = kernel; }
+  // By this CPU and operating system.
+  bool supported() const { return IsTargetSupported(target) && (permitted == nullptr || permitted()); }
   // Null where the CPU lacks the instruction.
   const GemmKernel* Gemm(Precision precision) const {
-    for (size_t i = 0; i < gemm_count; ++i) {
-      if (gemm[i].precision == precision) return &gemm[i];
+    for (const GemmKernel* kernel : gemm) {
+      if (kernel == nullptr) break;
+      const bool preferred = kernel->preferred == nullptr || kernel->preferred();
+      if (kernel->precision == precision && preferred) return kernel;
     }
     return nullptr;
   }
@@ -82,18 +89,17 @@ inline constexpr size_t kMaxTargets = 32;
 struct KernelList {
   size_t count = 0;
   Kernels kernels[kMaxTargets] = {};
-
-  Kernels& Add(const Kernels& target) { return kernels[count++] = target; }
 };
 
 // The targets compiled in, best first, whether or not this CPU has them. The functions of one that is not
 // supported() end in an illegal instruction.
 const KernelList& AllKernels();
 
-// How a target joins them, by Highway's bit: filled in by kernels.cc, once per target.
+// The rows of one of Highway's targets, best first: filled in by kernels.cc, once per target.
 template <int64_t kTarget>
 struct KernelsOf {
-  static constexpr void (*kAdd)(KernelList* list) = nullptr;
+  static constexpr const Kernels* kBegin = nullptr;
+  static constexpr const Kernels* kEnd = nullptr;
 };
 
 }  // namespace fusedffn

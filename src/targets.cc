@@ -43,7 +43,7 @@ bool BF16DotIsFaster(const char* target) noexcept {
   const Kernels* kernels = nullptr;
   if (!FindKernels(target, &kernels).ok()) return false;
   const GemmKernel* const gemm = kernels->Gemm(Precision::kBF16Dot);
-  return gemm != nullptr && gemm->beats_fp32;
+  return gemm != nullptr && gemm->beats_fp32 != nullptr && gemm->beats_fp32();
 }
 
 const Target* Targets(size_t* count) noexcept {

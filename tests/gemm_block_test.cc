@@ -29,12 +29,15 @@ Precision PrecisionOf(Kind kind) {
   return kind == Kind::kBF16Dot ? Precision::kBF16Dot : Precision::kBF16;
 }
 
-// That of `kind`, widening weights in each tile or once, whatever is the custom on this CPU.
-GemmKernel KernelOf(const Kernels& kernels, Kind kind) {
-  GemmKernel gemm = *kernels.Gemm(PrecisionOf(kind));
-  if (kind == Kind::kBF16) gemm.scratch_fixed = 0;
-  if (kind == Kind::kBF16WidenedOnce) gemm.scratch_fixed = gemm.a.kc * gemm.b.nr * sizeof(float);
-  return gemm;
+// The one of `kind`, whether or not it is preferred on this CPU.
+const GemmKernel& KernelOf(const Kernels& kernels, Kind kind) {
+  for (const GemmKernel* gemm : kernels.gemm) {
+    if (gemm == nullptr) break;
+    const bool once = gemm->precision == Precision::kBF16 && gemm->scratch_fixed != 0;
+    if (gemm->precision == PrecisionOf(kind) && once == (kind == Kind::kBF16WidenedOnce)) return *gemm;
+  }
+  ADD_FAILURE() << kernels.name << " has no kernel of kind " << static_cast<int>(kind);
+  return *kernels.gemm[0];
 }
 
 // One layer with data for up to `max_m` rows, and what it should give. Weights are exact in the kind's type;
@@ -178,7 +181,7 @@ class GemmProblem {
 
   const Kernels& kernels_;
   Kind kind_;
-  GemmKernel gemm_;
+  const GemmKernel& gemm_;
   PanelLayout layout_;
   GuardedBuffer<unsigned char> packed_;
   GuardedBuffer<float> scale_;

@@ -1,5 +1,5 @@
-// Precision::kInt8 one scalar operation at a time, as the public header, kernels/quantise-inl.h and
-// src/pack.h describe it. The kernels must give these bits.
+// Precision::kInt8 one scalar operation at a time, as the public header, kernels/quantize-inl.h and
+// kernels/int8_weights.h describe it. The kernels must give these bits.
 #ifndef FUSEDFFN_TESTS_INT8_MODEL_H_
 #define FUSEDFFN_TESTS_INT8_MODEL_H_
 
