@@ -75,12 +75,39 @@ class AllocationTest : public TargetTest {
     return options;
   }
 
-  Status RunInto(const PackedFfn& ffn, size_t tokens, const RunOptions& options) {
-    return fusedffn::Run(ffn, x_.data(), kShape.dim, tokens, y_.data(), kShape.out, options);
+  template <class Packed>
+  Status RunInto(const Packed& packed, size_t tokens, const RunOptions& options) {
+    return fusedffn::Run(packed, x_.data(), kShape.dim, tokens, y_.data(), kShape.out, options);
+  }
+
+  // Runs of every size, twice.
+  template <class Packed>
+  void ExpectNoneTheSecondTime(const Packed& packed) {
+    const size_t step = FullOrLight<size_t>(1, 13);
+    for (size_t tokens = 1; tokens <= kMaxTokens; tokens += step) {
+      ASSERT_TRUE(RunInto(packed, tokens, {1}).ok());
+    }
+    for (size_t tokens = 1; tokens <= kMaxTokens; tokens += step) {
+      const long count = AllocationsOf([&] { EXPECT_TRUE(RunInto(packed, tokens, {1}).ok()); });
+      ASSERT_EQ(count, 0) << tokens << " tokens for the second time";
+    }
+  }
+
+  template <class Packed>
+  void ExpectNoneInTheCallersWorkspace(const Packed& packed) {
+    for (const size_t tokens : {1u, 20u, 300u}) {
+      std::vector<char> workspace(WorkspaceBytes(packed, tokens, 1));
+      const RunOptions plain = {1, workspace.data(), workspace.size()};
+      for (const RunOptions& options : {plain, Transformer(plain)}) {
+        const long count = AllocationsOf([&] { EXPECT_TRUE(RunInto(packed, tokens, options).ok()); });
+        EXPECT_EQ(count, 0) << tokens << " tokens, at the first call";
+      }
+    }
   }
 
   Random random_{1};
   TestBlock block_, gated_;
+  TestLinear linear_ = RandomLinear(kShape.dim, kShape.out, &random_);
   std::vector<float> x_;
   std::vector<float> norm_weight_ = std::vector<float>(kShape.dim, 0.5f);
   LayerNorm norm_ = {norm_weight_.data()};
@@ -115,13 +142,12 @@ TEST(AllocationCountTest, SeesEveryKind) {
 
 TEST_P(AllocationTest, OneThreadAllocatesAtTheFirstCallOfASizeOnly) {
   for (const TestBlock* block : {&block_, &gated_}) {
-    const PackedFfn ffn = PackFor(GetParam(), block->weights());
-    const size_t step = FullOrLight<size_t>(1, 13);
-    for (size_t tokens = 1; tokens <= kMaxTokens; tokens += step) ASSERT_TRUE(RunInto(ffn, tokens, {1}).ok());
-    for (size_t tokens = 1; tokens <= kMaxTokens; tokens += step) {
-      const long count = AllocationsOf([&] { EXPECT_TRUE(RunInto(ffn, tokens, {1}).ok()); });
-      ASSERT_EQ(count, 0) << tokens << " tokens for the second time, shape " << block->shape;
-    }
+    ExpectNoneTheSecondTime(PackFor(GetParam(), block->weights()));
+    ASSERT_FALSE(HasFatalFailure()) << "shape " << block->shape;
+  }
+  for (const Precision precision : PrecisionsOn(GetParam())) {
+    ExpectNoneTheSecondTime(PackFor(GetParam(), linear_, precision));
+    ASSERT_FALSE(HasFatalFailure()) << "a linear, " << PrecisionName(precision);
   }
 }
 
@@ -135,15 +161,12 @@ TEST_P(AllocationTest, OneHandleAfterAnotherSharesScratch) {
 
 TEST_P(AllocationTest, CallersWorkspaceNeedsNoAllocationAtAll) {
   for (const TestBlock* block : {&block_, &gated_}) {
-    const PackedFfn ffn = PackFor(GetParam(), block->weights());
-    for (const size_t tokens : {1u, 20u, 300u}) {
-      std::vector<char> workspace(WorkspaceBytes(ffn, tokens, 1));
-      const RunOptions plain = {1, workspace.data(), workspace.size()};
-      for (const RunOptions& options : {plain, Transformer(plain)}) {
-        const long count = AllocationsOf([&] { EXPECT_TRUE(RunInto(ffn, tokens, options).ok()); });
-        EXPECT_EQ(count, 0) << tokens << " tokens, at the first call, shape " << block->shape;
-      }
-    }
+    ExpectNoneInTheCallersWorkspace(PackFor(GetParam(), block->weights()));
+    ASSERT_FALSE(HasFailure()) << "shape " << block->shape;
+  }
+  for (const Precision precision : PrecisionsOn(GetParam())) {
+    ExpectNoneInTheCallersWorkspace(PackFor(GetParam(), linear_, precision));
+    ASSERT_FALSE(HasFailure()) << "a linear, " << PrecisionName(precision);
   }
 }
 
@@ -205,6 +228,25 @@ TEST_P(AllocationTest, CreateReportsEveryFailure) {
   });
 }
 
+TEST_P(AllocationTest, CreateAndPackOfALinearReportEveryFailure) {
+  ExpectNoLeak([&] {
+    PackedLinear linear = PackFor(GetParam(), linear_);
+    const PackOptions options = OptionsFor(GetParam());
+    FailEachAllocation([&] {
+      const Status status = PackedLinear::Create(8, 9, Activation::kSilu, options, &linear);
+      EXPECT_EQ(linear.in(), status.ok() ? 8 : kShape.dim);
+      return status;
+    });
+    FailEachAllocation([&] {
+      const Status status =
+          Pack(linear_.weights(), linear_.in, linear_.out, linear_.activation, options, &linear);
+      EXPECT_EQ(linear.in(), status.ok() ? kShape.dim : 8);
+      return status;
+    });
+    EXPECT_TRUE(RunInto(linear, 3, {1}).ok());
+  });
+}
+
 TEST_P(AllocationTest, PackReportsEveryFailure) {
   ExpectNoLeak([&] {
     PackedFfn ffn;
@@ -214,25 +256,29 @@ TEST_P(AllocationTest, PackReportsEveryFailure) {
   });
 }
 
+// `packed` needs more scratch than any call before.
+template <class Packed>
+void FailEachAllocationOfARun(const Packed& packed, const std::vector<float>& x, int threads) {
+  constexpr size_t kTokens = 12;
+  std::vector<float> y(kTokens * OutOf(packed), FloatOf(kPoisonBits));
+  FailEachAllocation([&] {
+    const Status status = Run(packed, x.data(), InOf(packed), kTokens, y.data(), OutOf(packed), {threads});
+    const auto touched = [](float value) { return BitsOf(value) != kPoisonBits; };
+    EXPECT_EQ(status.ok(), std::any_of(y.begin(), y.end(), touched));
+    return status;
+  });
+}
+
 TEST_P(AllocationTest, RunReportsEveryFailure) {
   static size_t out = 100000;  // grows, so that no scratch of an earlier call is large enough
-  constexpr size_t kTokens = 12;
   // oneTBB's own start-up is left out: after an allocation that failed there, 2021.8 waits for ever in the
   // next call.
   ASSERT_TRUE(RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());
   for (const int threads : {1, 2, 3}) {
     SCOPED_TRACE(testing::Message() << threads << " threads");
     ExpectNoLeak([&] {
-      const Shape shape = {8, 9, out += 100};
-      const PackedFfn ffn = PackFor(GetParam(), RandomBlock(shape, &random_).weights());
-      std::vector<float> y(kTokens * shape.out, FloatOf(kPoisonBits));
-      FailEachAllocation([&] {
-        const Status status =
-            fusedffn::Run(ffn, x_.data(), shape.dim, kTokens, y.data(), shape.out, {threads});
-        const auto touched = [](float value) { return BitsOf(value) != kPoisonBits; };
-        EXPECT_EQ(status.ok(), std::any_of(y.begin(), y.end(), touched));
-        return status;
-      });
+      const TestBlock block = RandomBlock({8, 9, out += 100}, &random_);
+      FailEachAllocationOfARun(PackFor(GetParam(), block.weights()), x_, threads);
     });
   }
 }
@@ -285,8 +331,30 @@ TEST_P(AllocationTest, ExpertsReportEveryFailure) {
   }
 }
 
+TEST_P(AllocationTest, RunOfALinearReportsEveryFailure) {
+  static size_t out = 400000;  // grows, so that no scratch of an earlier call is large enough
+  ASSERT_TRUE(RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());  // oneTBB's own start-up
+  for (const int threads : {1, 2}) {
+    ExpectNoLeak([&] {
+      const TestLinear linear = RandomLinear(3, out += 100, &random_);
+      FailEachAllocationOfARun(PackFor(GetParam(), linear), x_, threads);
+    });
+  }
+}
+
 // Shapes whose last panel and last vector are not full: what pads them is computed with like the rest. And
 // arithmetic on a signalling NaN raises a flag.
+template <class Packed>
+void ExpectNothingUninitialised(const Packed& packed, Random* random) {
+  for (const size_t tokens : {1u, 7u, 60u}) {
+    const std::vector<float> x = RandomTokens(InOf(packed), tokens, random);
+    std::feclearexcept(FE_ALL_EXCEPT);
+    const std::vector<float> y = RunDense(packed, x.data(), tokens);
+    ASSERT_FALSE(std::fetestexcept(FE_INVALID)) << tokens << " tokens";
+    ASSERT_TRUE(std::all_of(y.begin(), y.end(), [](float value) { return std::isfinite(value); }));
+  }
+}
+
 TEST_P(AllocationTest, ComputesWithNothingUninitialised) {
   for (const Shape& shape : {Shape{1, 1, 1}, Shape{5, 17, 3}, Shape{33, 49, 50}, Shape{385, 400, 97},
                              Shape{1, 1, 1, true}, Shape{33, 49, 50, true}, Shape{585, 560, 97, true}}) {
@@ -294,14 +362,20 @@ TEST_P(AllocationTest, ComputesWithNothingUninitialised) {
     for (const bool bias : {false, true}) {
       Weights weights = block.weights();
       if (!bias) weights.fc1.bias = weights.fc2.bias = weights.up.bias = nullptr;
-      const PackedFfn ffn = PackFor(GetParam(), weights);
-      for (const size_t tokens : {1u, 7u, 60u}) {
-        const std::vector<float> x = RandomTokens(shape, tokens, &random_);
-        std::feclearexcept(FE_ALL_EXCEPT);
-        const std::vector<float> y = RunDense(ffn, x.data(), tokens);
-        ASSERT_FALSE(std::fetestexcept(FE_INVALID)) << "shape " << shape << ", " << tokens << " tokens";
-        ASSERT_TRUE(std::all_of(y.begin(), y.end(), [](float value) { return std::isfinite(value); }));
-      }
+      ExpectNothingUninitialised(PackFor(GetParam(), weights), &random_);
+      ASSERT_FALSE(HasFatalFailure()) << "shape " << shape;
+    }
+  }
+}
+
+TEST_P(AllocationTest, ALinearComputesWithNothingUninitialised) {
+  const size_t sizes[][2] = {{1, 1}, {5, 17}, {33, 50}, {1153, 97}};
+  for (const auto& [in, out] : sizes) {
+    for (const Precision precision : PrecisionsOn(GetParam())) {
+      TestLinear linear = RandomLinear(in, out, &random_);
+      if (in == 33) linear.b.clear();
+      ExpectNothingUninitialised(PackFor(GetParam(), linear, precision), &random_);
+      ASSERT_FALSE(HasFatalFailure()) << in << " to " << out << " columns, " << PrecisionName(precision);
     }
   }
 }
@@ -316,6 +390,19 @@ TEST_P(AllocationTest, PackingRowsAllocatesNothing) {
     EXPECT_TRUE(ffn.PackBias(Layer::kFc1, block_.b1.data(), DType::kF32).ok());
   });
   EXPECT_EQ(count, 0);
+}
+
+TEST_P(AllocationTest, PackingRowsOfALinearAllocatesNothing) {
+  for (const Precision precision : PrecisionsOn(GetParam())) {
+    PackedLinear linear;
+    const PackOptions options = OptionsFor(GetParam(), precision);
+    ASSERT_TRUE(PackedLinear::Create(96, 64, Activation::kSilu, options, &linear).ok());
+    const long count = AllocationsOf([&] {
+      EXPECT_TRUE(linear.PackRows(0, 64, linear_.w.data(), DType::kF32, 96).ok());
+      EXPECT_TRUE(linear.PackBias(linear_.b.data(), DType::kF32).ok());
+    });
+    EXPECT_EQ(count, 0) << PrecisionName(precision);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, AllocationTest, testing::ValuesIn(SupportedTargets()), TargetAsName());

@@ -4,6 +4,7 @@
 #ifndef FUSEDFFN_TESTS_CHAIN_H_
 #define FUSEDFFN_TESTS_CHAIN_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <vector>
@@ -27,15 +28,38 @@ inline std::vector<float> ChainLinear(bool fma, const Linear& layer, size_t rows
   return y;
 }
 
+// activation(values), by the function of `kernels`.
+inline std::vector<float> Activated(const Kernels& kernels, Activation activation,
+                                    std::vector<float> values) {
+  kernels.ops.activations[static_cast<size_t>(activation)].map(values.data(), values.size(), values.data());
+  return values;
+}
+
+// y[n] of one layer in the order that the public header promises for AMX, of rows that are bf16 already.
+inline std::vector<float> AmxLinear(const std::vector<float>& weight, const std::vector<float>& bias,
+                                    const std::vector<float>& x) {
+  std::vector<float> y = bias;
+  for (size_t n = 0; n < y.size(); ++n) {
+    for (size_t k0 = 0; k0 < x.size(); k0 += 32) {
+      float sums[2] = {};
+      for (size_t k = k0; k < std::min(k0 + 32, x.size()); ++k) {
+        sums[k % 2] = std::fma(x[k], weight[n * x.size() + k], sums[k % 2]);
+      }
+      y[n] += sums[0] + sums[1];
+    }
+  }
+  return y;
+}
+
 // The whole block, [tokens, out], with the activation of `kernels`.
 inline std::vector<float> ChainFfn(const Kernels& kernels, const Weights& weights, const float* x, size_t ldx,
                                    size_t tokens) {
   const Shape& shape = weights.shape;
   std::vector<float> y;
   for (size_t t = 0; t < tokens; ++t) {
-    std::vector<float> hidden = ChainLinear(kernels.fma, weights.fc1, shape.hidden, shape.dim, x + t * ldx);
-    kernels.ops.activations[static_cast<size_t>(weights.activation)].map(hidden.data(), hidden.size(),
-                                                                         hidden.data());
+    std::vector<float> hidden =
+        Activated(kernels, weights.activation,
+                  ChainLinear(kernels.fma, weights.fc1, shape.hidden, shape.dim, x + t * ldx));
     if (shape.gated) {
       const std::vector<float> up =
           ChainLinear(kernels.fma, weights.up, shape.hidden, shape.dim, x + t * ldx);

@@ -27,11 +27,6 @@ namespace {
 constexpr Precision kPrecisions[] = {Precision::kF32, Precision::kBF16, Precision::kBF16Dot,
                                      Precision::kInt8};
 
-std::vector<float> Rounded(std::vector<float> values) {
-  std::transform(values.begin(), values.end(), values.begin(), RoundToBf16);
-  return values;
-}
-
 // DeepSeek's layer, smaller: gated experts without biases, their weights in bf16. One has another hidden
 // size.
 std::vector<TestBlock> RandomExperts(size_t count, Shape shape, Random* random) {

@@ -6,6 +6,8 @@
 #include <cfenv>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <string>
 #include <vector>
 
 #include "tests/compare.h"
@@ -33,39 +35,43 @@ size_t FloatsOfRows(size_t rows, size_t stride, size_t cols) { return (rows - 1)
 
 class GuardTest : public TargetTest {};
 
+struct Strides {
+  size_t ldx, ldy;
+};
+
 // With a LayerNorm and a residual, or without.
-void RunBetweenGuards(const PackedFfn& ffn, const GuardCase& c, const std::vector<float>& x, size_t tokens,
+template <class Packed>
+void RunBetweenGuards(const Packed& packed, const Strides& c, const std::vector<float>& x, size_t tokens,
                       int threads, Flush flush, bool transformer) {
-  const Shape& shape = c.shape;
+  const size_t in = InOf(packed), out = OutOf(packed);
   Random random(tokens);
-  GuardedBuffer<float> weight(random.SymmetricVector(shape.dim, 2), flush);
-  GuardedBuffer<float> bias(random.SymmetricVector(shape.dim, 1), flush);
-  GuardedBuffer<float> residual(random.SymmetricVector(tokens * shape.out, 2), flush);
+  GuardedBuffer<float> weight(random.SymmetricVector(in, 2), flush);
+  GuardedBuffer<float> bias(random.SymmetricVector(in, 1), flush);
+  GuardedBuffer<float> residual(random.SymmetricVector(tokens * out, 2), flush);
   const LayerNorm norm = {weight.data(), bias.data()};
   RunOptions options = {1};
   if (transformer) {
     options.layer_norm = &norm;
     options.residual.data = residual.data();
   }
-  const std::vector<float> want = RunDense(ffn, x.data(), tokens, options);
-  GuardedBuffer<float> guarded_x(FloatsOfRows(tokens, c.ldx, shape.dim), flush);
-  GuardedBuffer<float> guarded_y(FloatsOfRows(tokens, c.ldy, shape.out), flush);
-  GuardedBuffer<unsigned char> workspace(WorkspaceBytes(ffn, tokens, threads), flush);
-  for (size_t i = 0; i < tokens * shape.dim; ++i) guarded_x[i / shape.dim * c.ldx + i % shape.dim] = x[i];
+  const std::vector<float> want = RunDense(packed, x.data(), tokens, options);
+  GuardedBuffer<float> guarded_x(FloatsOfRows(tokens, c.ldx, in), flush);
+  GuardedBuffer<float> guarded_y(FloatsOfRows(tokens, c.ldy, out), flush);
+  GuardedBuffer<unsigned char> workspace(WorkspaceBytes(packed, tokens, threads), flush);
+  for (size_t i = 0; i < tokens * in; ++i) guarded_x[i / in * c.ldx + i % in] = x[i];
 
   std::feclearexcept(FE_ALL_EXCEPT);
   options.threads = threads;
   options.workspace = workspace.data();
   options.workspace_bytes = workspace.size();
-  const Status status = Run(ffn, guarded_x.data(), c.ldx, tokens, guarded_y.data(), c.ldy, options);
+  const Status status = Run(packed, guarded_x.data(), c.ldx, tokens, guarded_y.data(), c.ldy, options);
   // Arithmetic on a signalling NaN raises this flag, on the calling thread's part of the work.
   EXPECT_FALSE(std::fetestexcept(FE_INVALID)) << "computed with uninitialised memory";
   ASSERT_TRUE(status.ok()) << status.message();
-  ASSERT_TRUE(SameBits(guarded_y.data(), c.ldy, want.data(), shape.out, tokens, shape.out));
+  ASSERT_TRUE(SameBits(guarded_y.data(), c.ldy, want.data(), out, tokens, out));
   EXPECT_TRUE(guarded_x.GapIsUntouched() && guarded_y.GapIsUntouched() && workspace.GapIsUntouched());
   for (size_t i = 0; i < guarded_y.size(); ++i) {
-    ASSERT_TRUE(i % c.ldy < shape.out || BitsOf(guarded_y[i]) == kPoisonBits)
-        << "wrote into the gap at " << i;
+    ASSERT_TRUE(i % c.ldy < out || BitsOf(guarded_y[i]) == kPoisonBits) << "wrote into the gap at " << i;
   }
 }
 
@@ -82,12 +88,61 @@ TEST_P(GuardTest, RunStaysInside) {
                        << "shape " << c.shape << ", " << tokens << " tokens, " << threads
                        << " threads, flush " << (flush == Flush::kLeft ? "left" : "right"));
           for (const bool transformer : {false, true}) {
-            RunBetweenGuards(ffn, c, x, tokens, threads, flush, transformer);
+            RunBetweenGuards(ffn, {c.ldx, c.ldy}, x, tokens, threads, flush, transformer);
           }
           if (HasFailure()) return;
         }
       }
     }
+  }
+}
+
+struct LinearGuardCase {
+  size_t in, out;
+  Strides strides;
+};
+
+constexpr LinearGuardCase kLinearCases[] = {
+    {1, 1, {1, 1}}, {33, 70, {33, 70}}, {33, 70, {37, 71}}, {585, 49, {585, 50}}, {1153, 97, {1153, 97}}};
+
+// In every precision: each packs another A.
+TEST_P(GuardTest, RunOfALinearStaysInside) {
+  for (const Precision precision : PrecisionsOn(GetParam())) {
+    for (const LinearGuardCase& c : kLinearCases) {
+      Random random(1);
+      const PackedLinear linear = PackFor(GetParam(), RandomLinear(c.in, c.out, &random), precision);
+      const std::vector<float> x = RandomTokens(c.in, 70, &random);
+      for (size_t tokens = 1; tokens <= 70; tokens += FullOrLight<size_t>(3, 23)) {
+        for (const int threads : {1, 5}) {
+          for (const Flush flush : {Flush::kLeft, Flush::kRight}) {
+            SCOPED_TRACE(testing::Message()
+                         << c.in << " to " << c.out << " columns, " << PrecisionName(precision) << ", "
+                         << tokens << " tokens, " << threads << " threads");
+            for (const bool transformer : {false, true}) {
+              RunBetweenGuards(linear, c.strides, x, tokens, threads, flush, transformer);
+            }
+            if (HasFailure()) return;
+          }
+        }
+      }
+    }
+  }
+}
+
+// Rows of `cols` ones, `stride` apart.
+template <class T>
+void FillOnes(T one, size_t cols, size_t stride, GuardedBuffer<T>* rows) {
+  for (size_t i = 0; i < rows->size(); ++i) {
+    if (i % stride < cols) (*rows)[i] = one;
+  }
+}
+
+// All read once only.
+template <class T>
+void ForbidAll(std::initializer_list<GuardedBuffer<T>*> buffers) {
+  for (GuardedBuffer<T>* buffer : buffers) {
+    EXPECT_TRUE(buffer->GapIsUntouched());
+    Forbid(*buffer);
   }
 }
 
@@ -103,8 +158,8 @@ void PackBetweenGuards(const std::string& target, DType dtype, uint16_t one, Flu
     GuardedBuffer<T> b1(shape.hidden, flush), b2(shape.out, flush);
     GuardedBuffer<T> up(w1.size(), flush), up_bias(shape.hidden, flush);
     const T value = static_cast<T>(one);
-    for (size_t i = 0; i < w1.size(); ++i) w1[i] = i % ldw1 < shape.dim ? value : w1[i];
-    for (size_t i = 0; i < w2.size(); ++i) w2[i] = i % ldw2 < shape.hidden ? value : w2[i];
+    FillOnes(value, shape.dim, ldw1, &w1);
+    FillOnes(value, shape.hidden, ldw2, &w2);
     std::fill_n(b1.data(), b1.size(), value);
     std::fill_n(b2.data(), b2.size(), value);
     std::copy_n(w1.data(), w1.size(), up.data());
@@ -115,10 +170,7 @@ void PackBetweenGuards(const std::string& target, DType dtype, uint16_t one, Flu
     weights.fc2 = {w2.data(), b2.data(), dtype, ldw2};
     if (shape.gated) weights.up = {up.data(), up_bias.data(), dtype, ldw1};
     const PackedFfn ffn = PackFor(target, weights);
-    for (GuardedBuffer<T>* buffer : {&w1, &w2, &b1, &b2, &up, &up_bias}) {
-      EXPECT_TRUE(buffer->GapIsUntouched());
-      Forbid(*buffer);
-    }
+    ForbidAll({&w1, &w2, &b1, &b2, &up, &up_bias});
 
     // All weights and biases are 1: with x = 16 the activation is exact, and so is the rest.
     const std::vector<float> x(shape.dim, 16.0f);
@@ -129,11 +181,39 @@ void PackBetweenGuards(const std::string& target, DType dtype, uint16_t one, Flu
   }
 }
 
+template <class T>
+void PackLinearBetweenGuards(const std::string& target, DType dtype, uint16_t one, Flush flush) {
+  const size_t sizes[][2] = {{1, 1}, {33, 70}, {7, 65}, {64, 16}, {1153, 49}};
+  for (const auto& [in, out] : sizes) {
+    for (const Precision precision : PrecisionsOn(target)) {
+      GuardedBuffer<T> w(FloatsOfRows(out, in + 3, in), flush), b(out, flush);
+      FillOnes(static_cast<T>(one), in, in + 3, &w);
+      FillOnes(static_cast<T>(one), 1, 1, &b);
+      const Linear weights = {w.data(), b.data(), dtype, in + 3};
+      const PackedLinear linear = PackFor(target, weights, in, out, Activation::kIdentity, precision);
+      ForbidAll({&w, &b});
+      const std::vector<float> x(in, 2.0f);
+      const float want = static_cast<float>(2 * in + 1);
+      for (const float value : RunDense(linear, x.data(), 1)) {
+        ASSERT_NEAR(value, want, 1e-6f * want) << PrecisionName(precision);  // int8's steps are not 2
+      }
+    }
+  }
+}
+
 TEST_P(GuardTest, PackStaysInside) {
   for (const Flush flush : {Flush::kLeft, Flush::kRight}) {
     PackBetweenGuards<float>(GetParam(), DType::kF32, 1, flush);
     PackBetweenGuards<uint16_t>(GetParam(), DType::kBF16, 0x3F80, flush);
     PackBetweenGuards<uint16_t>(GetParam(), DType::kF16, 0x3C00, flush);
+  }
+}
+
+TEST_P(GuardTest, PackOfALinearStaysInside) {
+  for (const Flush flush : {Flush::kLeft, Flush::kRight}) {
+    PackLinearBetweenGuards<float>(GetParam(), DType::kF32, 1, flush);
+    PackLinearBetweenGuards<uint16_t>(GetParam(), DType::kBF16, 0x3F80, flush);
+    PackLinearBetweenGuards<uint16_t>(GetParam(), DType::kF16, 0x3C00, flush);
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "fusedffn/fusedffn.h"
 #include "kernels/kernels.h"
+#include "tests/chain.h"
 
 namespace fusedffn {
 
@@ -105,9 +106,7 @@ inline std::vector<float> Int8Ffn(const Kernels& kernels, const Weights& weights
   const Int8Layer fc2(kernels.fma, weights.fc2, shape.out, shape.hidden);
   std::vector<float> y;
   for (size_t t = 0; t < tokens; ++t) {
-    std::vector<float> hidden = fc1.Apply(x + t * shape.dim);
-    kernels.ops.activations[static_cast<size_t>(weights.activation)].map(hidden.data(), hidden.size(),
-                                                                         hidden.data());
+    std::vector<float> hidden = Activated(kernels, weights.activation, fc1.Apply(x + t * shape.dim));
     if (shape.gated) {
       const std::vector<float> factors = up.Apply(x + t * shape.dim);
       for (size_t n = 0; n < shape.hidden; ++n) hidden[n] *= factors[n];

@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
+#include "tests/chain.h"
 #include "tests/compare.h"
 #include "tests/effort.h"
+#include "tests/element_types.h"
 #include "tests/reference.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
@@ -25,11 +27,6 @@ constexpr Shape kShapes[] = {{1, 1, 1},        {7, 33, 5},          {530, 70, 97
                              {7, 33, 5, true}, {530, 70, 97, true}, {1061, 1200, 49, true}};
 constexpr size_t kTokens[] = {1, 5, 9, 40, 130, 300};
 constexpr size_t kMostTokens = 300;
-
-std::vector<float> Rounded(std::vector<float> values) {
-  std::transform(values.begin(), values.end(), values.begin(), RoundToBf16);
-  return values;
-}
 
 TestBlock RoundedBlock(const Shape& shape, Random* random) {
   TestBlock block = RandomBlock(shape, random);
@@ -176,22 +173,6 @@ TEST_P(PrecisionTest, DotIsWithinItsRoundings) {
   for (const bool gated : {false, true}) CheckDot({500, 1300, 200, gated});
 }
 
-// One layer in the order that the public header promises for AMX, of rows that are bf16 already.
-std::vector<float> AmxLinear(const std::vector<float>& weight, const std::vector<float>& bias,
-                             const std::vector<float>& x) {
-  std::vector<float> y = bias;
-  for (size_t n = 0; n < y.size(); ++n) {
-    for (size_t k0 = 0; k0 < x.size(); k0 += 32) {
-      float sums[2] = {};
-      for (size_t k = k0; k < std::min(k0 + 32, x.size()); ++k) {
-        sums[k % 2] = std::fma(x[k], weight[n * x.size() + k], sums[k % 2]);
-      }
-      y[n] += sums[0] + sums[1];
-    }
-  }
-  return y;
-}
-
 TEST_P(PrecisionTest, AmxSumsEvenAndOddK) {
   if (GetParam() != "AVX3_AMX") GTEST_SKIP() << "not with AMX";
   Random random(1);
@@ -230,30 +211,15 @@ TEST_P(PrecisionTest, DotNeedsATargetThatHasIt) {
 
 // --- Element types of x and y ------------------------------------------------------------------------------
 
-struct Type16 {
-  DType dtype;
-  float (*widen)(uint16_t);
-  uint16_t largest;  // bits of 1.0
-};
-
-constexpr Type16 kTypes[] = {{DType::kBF16, WidenBf16, 0x3F80}, {DType::kF16, WidenF16, 0x3C00}};
-
-// From denormals to 1, of either sign.
-std::vector<uint16_t> Draw16(const Type16& type, size_t count, Random* random) {
-  return random->Fill(count, [&](Random& r) {
-    return static_cast<uint16_t>(r.Integer(0, type.largest) | (r.Bits() & 0x8000));
-  });
-}
-
 TEST_P(PrecisionTest, XOfSixteenBitsIsWidened) {
   Random random(1);
   const Shape shape = {601, 90, 50};
   const PackedFfn ffn = PackAs(Precision::kF32, RandomBlock(shape, &random).weights());
-  for (const Type16& type : kTypes) {
+  for (const Type16& type : kTypes16) {
     for (const size_t tokens : {1u, 70u, 130u}) {
       const std::vector<uint16_t> x = Draw16(type, tokens * shape.dim, &random);
-      std::vector<float> wide(x.size()), y(tokens * shape.out);
-      std::transform(x.begin(), x.end(), wide.begin(), type.widen);
+      const std::vector<float> wide = Widened(type, x);
+      std::vector<float> y(tokens * shape.out);
       ASSERT_TRUE(
           fusedffn::Run(ffn, x.data(), type.dtype, shape.dim, tokens, y.data(), DType::kF32, shape.out, {2})
               .ok());
@@ -270,7 +236,7 @@ TEST_P(PrecisionTest, YOfSixteenBitsIsRounded) {
   const PackedFfn ffn = PackAs(Precision::kF32, RandomBlock(shape, &random).weights());
   const std::vector<float> x = RandomTokens(shape, tokens, &random);
   const std::vector<float> want = RunDense(ffn, x.data(), tokens);
-  for (const Type16& type : kTypes) {
+  for (const Type16& type : kTypes16) {
     std::vector<uint16_t> y(want.size());
     ASSERT_TRUE(
         fusedffn::Run(ffn, x.data(), DType::kF32, shape.dim, tokens, y.data(), type.dtype, shape.out, {1})
@@ -289,7 +255,7 @@ TEST_P(PrecisionTest, InPlaceInBF16) {
   const Shape shape = {66, 90, 66};
   const size_t tokens = 60;
   const PackedFfn ffn = PackAs(Precision::kBF16, RandomBlock(shape, &random).weights());
-  const std::vector<uint16_t> x = Draw16(kTypes[0], tokens * shape.dim, &random);
+  const std::vector<uint16_t> x = Draw16(kTypes16[0], tokens * shape.dim, &random);
   std::vector<uint16_t> want(x.size()), both = x;
   const DType bf16 = DType::kBF16;
   ASSERT_TRUE(fusedffn::Run(ffn, x.data(), bf16, shape.dim, tokens, want.data(), bf16, shape.out, {1}).ok());

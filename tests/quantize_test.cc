@@ -139,18 +139,17 @@ TEST(QuantizeTest, RefusesWrongArguments) {
 class PackQuantizedTest : public TargetTest {
  protected:
   PackedFfn Create(const TestBlock& block, Precision precision) const {
-    PackOptions options;
-    options.target = GetParam().c_str();
-    options.precision = precision;
     PackedFfn ffn;
+    const PackOptions options = OptionsFor(GetParam(), precision);
     EXPECT_TRUE(PackedFfn::Create(block.shape, block.activation, options, &ffn).ok());
     return ffn;
   }
 };
 
-// Packs a layer in pieces of so many rows, the last one first, from rows that are 5 bytes further apart.
-void PackInPieces(Layer layer, const std::vector<float>& weight, const std::vector<float>& bias, size_t cols,
-                  size_t piece, PackedFfn* ffn) {
+// Packs a layer in pieces of so many rows, the last one first, from rows that are 5 bytes further apart, with
+// pack(first_row, rows, q, stride, scales).
+template <class PackPiece>
+void PackInPieces(const std::vector<float>& weight, size_t cols, size_t piece, const PackPiece& pack) {
   const size_t rows = weight.size() / cols, stride = cols + 5;
   const Quantized quantized = QuantizeDense(weight, cols);
   std::vector<int8_t> strided(rows * stride);
@@ -158,11 +157,16 @@ void PackInPieces(Layer layer, const std::vector<float>& weight, const std::vect
     std::memcpy(&strided[row * stride], &quantized.q[row * cols], cols);
   }
   for (size_t row = (rows - 1) / piece * piece; row < rows; row -= piece) {
-    const Status status =
-        ffn->PackQuantizedRows(layer, row, std::min(piece, rows - row), &strided[row * stride], stride,
+    const Status status = pack(row, std::min(piece, rows - row), &strided[row * stride], stride,
                                &quantized.scales[row * Int8Groups(cols)]);
     ASSERT_TRUE(status.ok()) << status.message();
   }
+}
+
+void PackInPieces(Layer layer, const std::vector<float>& weight, const std::vector<float>& bias, size_t cols,
+                  size_t piece, PackedFfn* ffn) {
+  PackInPieces(weight, cols, piece,
+               [=](auto... arguments) { return ffn->PackQuantizedRows(layer, arguments...); });
   ASSERT_TRUE(ffn->PackBias(layer, bias.data(), DType::kF32).ok());
 }
 
@@ -183,6 +187,27 @@ TEST_P(PackQuantizedTest, GivesTheBitsOfPackingTheOriginal) {
       const std::vector<float> y = RunDense(ffn, x.data(), 9);
       EXPECT_EQ(std::memcmp(y.data(), want.data(), y.size() * sizeof(float)), 0)
           << "shape " << shape << ", pieces of " << piece;
+    }
+  }
+}
+
+TEST_P(PackQuantizedTest, ALinearGetsTheBitsOfPackingTheOriginal) {
+  for (const auto& [in, out] : {std::pair(1u, 1u), std::pair(7u, 33u), std::pair(2305u, 130u)}) {
+    Random random(1);
+    TestLinear linear = RandomLinear(in, out, &random);
+    if (out > 7) MakeUnusual(&linear.w, in);
+    const std::vector<float> x = RandomTokens(in, 9, &random);
+    const std::vector<float> want = RunDense(PackFor(GetParam(), linear, Precision::kInt8), x.data(), 9);
+    for (const size_t piece : {1u, 10u, 2000u}) {
+      PackedLinear packed;
+      const PackOptions options = OptionsFor(GetParam(), Precision::kInt8);
+      ASSERT_TRUE(PackedLinear::Create(in, out, linear.activation, options, &packed).ok());
+      PackInPieces(linear.w, in, piece,
+                   [&](auto... arguments) { return packed.PackQuantizedRows(arguments...); });
+      ASSERT_TRUE(packed.PackBias(linear.b.data(), DType::kF32).ok());
+      const std::vector<float> y = RunDense(packed, x.data(), 9);
+      EXPECT_EQ(std::memcmp(y.data(), want.data(), y.size() * sizeof(float)), 0)
+          << in << " to " << out << " columns, pieces of " << piece;
     }
   }
 }

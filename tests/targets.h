@@ -11,6 +11,7 @@
 
 #include "fusedffn/fusedffn.h"
 #include "kernels/kernels.h"
+#include "tests/test_block.h"
 
 namespace fusedffn {
 
@@ -51,18 +52,55 @@ inline const Kernels& KernelsNamed(const std::string& name) {
   return all.kernels[i];
 }
 
-// Packs for one target; a test that would silently run on another fails instead.
-inline PackedFfn PackFor(const std::string& target, const Weights& weights,
-                         Precision precision = Precision::kF32) {
+inline PackOptions OptionsFor(const std::string& target, Precision precision = Precision::kF32) {
   PackOptions options;
   options.target = target.c_str();
   options.precision = precision;
-  PackedFfn ffn;
-  const Status status = Pack(weights, options, &ffn);
+  return options;
+}
+
+// Those that a target has. By the public interface, for tests of a shared library as well.
+inline std::vector<Precision> PrecisionsOn(const std::string& target) {
+  std::vector<Precision> precisions;
+  for (const Precision precision :
+       {Precision::kF32, Precision::kBF16, Precision::kBF16Dot, Precision::kInt8}) {
+    PackedLinear linear;
+    const PackOptions options = OptionsFor(target, precision);
+    if (PackedLinear::Create(1, 1, Activation::kIdentity, options, &linear).ok()) {
+      precisions.push_back(precision);
+    }
+  }
+  return precisions;
+}
+
+// What pack(options, &packed) packs for one target; a test that would silently run on another fails instead.
+template <class Packed, class PackInto>
+Packed PackChecked(const std::string& target, Precision precision, const PackInto& pack) {
+  Packed packed;
+  const Status status = pack(OptionsFor(target, precision), &packed);
   EXPECT_TRUE(status.ok()) << status.message();
-  EXPECT_EQ(target, ffn.target());
-  EXPECT_EQ(precision, ffn.precision());
-  return ffn;
+  EXPECT_EQ(target, packed.target());
+  EXPECT_EQ(precision, packed.precision());
+  return packed;
+}
+
+inline PackedFfn PackFor(const std::string& target, const Weights& weights,
+                         Precision precision = Precision::kF32) {
+  return PackChecked<PackedFfn>(target, precision, [&](const PackOptions& options, PackedFfn* ffn) {
+    return Pack(weights, options, ffn);
+  });
+}
+
+inline PackedLinear PackFor(const std::string& target, const Linear& weights, size_t in, size_t out,
+                            Activation activation, Precision precision = Precision::kF32) {
+  return PackChecked<PackedLinear>(target, precision, [&](const PackOptions& options, PackedLinear* linear) {
+    return Pack(weights, in, out, activation, options, linear);
+  });
+}
+
+inline PackedLinear PackFor(const std::string& target, const TestLinear& linear,
+                            Precision precision = Precision::kF32) {
+  return PackFor(target, linear.weights(), linear.in, linear.out, linear.activation, precision);
 }
 
 // A suite of tests, each of which runs on the target named by its parameter.

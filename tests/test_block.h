@@ -1,4 +1,4 @@
-// A block's weights in memory, random ones, and calls that check their status.
+// A block's or a linear's weights in memory, random ones, and calls that check their status.
 #ifndef FUSEDFFN_TESTS_TEST_BLOCK_H_
 #define FUSEDFFN_TESTS_TEST_BLOCK_H_
 
@@ -59,16 +59,38 @@ inline TestBlock RandomBlock(const Shape& shape, Random* random) {
   return block;
 }
 
-inline std::vector<float> RandomTokens(const Shape& shape, size_t tokens, Random* random) {
-  return random->SymmetricVector(tokens * shape.dim, 2.0f);
+struct TestLinear {
+  size_t in, out;
+  std::vector<float> w, b;
+  Activation activation = Activation::kQuickGelu;
+
+  Linear weights() const { return {w.data(), b.empty() ? nullptr : b.data()}; }
+};
+
+inline TestLinear RandomLinear(size_t in, size_t out, Random* random) {
+  const float scale = std::sqrt(3.0f / static_cast<float>(in));
+  return {in, out, random->SymmetricVector(out * in, scale), random->SymmetricVector(out, 0.5f)};
 }
 
+inline std::vector<float> RandomTokens(size_t dim, size_t tokens, Random* random) {
+  return random->SymmetricVector(tokens * dim, 2.0f);
+}
+inline std::vector<float> RandomTokens(const Shape& shape, size_t tokens, Random* random) {
+  return RandomTokens(shape.dim, tokens, random);
+}
+
+// Columns of x and of y.
+inline size_t InOf(const PackedFfn& ffn) { return ffn.shape().dim; }
+inline size_t InOf(const PackedLinear& linear) { return linear.in(); }
+inline size_t OutOf(const PackedFfn& ffn) { return ffn.shape().out; }
+inline size_t OutOf(const PackedLinear& linear) { return linear.out(); }
+
 // y [tokens, out] of x [tokens, dim], both without gaps.
-inline std::vector<float> RunDense(const PackedFfn& ffn, const float* x, size_t tokens,
-                                   const RunOptions& options = {1}) {
-  const Shape shape = ffn.shape();
-  std::vector<float> y(tokens * shape.out, NAN);
-  const Status status = Run(ffn, x, shape.dim, tokens, y.data(), shape.out, options);
+template <class Packed>
+std::vector<float> RunDense(const Packed& packed, const float* x, size_t tokens,
+                            const RunOptions& options = {1}) {
+  std::vector<float> y(tokens * OutOf(packed), NAN);
+  const Status status = Run(packed, x, InOf(packed), tokens, y.data(), OutOf(packed), options);
   EXPECT_TRUE(status.ok()) << status.message();
   return y;
 }

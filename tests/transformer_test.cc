@@ -1,5 +1,5 @@
-// h + mlp(layer_norm(h)) in one call: the bits of its parts one after the other, for every precision, element
-// type and way to lie in memory; and its distance from double precision.
+// h + mlp(layer_norm(h)) in one call, and the same of a linear: the bits of its parts one after the other,
+// for every precision, element type and way to lie in memory; and its distance from double precision.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
@@ -26,6 +26,10 @@ namespace {
 // Tails of k and n; one and several chunks of k in either layer; x and y of one width, and of two.
 constexpr Shape kShapes[] = {{1, 1, 1},       {65, 390, 65},   {530, 70, 97},       {1061, 1200, 49},
                              {64, 2200, 130}, {1, 1, 1, true}, {65, 390, 65, true}, {1061, 1200, 49, true}};
+struct LinearShape {
+  size_t in, out;
+};
+constexpr LinearShape kLinearShapes[] = {{1, 1}, {65, 390}, {1061, 49}, {2305, 130}};
 constexpr size_t kTokens[] = {1, 9, 60, 300};
 constexpr size_t kMostTokens = 300;
 
@@ -38,32 +42,31 @@ struct Types {
   DType x = DType::kF32, residual = DType::kF32, y = DType::kF32, norm = DType::kF32;
 };
 
-// A block, its input, and what the parts make of it one after the other, each as if alone.
+// A block or a linear, its input, and what the parts make of it one after the other, each as if alone.
+template <class Packed>
 class Problem {
  public:
-  Problem(const std::string& target, Precision precision, const Shape& shape, uint64_t seed)
-      : kernels_(KernelsNamed(target)), shape_(shape), random_(seed) {
-    const TestBlock block = RandomBlock(shape, &random_);
-    ffn_ = PackFor(target, block.weights(), precision);
-    weight_ = SevenBits(shape.dim, &random_);
-    bias_ = SevenBits(shape.dim, &random_);
-    x_ = SevenBits(kMostTokens * std::max(shape.dim, shape.out), &random_);
-    residual_ = SevenBits(kMostTokens * shape.out, &random_);
-  }
-
-  const Shape& shape() const { return shape_; }
+  Problem(const Kernels& kernels, Packed packed, Random* random)
+      : kernels_(kernels),
+        packed_(std::move(packed)),
+        in_(InOf(packed_)),
+        out_(OutOf(packed_)),
+        weight_(SevenBits(in_, random)),
+        bias_(SevenBits(in_, random)),
+        x_(SevenBits(kMostTokens * Width(), random)),
+        residual_(SevenBits(kMostTokens * out_, random)) {}
 
   // y of `tokens` rows from the parts. x and the residual are the same rows if they are one array.
   std::vector<float> InParts(size_t tokens, bool norm, bool add, bool same) const {
     std::vector<float> x;
     for (size_t t = 0; t < tokens; ++t) {
       const float* row = &x_[t * Width()];
-      const std::vector<float> normal = norm ? ChainLayerNorm(kernels_.fma, Norm(), row, shape_.dim)
-                                             : std::vector<float>(row, row + shape_.dim);
+      const std::vector<float> normal =
+          norm ? ChainLayerNorm(kernels_.fma, Norm(), row, in_) : std::vector<float>(row, row + in_);
       x.insert(x.end(), normal.begin(), normal.end());
     }
-    std::vector<float> y = RunDense(ffn_, x.data(), tokens);
-    for (size_t i = 0; add && i < y.size(); ++i) y[i] += ResidualAt(i / shape_.out, i % shape_.out, same);
+    std::vector<float> y = RunDense(packed_, x.data(), tokens);
+    for (size_t i = 0; add && i < y.size(); ++i) y[i] += ResidualAt(i / out_, i % out_, same);
     return y;
   }
 
@@ -77,7 +80,7 @@ class Problem {
     std::vector<unsigned char> x =
         Array(tokens, ld, types.x, [&](size_t t, size_t k) { return x_[t * Width() + k]; });
     std::vector<unsigned char> residual = Array(tokens, ld, types.residual, [&](size_t t, size_t n) {
-      return n < shape_.out ? ResidualAt(t, n, false) : 0;
+      return n < out_ ? ResidualAt(t, n, false) : 0;
     });
     std::vector<unsigned char> y(tokens * ld * ElementBytes(types.y), 0xA5);
     void* const to = x_is_y ? x.data() : residual_is_y ? residual.data() : y.data();
@@ -87,7 +90,7 @@ class Problem {
     RunOptions options = {threads};
     if (norm) options.layer_norm = &layer_norm;
     if (add) options.residual = {same ? x.data() : residual.data(), types.residual, ld};
-    const Status status = Run(ffn_, x.data(), types.x, ld, tokens, to, types.y, ld, options);
+    const Status status = Run(packed_, x.data(), types.x, ld, tokens, to, types.y, ld, options);
     EXPECT_TRUE(status.ok()) << status.message();
     return Columns(static_cast<const unsigned char*>(to), tokens, ld, types.y);
   }
@@ -99,18 +102,18 @@ class Problem {
     const std::vector<unsigned char> want = Stored(kernels_, InParts(tokens, norm, add, same), types.y);
     if (AtOnce(tokens, threads, norm, add, types, place) == want) return testing::AssertionSuccess();
     return testing::AssertionFailure()
-           << "other bits; shape " << shape_ << ", precision " << PrecisionName(ffn_.precision()) << ", "
-           << tokens << " tokens, " << threads << " threads, norm " << norm << ", residual " << add
-           << ", types " << static_cast<int>(types.x) << static_cast<int>(types.residual)
-           << static_cast<int>(types.y) << static_cast<int>(types.norm) << ", place "
-           << static_cast<int>(place);
+           << "other bits; from " << in_ << " to " << out_ << " columns, precision "
+           << PrecisionName(packed_.precision()) << ", " << tokens << " tokens, " << threads
+           << " threads, norm " << norm << ", residual " << add << ", types " << static_cast<int>(types.x)
+           << static_cast<int>(types.residual) << static_cast<int>(types.y) << static_cast<int>(types.norm)
+           << ", place " << static_cast<int>(place);
   }
 
  private:
-  size_t Width() const { return std::max(shape_.dim, shape_.out); }
+  size_t Width() const { return std::max(in_, out_); }
   LayerNorm Norm() const { return {weight_.data(), bias_.data()}; }
   float ResidualAt(size_t token, size_t n, bool same) const {
-    return same ? x_[token * Width() + n] : residual_[token * shape_.out + n];
+    return same ? x_[token * Width() + n] : residual_[token * out_ + n];
   }
 
   template <class At>
@@ -124,53 +127,48 @@ class Problem {
 
   std::vector<unsigned char> Columns(const unsigned char* rows, size_t tokens, size_t ld, DType dtype) const {
     const size_t bytes = ElementBytes(dtype);
-    std::vector<unsigned char> dense(tokens * shape_.out * bytes);
+    std::vector<unsigned char> dense(tokens * out_ * bytes);
     for (size_t t = 0; t < tokens; ++t) {
-      std::memcpy(&dense[t * shape_.out * bytes], rows + t * ld * bytes, shape_.out * bytes);
+      std::memcpy(&dense[t * out_ * bytes], rows + t * ld * bytes, out_ * bytes);
     }
     return dense;
   }
 
   const Kernels& kernels_;
-  Shape shape_;
-  Random random_;
-  PackedFfn ffn_;
+  Packed packed_;
+  size_t in_, out_;
   std::vector<float> weight_, bias_, x_, residual_;
 };
 
 class TransformerTest : public TargetTest {
  protected:
-  std::vector<Precision> Precisions() const {
-    std::vector<Precision> precisions;
-    for (const Precision precision :
-         {Precision::kF32, Precision::kBF16, Precision::kBF16Dot, Precision::kInt8}) {
-      const Kernels& kernels = KernelsNamed(GetParam());
-      if (kernels.Gemm(precision) != nullptr) precisions.push_back(precision);
-    }
-    return precisions;
-  }
-};
+  std::vector<Precision> Precisions() const { return PrecisionsOn(GetParam()); }
 
-TEST_P(TransformerTest, OneCallGivesTheBitsOfItsParts) {
-  for (const Precision precision : Precisions()) {
-    for (const Shape& shape : kShapes) {
-      const Problem problem(GetParam(), precision, shape, shape.dim);
-      for (const size_t tokens : kTokens) {
-        if (LightRun() && tokens * shape.dim * shape.hidden > 10'000'000) break;
-        for (const int threads : {1, 3}) {
-          for (const auto& [norm, add] :
-               {std::pair(true, true), std::pair(true, false), std::pair(false, true)}) {
-            ASSERT_TRUE(problem.Check(tokens, threads, norm, add, {}, Place::kApart));
-          }
-        }
+  Problem<PackedFfn> ProblemOf(const Shape& shape, Precision precision) const {
+    Random random(shape.dim);
+    return {KernelsNamed(GetParam()), PackFor(GetParam(), RandomBlock(shape, &random).weights(), precision),
+            &random};
+  }
+
+  Problem<PackedLinear> ProblemOf(const LinearShape& shape, Precision precision) const {
+    Random random(shape.in);
+    const TestLinear linear = RandomLinear(shape.in, shape.out, &random);
+    return {KernelsNamed(GetParam()), PackFor(GetParam(), linear, precision), &random};
+  }
+
+  // All that may be in front and behind.
+  template <class Packed>
+  void CheckParts(const Problem<Packed>& problem, size_t tokens) const {
+    for (const int threads : {1, 3}) {
+      for (const auto& [norm, add] :
+           {std::pair(true, true), std::pair(true, false), std::pair(false, true)}) {
+        ASSERT_TRUE(problem.Check(tokens, threads, norm, add, {}, Place::kApart));
       }
     }
   }
-}
 
-TEST_P(TransformerTest, EveryElementType) {
-  for (const Precision precision : Precisions()) {
-    const Problem problem(GetParam(), precision, {70, 90, 50}, 1);
+  template <class Packed>
+  void CheckTypes(const Problem<Packed>& problem) const {
     for (const DType x : kDTypes) {
       for (const DType residual : kDTypes) {
         for (const DType y : kDTypes) {
@@ -183,26 +181,74 @@ TEST_P(TransformerTest, EveryElementType) {
       }
     }
   }
+
+  // `wider`: y has more columns than x, which cannot be its residual then.
+  template <class Packed>
+  void CheckPlaces(const Problem<Packed>& problem, bool wider) const {
+    const auto all_threads = FullOrLight<std::vector<int>>({1, 2, 7}, {2});
+    for (const Place place : kPlaces) {
+      const bool residual_from_x = place == Place::kXIsResidual || place == Place::kAllAreOne;
+      if (residual_from_x && wider) continue;
+      for (const DType type : kDTypes) {
+        for (const size_t tokens : {1u, 20u, 300u}) {
+          for (const int threads : all_threads) {
+            ASSERT_TRUE(problem.Check(tokens, threads, true, true, {type, type, type, type}, place));
+          }
+        }
+      }
+    }
+  }
+};
+
+TEST_P(TransformerTest, OneCallGivesTheBitsOfItsParts) {
+  for (const Precision precision : Precisions()) {
+    for (const Shape& shape : kShapes) {
+      const auto problem = ProblemOf(shape, precision);
+      for (const size_t tokens : kTokens) {
+        if (LightRun() && tokens * shape.dim * shape.hidden > 10'000'000) break;
+        CheckParts(problem, tokens);
+        ASSERT_FALSE(HasFatalFailure()) << "shape " << shape;
+      }
+    }
+  }
+}
+
+TEST_P(TransformerTest, OneCallOfALinearGivesTheBitsOfItsParts) {
+  for (const Precision precision : Precisions()) {
+    for (const LinearShape& shape : kLinearShapes) {
+      const auto problem = ProblemOf(shape, precision);
+      for (const size_t tokens : kTokens) {
+        CheckParts(problem, tokens);
+        ASSERT_FALSE(HasFatalFailure());
+      }
+    }
+  }
+}
+
+TEST_P(TransformerTest, EveryElementType) {
+  for (const Precision precision : Precisions()) {
+    CheckTypes(ProblemOf(Shape{70, 90, 50}, precision));
+    CheckTypes(ProblemOf(LinearShape{70, 50}, precision));
+    ASSERT_FALSE(HasFatalFailure());
+  }
 }
 
 // Several blocks of rows in a part, parts that share panels, and y wider and narrower than x.
 TEST_P(TransformerTest, EveryPlace) {
-  const auto all_threads = FullOrLight<std::vector<int>>({1, 2, 7}, {2});
   for (const Precision precision : Precisions()) {
     for (const Shape& shape :
          {Shape{65, 390, 65}, Shape{130, 64, 17}, Shape{17, 64, 130}, Shape{65, 390, 65, true}}) {
-      const Problem problem(GetParam(), precision, shape, shape.dim);
-      for (const Place place : kPlaces) {
-        const bool residual_from_x = place == Place::kXIsResidual || place == Place::kAllAreOne;
-        if (residual_from_x && shape.out > shape.dim) continue;
-        for (const DType type : kDTypes) {
-          for (const size_t tokens : {1u, 20u, 300u}) {
-            for (const int threads : all_threads) {
-              ASSERT_TRUE(problem.Check(tokens, threads, true, true, {type, type, type, type}, place));
-            }
-          }
-        }
-      }
+      CheckPlaces(ProblemOf(shape, precision), shape.out > shape.dim);
+      ASSERT_FALSE(HasFatalFailure()) << "shape " << shape;
+    }
+  }
+}
+
+TEST_P(TransformerTest, EveryPlaceOfALinear) {
+  for (const Precision precision : Precisions()) {
+    for (const LinearShape& shape : {LinearShape{65, 65}, LinearShape{130, 17}, LinearShape{17, 130}}) {
+      CheckPlaces(ProblemOf(shape, precision), shape.out > shape.in);
+      ASSERT_FALSE(HasFatalFailure());
     }
   }
 }

@@ -2,9 +2,11 @@
 #ifndef FUSEDFFN_TESTS_WIDEN_H_
 #define FUSEDFFN_TESTS_WIDEN_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 #include "tests/compare.h"
 
@@ -17,6 +19,11 @@ inline float RoundToBf16(float value) {
   int exponent;
   const float mantissa = std::frexp(value, &exponent);
   return std::ldexp(std::nearbyint(std::ldexp(mantissa, 8)), exponent - 8);
+}
+
+inline std::vector<float> Rounded(std::vector<float> values) {
+  std::transform(values.begin(), values.end(), values.begin(), RoundToBf16);
+  return values;
 }
 
 inline float WidenF16(uint16_t stored) {
