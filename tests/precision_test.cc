@@ -43,6 +43,13 @@ class PrecisionTest : public TargetTest {
   }
 
   bool HasDot() const { return KernelsNamed(GetParam()).Gemm(Precision::kBF16Dot) != nullptr; }
+  const GemmKernel& Dot() const { return *KernelsNamed(GetParam()).Gemm(Precision::kBF16Dot); }
+
+  // Around panels and chunks of k, which are even.
+  std::vector<size_t> OddSizes() const {
+    const size_t nr = Dot().b.nr, kc = Dot().a.kc;
+    return {1, 5, nr - 1, nr + 1, 2 * nr - 1, 2 * nr + 1, kc - 1, kc + 1, 2 * kc + 1};
+  }
 
   // x, weights and hidden values are off by 2^-9 of themselves at most, with errors like independent ones:
   // those of fc2's terms are 2^-9 / sqrt(3) each for w2 and the hidden value, and that of the hidden value
@@ -64,6 +71,20 @@ class PrecisionTest : public TargetTest {
 
 testing::AssertionResult Same(const std::vector<float>& got, const std::vector<float>& want) {
   return SameBits(got.data(), got.size(), want.data(), want.size(), 1, got.size());
+}
+
+// `dot` gives the bits of `f32` on data that both multiply exactly, in memory that is full of NaN.
+template <class Packed>
+void ExpectF32(const Packed& dot, const Packed& f32, const std::vector<float>& x) {
+  for (const size_t tokens : {1u, 2u, 3u, 9u, 34u, 100u}) {
+    const std::vector<float> want = RunDense(f32, x.data(), tokens);
+    for (const int threads : {1, 3}) {
+      std::vector<unsigned char> workspace(WorkspaceBytes(dot, tokens, threads), 0xFF);
+      const RunOptions options = {threads, workspace.data(), workspace.size()};
+      ASSERT_TRUE(Same(RunDense(dot, x.data(), tokens, options), want))
+          << tokens << " tokens, " << threads << " threads";
+    }
+  }
 }
 
 TEST_P(PrecisionTest, BF16GivesTheBitsOfF32) {
@@ -171,6 +192,53 @@ TEST_P(PrecisionTest, DotGivesTheSameBitsForAnyThreadsAndBatch) {
 TEST_P(PrecisionTest, DotIsWithinItsRoundings) {
   if (!HasDot()) GTEST_SKIP() << "no bf16 dot product";
   for (const bool gated : {false, true}) CheckDot({500, 1300, 200, gated});
+}
+
+// Tokens of ones, every second one with an infinity.
+std::vector<float> TokensWithInfinity(size_t dim, size_t tokens) {
+  std::vector<float> x(tokens * dim, 1.0f);
+  for (size_t t = 0; t < tokens; t += 2) x[t * dim] = HUGE_VALF;
+  return x;
+}
+
+// relu(-inf) is 0 and leaves b2, 3. The column that pads an odd hidden size has weights of zero, whose
+// products with infinity are NaN: it must not reach y. A gate of infinity times an infinite factor stays one.
+TEST_P(PrecisionTest, DotKeepsInfinityOutOfPaddedHiddenColumns) {
+  if (!HasDot()) GTEST_SKIP() << "no bf16 dot product";
+  for (const size_t hidden : OddSizes()) {
+    for (const bool gated : {false, true}) {
+      for (const size_t dim : {2u, 5u}) {
+        const Shape shape = {dim, hidden, 1, gated};
+        for (const Activation activation : {Activation::kRelu, Activation::kIdentity}) {
+          TestBlock block = {shape,  std::vector<float>(hidden * dim, gated ? 1.0f : -1.0f),
+                             {},     std::vector<float>(hidden, 1.0f),
+                             {3.0f}, activation};
+          if (gated) block.up_w = block.w1;
+          const PackedFfn f32 = PackAs(Precision::kF32, block.weights());
+          const std::vector<float> x = TokensWithInfinity(dim, 100);
+          const bool shut = !gated && activation == Activation::kRelu;
+          ASSERT_EQ(RunDense(f32, x.data(), 1)[0], shut ? 3.0f : gated ? HUGE_VALF : -HUGE_VALF);
+          ExpectF32(PackAs(Precision::kBF16Dot, block.weights()), f32, x);
+          ASSERT_FALSE(HasFatalFailure()) << "shape " << shape << ", " << ActivationName(activation);
+        }
+      }
+    }
+  }
+}
+
+// The element that pads a row of an odd size is zero, whatever lay there before.
+TEST_P(PrecisionTest, DotOfOddRowsWithInfinity) {
+  if (!HasDot()) GTEST_SKIP() << "no bf16 dot product";
+  for (const size_t in : OddSizes()) {
+    for (const size_t out : {size_t{1}, Dot().b.nr + 1}) {
+      TestLinear linear = {in, out, std::vector<float>(out * in, -1.0f), std::vector<float>(out, 3.0f),
+                           Activation::kRelu};
+      std::fill_n(&linear.w[(out - 1) * in], in, 1.0f);  // the last output is infinite
+      const std::vector<float> x = TokensWithInfinity(in, 100);
+      ExpectF32(PackFor(GetParam(), linear, Precision::kBF16Dot), PackFor(GetParam(), linear), x);
+      ASSERT_FALSE(HasFatalFailure()) << in << " to " << out << " columns";
+    }
+  }
 }
 
 TEST_P(PrecisionTest, AmxSumsEvenAndOddK) {
