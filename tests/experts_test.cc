@@ -414,6 +414,111 @@ TEST(ExpertArgumentsTest, ExpertsOfTwoTargets) {
   EXPECT_NE(std::strstr(status.message(), "they must be alike"), nullptr) << status.message();
 }
 
+// Nine tokens with three choices each among five good experts, and y with gaps.
+struct ManyChoices {
+  static constexpr size_t kTokens = 9, kTop = 3, kLd = 8;
+  std::vector<PackedFfn> experts;
+  std::vector<int32_t> ids = std::vector<int32_t>(kTokens * kTop);
+  std::vector<float> weights = std::vector<float>(kTokens * kTop, 0.5f);
+  std::vector<float> x = std::vector<float>(kTokens * kLd, 1.0f);
+  std::vector<float> y = std::vector<float>(kTokens * kLd, FloatOf(kPoisonBits));
+
+  ManyChoices() {
+    Random random(1);
+    for (size_t e = 0; e < 5; ++e) {
+      experts.emplace_back();
+      EXPECT_TRUE(Pack(RandomBlock({5, 7, 3}, &random).weights(), {}, &experts[e]).ok());
+    }
+    for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>((i + 3) % 5);
+  }
+
+  // All that chose `from` choose `to` instead.
+  void Replace(int32_t from, int32_t to) { std::replace(ids.begin(), ids.end(), from, to); }
+
+  Status Call(bool accumulate) {
+    const ExpertChoices choices = {ids.data(), weights.data(), kTop};
+    return RunExperts(experts.data(), experts.size(), choices, x.data(), kLd, kTokens, y.data(), kLd,
+                      {2, accumulate});
+  }
+};
+
+// What takes the place of expert 2, and what is said of it: a message of its own, or how it is described
+// where it is compared with another.
+struct BadExpert {
+  PackedFfn expert;
+  StatusCode code;
+  std::string message, as;
+};
+
+std::vector<BadExpert> BadExperts() {
+  std::vector<BadExpert> bad(2);
+  bad[0] = {PackedFfn(), kIncomplete, "experts[2]: this PackedFfn is empty: Pack() weights into it first",
+            ""};
+  bad[1] = {PackedFfn(), kIncomplete, "experts[2]: 10 rows of the weights have not been packed", ""};
+  EXPECT_TRUE(PackedFfn::Create({5, 7, 3}, Activation::kSilu, {}, &bad[1].expert).ok());
+  const auto add = [&](const Shape& shape, const std::string& target) {
+    Random random(7);
+    const std::string as =
+        std::to_string(shape.dim) + " and out " + std::to_string(shape.out) + " on " + target;
+    bad.push_back({PackFor(target, RandomBlock(shape, &random).weights()), kInvalid, "", as});
+  };
+  const std::vector<std::string> targets = SupportedTargets();
+  add({6, 7, 3}, targets[0]);
+  add({5, 7, 4}, targets[0]);
+  add({4, 7, 3, true}, targets[0]);
+  if (targets.size() > 1) add({5, 7, 3}, targets[1]);
+  return bad;
+}
+
+// The library's words of two experts, the first of which is that of the first choice.
+std::string NotAlike(int32_t first, const std::string& first_as, int32_t other, std::string other_as) {
+  other_as.replace(other_as.find("and out "), 8, "and ");
+  return "experts[" + std::to_string(first) + "] has dim " + first_as + ", experts[" + std::to_string(other) +
+         "] " + other_as + "; they must be alike";
+}
+
+void ExpectRefused(ManyChoices& call, StatusCode code, const std::string& message) {
+  for (const bool accumulate : {false, true}) {
+    const Status status = call.Call(accumulate);
+    EXPECT_EQ(status.code(), code);
+    EXPECT_EQ(status.message(), message);
+    for (const float value : call.y) ASSERT_EQ(BitsOf(value), kPoisonBits) << "y was written";
+  }
+}
+
+// One choice of all names it: of the first, a middle or the last token, as its first, second or last one.
+TEST(ExpertArgumentsTest, ABadExpertIsRefusedWhicheverChoiceNamesIt) {
+  const std::string good = "5 and out 3 on " + SupportedTargets()[0];
+  for (BadExpert& bad : BadExperts()) {
+    ManyChoices call;
+    call.experts[2] = std::move(bad.expert);
+    call.Replace(2, 4);
+    EXPECT_TRUE(call.Call(false).ok()) << "nobody has chosen it";
+    call.y.assign(call.y.size(), FloatOf(kPoisonBits));
+    const std::vector<int32_t> ids = call.ids;
+    for (size_t place = 0; place < ids.size(); ++place) {
+      SCOPED_TRACE(testing::Message() << "token " << place / ManyChoices::kTop << ", choice "
+                                      << place % ManyChoices::kTop << " is bad: " << bad.message << bad.as);
+      call.ids = ids;
+      call.ids[place] = 2;
+      std::string message = bad.message;
+      // The first choice's expert is what the others are compared with, in their order.
+      if (message.empty() && place == 0) message = NotAlike(2, bad.as, 0, good);
+      if (message.empty()) message = NotAlike(ids[0], good, 2, bad.as);
+      ExpectRefused(call, bad.code, message);
+    }
+  }
+}
+
+TEST(ExpertArgumentsTest, ABadExpertThatManyChooseIsRefused) {
+  for (BadExpert& bad : BadExperts()) {
+    ManyChoices call;
+    call.experts[2] = std::move(bad.expert);
+    const std::string good = "5 and out 3 on " + SupportedTargets()[0];
+    ExpectRefused(call, bad.code, bad.message.empty() ? NotAlike(call.ids[0], good, 2, bad.as) : bad.message);
+  }
+}
+
 TEST(ExpertArgumentsTest, NoTokens) {
   const Status status = RunExperts(nullptr, 0, {}, nullptr, 0, 0, nullptr, 0);
   EXPECT_TRUE(status.ok()) << status.message();
