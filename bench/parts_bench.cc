@@ -6,7 +6,7 @@
 //                                 a PackedLinear of 257 tokens: fc1 with its activation (1024x4096), and a
 //                                 tower's other projections, qkv (1024x3072) and out (1024x1024)
 //   activation/<name>/<target>    an activation on an array in cache
-//   layer_norm/<target>           LayerNorm of one of CLIP-L's tokens, in cache
+//   layer_norm/<target>, rms_norm/<target>   of one of CLIP-L's tokens, in cache
 //   fork_join/<threads>           overhead of handing work to all threads and meeting again, back to back
 //   idle/<threads>                CPU time of all threads in the 20 ms that begin 2 ms after a fork-join
 #include <benchmark/benchmark.h>
@@ -17,6 +17,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "bench/probe.h"
 #include "bench/workload.h"
@@ -100,14 +101,14 @@ void ActivateArray(MapFn activation, benchmark::State& state) {
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * in.size()));
 }
 
-void NormaliseRow(const LayerNormFns& layer_norm, benchmark::State& state) {
+void NormalizeRow(const NormFns& norm, NormKind kind, benchmark::State& state) {
   const Floats x = RandomFloats(kClipL.dim, 1.0f, 1);
   const Floats weight = RandomFloats(kClipL.dim, 1.0f, 2), bias = RandomFloats(kClipL.dim, 0.1f, 3);
   Floats out(kClipL.dim);
   for (auto _ : state) {
-    const RowStats stats = layer_norm.stats(x.data(), x.size(), 1e-5);
-    layer_norm.normalise[static_cast<size_t>(DType::kF32)](x.data(), x.size(), stats, weight.data(),
-                                                           bias.data(), out.data());
+    const RowStats stats = norm.stats[static_cast<size_t>(kind)](x.data(), x.size(), 1e-5);
+    norm.normalize[static_cast<size_t>(DType::kF32)](x.data(), x.size(), stats, weight.data(), 0, bias.data(),
+                                                     out.data());
     benchmark::ClobberMemory();
   }
 }
@@ -140,9 +141,12 @@ void RegisterTarget(const Kernels& kernels) {
     benchmark::RegisterBenchmark(("activation/" + name + "/" + target).c_str(),
                                  [map](benchmark::State& state) { ActivateArray(map, state); });
   }
-  benchmark::RegisterBenchmark(("layer_norm/" + target).c_str(), [&kernels](benchmark::State& state) {
-    NormaliseRow(kernels.ops.layer_norm[static_cast<size_t>(DType::kF32)], state);
-  });
+  for (const auto& [name, kind] :
+       {std::pair("layer_norm/", NormKind::kLayerNorm), std::pair("rms_norm/", NormKind::kRmsNorm)}) {
+    benchmark::RegisterBenchmark((name + target).c_str(), [&kernels, kind = kind](benchmark::State& state) {
+      NormalizeRow(kernels.ops.norm[static_cast<size_t>(DType::kF32)], kind, state);
+    });
+  }
 }
 
 // Bodies of 20 us: shorter ones are done by the caller alone before any worker has come.

@@ -65,7 +65,7 @@ struct ARows {
   const void* data;
   DType dtype;
   size_t stride, columns;
-  const LayerNorm* norm;  // each row is normalized on the way; null: none is
+  const Norm* norm;  // each row is normalized on the way; null: none is
 };
 
 // How elements of B lie in panels of nr columns: see PanelLayout.

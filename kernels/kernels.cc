@@ -13,8 +13,8 @@
 #include "kernels/convert-inl.h"
 #include "kernels/cpu.h"
 #include "kernels/gemm_kernels-inl.h"
-#include "kernels/layer_norm-inl.h"
 #include "kernels/mma-inl.h"
+#include "kernels/norm-inl.h"
 #include "kernels/pack_a-inl.h"
 #include "kernels/quantize-inl.h"
 #include "kernels/weighted_sum-inl.h"
@@ -55,7 +55,7 @@ constexpr ElementwiseFns OpsWith(ActivationList<Act...>) {
   return {{kToF32[0], kToF32[1], kToF32[2]},
           {RoundArray<float>, RoundArray<hwy::bfloat16_t>, RoundArray<hwy::float16_t>},
           {AddArray<float>, AddArray<hwy::bfloat16_t>, AddArray<hwy::float16_t>},
-          {kLayerNorm[0], kLayerNorm[1], kLayerNorm[2]},
+          {kNorms[0], kNorms[1], kNorms[2]},
           WeightedSum,
           {Fns<Act>()...}};
 }

@@ -11,6 +11,7 @@
 namespace fusedffn {
 
 inline constexpr size_t kDTypeCount = 3;
+inline constexpr size_t kNormKindCount = 2;
 
 using MapFn = void (*)(const float* in, size_t count, float* out);
 
@@ -20,20 +21,22 @@ struct ActivationFns {
   MapFn map;        // the same on an array, for the tests
 };
 
-// A LayerNorm's two numbers for one row: (x - mean) * inverse has a mean of 0 and a variance of about 1.
+// A norm's two numbers for one row: (x - mean) * inverse is what the weight is multiplied with. RMSNorm's
+// mean is 0.
 struct RowStats {
   double mean, inverse;
 };
 
-// Some elements of a row of x normalized. `weight` and `bias` begin at these elements; null stands for ones
-// and zeros.
-using NormaliseFn = void (*)(const void* in, size_t count, const RowStats& stats, const void* weight,
-                             const void* bias, float* out);
+// Some elements of a row of x normalized. `weight` and `bias` begin at these elements; null stands for ones,
+// without the offset, and zeros.
+using NormalizeFn = void (*)(const void* in, size_t count, const RowStats& stats, const void* weight,
+                             double weight_offset, const void* bias, float* out);
 
 // By fusedffn::DType of x.
-struct LayerNormFns {
-  RowStats (*stats)(const void* row, size_t count, double eps);  // of a whole row
-  NormaliseFn normalise[kDTypeCount];                            // by DType of weight and bias
+struct NormFns {
+  // Of a whole row, by fusedffn::NormKind.
+  RowStats (*stats[kNormKindCount])(const void* row, size_t count, double eps);
+  NormalizeFn normalize[kDTypeCount];  // by DType of weight and bias
 };
 
 // The rows that one token's experts have made of it, and what each counts.
@@ -50,7 +53,7 @@ struct ElementwiseFns {
   void (*to_f32[kDTypeCount])(const void* in, size_t count, float* out);    // exact
   void (*from_f32[kDTypeCount])(const float* in, size_t count, void* out);  // to nearest, ties to even
   void (*add[kDTypeCount])(const void* in, size_t count, float* sum);       // sum += in
-  LayerNormFns layer_norm[kDTypeCount];
+  NormFns norm[kDTypeCount];
   // y = ((y0 + weight[0] * row 0) + weight[1] * row 1) + ..., each a fused multiply-add; y0 is y if `add`,
   // else 0.
   void (*weighted_sum)(const WeightedRows& rows, size_t columns, bool add, float* y);

@@ -13,8 +13,8 @@
 #include "hwy/highway.h"
 #include "kernels/convert-inl.h"
 #include "kernels/gemm_kernels-inl.h"
-#include "kernels/layer_norm-inl.h"
 #include "kernels/mma-inl.h"
+#include "kernels/norm-inl.h"
 #include "kernels/quantize-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -43,10 +43,13 @@ inline const float* ValuesOf(const ARows& from, const void* in, const RowStats& 
                              size_t count, float* room) {
   const auto* const at = ElementAt(in, from.dtype, 0, 0, k0);
   if (from.norm != nullptr) {
-    const auto& [weight, bias, dtype, eps] = *from.norm;
-    kLayerNorm[static_cast<size_t>(from.dtype)].normalise[static_cast<size_t>(dtype)](
-        at, count, stats, weight == nullptr ? nullptr : ElementAt(weight, dtype, 0, 0, k0),
-        bias == nullptr ? nullptr : ElementAt(bias, dtype, 0, 0, k0), room);
+    const Norm& norm = *from.norm;
+    const auto element = [&norm, k0](const void* array) {
+      return array == nullptr ? nullptr : ElementAt(array, norm.dtype, 0, 0, k0);
+    };
+    const NormalizeFn normalize =
+        kNorms[static_cast<size_t>(from.dtype)].normalize[static_cast<size_t>(norm.dtype)];
+    normalize(at, count, stats, element(norm.weight), norm.weight_offset, element(norm.bias), room);
     return room;
   }
   if (from.dtype == DType::kF32) return static_cast<const float*>(at);
@@ -60,7 +63,8 @@ inline void PackA(const ARows& from, Range rows, const PackedA& a, size_t a_row,
     const void* const in = ElementAt(from.data, from.dtype, from.stride, row, 0);
     RowStats stats = {};
     if (from.norm != nullptr) {
-      stats = kLayerNorm[static_cast<size_t>(from.dtype)].stats(in, from.columns, from.norm->eps);
+      const NormFns& fns = kNorms[static_cast<size_t>(from.dtype)];
+      stats = fns.stats[static_cast<size_t>(from.norm->kind)](in, from.columns, from.norm->eps);
     }
     for (size_t k0 = 0; k0 < from.columns; k0 += a.chunk) {
       const size_t count = HWY_MIN(a.chunk, from.columns - k0);

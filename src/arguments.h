@@ -11,7 +11,7 @@
 
 namespace fusedffn {
 
-// One array of a call: x, y, a residual, or one row with a LayerNorm's weight or bias.
+// One array of a call: x, y, a residual, or one row with a norm's weight or bias.
 struct Rows {
   const char *name, *stride_name;
   const void* data;

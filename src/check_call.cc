@@ -15,13 +15,24 @@ Status CheckInPlace(const Rows& in, const Rows& y) {
                 in.name, in.name, in.name);
 }
 
-Status CheckLayerNorm(const LayerNorm& norm, size_t dim, const Rows& y) {
-  if (!std::isfinite(norm.eps) || norm.eps < 0) {
-    return Status(StatusCode::kInvalidArgument, "layer_norm.eps is %g; it must be finite and at least 0",
-                  norm.eps);
+Status CheckNorm(const Norm& norm, size_t dim, const Rows& y) {
+  if (norm.kind != NormKind::kLayerNorm && norm.kind != NormKind::kRmsNorm) {
+    return Status(StatusCode::kInvalidArgument, "norm.kind is %d; it must be kLayerNorm or kRmsNorm",
+                  static_cast<int>(norm.kind));
   }
-  for (const Rows& rows : {Rows{"layer_norm.weight", "", norm.weight, norm.dtype, dim, dim, 1},
-                           Rows{"layer_norm.bias", "", norm.bias, norm.dtype, dim, dim, 1}}) {
+  if (!std::isfinite(norm.eps) || norm.eps < 0) {
+    return Status(StatusCode::kInvalidArgument, "norm.eps is %g; it must be finite and at least 0", norm.eps);
+  }
+  if (!std::isfinite(norm.weight_offset)) {
+    return Status(StatusCode::kInvalidArgument, "norm.weight_offset is %g; it must be finite",
+                  norm.weight_offset);
+  }
+  if (norm.weight == nullptr && norm.weight_offset != 0) {
+    return Status(StatusCode::kInvalidArgument,
+                  "norm.weight_offset is %g; without a norm.weight it must be 0", norm.weight_offset);
+  }
+  for (const Rows& rows : {Rows{"norm.weight", "", norm.weight, norm.dtype, dim, dim, 1},
+                           Rows{"norm.bias", "", norm.bias, norm.dtype, dim, dim, 1}}) {
     if (rows.data == nullptr) continue;
     const Status status = CheckRows(rows);
     if (!status.ok()) return status;
@@ -48,7 +59,7 @@ Status CheckCall(const Call& call) noexcept {
   Status status = CheckRows(x);
   if (status.ok()) status = CheckRows(y);
   if (status.ok()) status = CheckInPlace(x, y);
-  if (status.ok() && call.layer_norm != nullptr) status = CheckLayerNorm(*call.layer_norm, dim, y);
+  if (status.ok() && call.norm != nullptr) status = CheckNorm(*call.norm, dim, y);
   if (status.ok()) {
     status = CheckResidual({"residual", "residual.stride", data, dtype, stride, out, call.tokens}, y);
   }

@@ -110,7 +110,7 @@ void StoreHidden(const Call& call, const BlockScratch& b, Range rows, size_t k0,
 }
 
 void PackX(const Call& call, Range rows, const PackedA& x, size_t x_row) {
-  const ARows from = {call.x, call.x_dtype, call.ldx, call.block.dim, call.layer_norm};
+  const ARows from = {call.x, call.x_dtype, call.ldx, call.block.dim, call.norm};
   call.block.gemm->pack_a(from, rows, x, x_row);
 }
 

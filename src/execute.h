@@ -19,8 +19,8 @@ struct Call {
   DType y_dtype;
   size_t ldy;
   size_t tokens;
-  const LayerNorm* layer_norm;  // or null
-  Residual residual;            // with its stride
+  const Norm* norm;   // or null
+  Residual residual;  // with its stride
   Plan plan = {};
   unsigned char* scratch = nullptr;  // plan.scratch_bytes, on a cache line
 };

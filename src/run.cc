@@ -75,7 +75,7 @@ Status RunBlock(const PackedBlock* block, const char* type, const Rows2d& rows, 
   Residual residual = options.residual;
   if (residual.stride == 0) residual.stride = block->out;
   const auto& [x, x_dtype, ldx, y, y_dtype, ldy] = rows;
-  Call call = {*block, x, x_dtype, ldx, y, y_dtype, ldy, tokens, options.layer_norm, residual};
+  Call call = {*block, x, x_dtype, ldx, y, y_dtype, ldy, tokens, options.norm, residual};
   status = CheckCall(call);
   if (!status.ok() || tokens == 0) return status;
   const size_t threads = ThreadCount(options.threads);

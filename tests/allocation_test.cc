@@ -68,9 +68,9 @@ class AllocationTest : public TargetTest {
     gated_ = RandomBlock(gated, &random_);
   }
 
-  // A LayerNorm and a residual, the latter from the first columns of x.
+  // A norm and a residual, the latter from the first columns of x.
   RunOptions Transformer(RunOptions options) const {
-    options.layer_norm = &norm_;
+    options.norm = &norm_;
     options.residual = {x_.data(), DType::kF32, kShape.dim};
     return options;
   }
@@ -110,7 +110,7 @@ class AllocationTest : public TargetTest {
   TestLinear linear_ = RandomLinear(kShape.dim, kShape.out, &random_);
   std::vector<float> x_;
   std::vector<float> norm_weight_ = std::vector<float>(kShape.dim, 0.5f);
-  LayerNorm norm_ = {norm_weight_.data()};
+  Norm norm_ = {NormKind::kRmsNorm, norm_weight_.data()};
   std::vector<float> y_ = std::vector<float>(kMaxTokens * kShape.out, FloatOf(kPoisonBits));
 };
 

@@ -78,9 +78,9 @@ struct Arguments {
   Status RunRows(const float* in, size_t ldx, size_t tokens, float* out, size_t ldy) {
     return Run(packed, in, ldx, tokens, out, ldy, {1});
   }
-  Status RunNorm(const LayerNorm& norm) {
+  Status RunNorm(const Norm& norm) {
     RunOptions run_options = {1};
-    run_options.layer_norm = &norm;
+    run_options.norm = &norm;
     return RunWith(packed, run_options);
   }
   Status RunResidual(const void* data, size_t stride = 0, DType dtype = DType::kF32) {
@@ -281,35 +281,56 @@ const BadCase kBadCases[] = {
      [](Arguments& a) {
        return a.RunWith(a.packed, {1, a.workspace.data(), 0});
      }},
-    {"EpsNegative", kInvalid, "layer_norm.eps is -1e-05",
+    {"EpsNegative", kInvalid, "norm.eps is -1e-05",
      [](Arguments& a) {
-       return a.RunNorm({nullptr, nullptr, DType::kF32, -1e-5});
+       return a.RunNorm({NormKind::kLayerNorm, nullptr, nullptr, DType::kF32, -1e-5});
      }},
-    {"EpsNaN", kInvalid, "layer_norm.eps is",
+    {"EpsNaN", kInvalid, "norm.eps is",
      [](Arguments& a) {
-       return a.RunNorm({nullptr, nullptr, DType::kF32, NAN});
+       return a.RunNorm({NormKind::kLayerNorm, nullptr, nullptr, DType::kF32, NAN});
      }},
-    {"EpsInfinite", kInvalid, "layer_norm.eps is inf",
+    {"EpsInfinite", kInvalid, "norm.eps is inf",
      [](Arguments& a) {
-       return a.RunNorm({nullptr, nullptr, DType::kF32, HUGE_VAL});
+       return a.RunNorm({NormKind::kLayerNorm, nullptr, nullptr, DType::kF32, HUGE_VAL});
      }},
-    {"NormWeightMisaligned", kInvalid, "layer_norm.weight is not aligned to 4 bytes",
+    {"EpsNegativeRms", kInvalid, "norm.eps is -1; it must be finite and at least 0",
      [](Arguments& a) {
-       return a.RunNorm({MisalignedBytes(a.block.w1), nullptr});
+       return a.RunNorm({NormKind::kRmsNorm, nullptr, nullptr, DType::kF32, -1});
      }},
-    {"NormBiasMisaligned", kInvalid, "layer_norm.bias is not aligned to 4 bytes",
+    {"NormKind", kInvalid, "norm.kind is 2; it must be kLayerNorm or kRmsNorm",
+     [](Arguments& a) { return a.RunNorm({NormKind(2)}); }},
+    {"NormKindNegative", kInvalid, "norm.kind is -1", [](Arguments& a) { return a.RunNorm({NormKind(-1)}); }},
+    {"NormOffsetNaN", kInvalid, "norm.weight_offset is",
      [](Arguments& a) {
-       return a.RunNorm({nullptr, MisalignedBytes(a.block.w1)});
+       return a.RunNorm({NormKind::kRmsNorm, a.x.data(), nullptr, DType::kF32, 1e-6, NAN});
+     }},
+    {"NormOffsetInfinite", kInvalid, "norm.weight_offset is -inf; it must be finite",
+     [](Arguments& a) {
+       return a.RunNorm({NormKind::kRmsNorm, a.x.data(), nullptr, DType::kF32, 1e-6, -HUGE_VAL});
+     }},
+    {"NormOffsetWithoutWeight", kInvalid, "norm.weight_offset is 1; without a norm.weight it must be 0",
+     [](Arguments& a) {
+       return a.RunNorm({NormKind::kRmsNorm, nullptr, nullptr, DType::kF32, 1e-6, 1});
+     }},
+    {"NormWeightMisaligned", kInvalid, "norm.weight is not aligned to 4 bytes",
+     [](Arguments& a) {
+       return a.RunNorm({NormKind::kLayerNorm, MisalignedBytes(a.block.w1)});
+     }},
+    {"NormBiasMisaligned", kInvalid, "norm.bias is not aligned to 4 bytes",
+     [](Arguments& a) {
+       return a.RunNorm({NormKind::kRmsNorm, nullptr, MisalignedBytes(a.block.w1)});
      }},
     {"NormDType", kInvalid, "dtype 4",
      [](Arguments& a) {
-       return a.RunNorm({a.x.data(), nullptr, DType(4)});
+       return a.RunNorm({NormKind::kLayerNorm, a.x.data(), nullptr, DType(4)});
      }},
-    {"NormWeightInY", kInvalid, "layer_norm.weight and y overlap",
-     [](Arguments& a) { return a.RunNorm({&a.y[11]}); }},
-    {"NormBiasInY", kInvalid, "layer_norm.bias and y overlap",
+    {"NormWeightInY", kInvalid, "norm.weight and y overlap",
      [](Arguments& a) {
-       return a.RunNorm({nullptr, a.y.data()});
+       return a.RunNorm({NormKind::kRmsNorm, &a.y[11]});
+     }},
+    {"NormBiasInY", kInvalid, "norm.bias and y overlap",
+     [](Arguments& a) {
+       return a.RunNorm({NormKind::kLayerNorm, nullptr, a.y.data()});
      }},
     {"ResidualStride", kInvalid, "residual.stride is 2; it must be at least 3",
      [](Arguments& a) { return a.RunResidual(a.x.data(), 2); }},

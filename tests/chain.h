@@ -1,5 +1,5 @@
 // The arithmetic that the public header promises, one scalar operation at a time: every output is one chain
-// of multiply-adds, bias first, then k in order; and that of kernels/layer_norm-inl.h. Kernels of any tile
+// of multiply-adds, bias first, then k in order; and that of kernels/norm-inl.h. Kernels of any tile
 // shape, vector and blocking must give its bits.
 #ifndef FUSEDFFN_TESTS_CHAIN_H_
 #define FUSEDFFN_TESTS_CHAIN_H_
@@ -83,18 +83,26 @@ double ChainSum(const float* x, size_t count, const Add& add) {
   return sums[0];
 }
 
-// One row normalised, in double, and rounded. Weight and bias are in fp32.
-inline std::vector<float> ChainLayerNorm(bool fma, const LayerNorm& norm, const float* x, size_t dim) {
+inline constexpr NormKind kNormKinds[] = {NormKind::kLayerNorm, NormKind::kRmsNorm};
+
+inline const char* NameOf(NormKind kind) { return kind == NormKind::kRmsNorm ? "RMSNorm" : "LayerNorm"; }
+
+// One row normalized, in double, and rounded. Weight and bias are in fp32.
+inline std::vector<float> ChainNorm(bool fma, const Norm& norm, const float* x, size_t dim) {
   const auto mul_add = [fma](double a, double b, double c) { return fma ? std::fma(a, b, c) : a * b + c; };
   const double n = static_cast<double>(dim);
-  const double mean = ChainSum(x, dim, [](double sum, double value) { return sum + value; }) / n;
+  double mean = 0;
+  if (norm.kind == NormKind::kLayerNorm) {
+    mean = ChainSum(x, dim, [](double sum, double value) { return sum + value; }) / n;
+  }
   const double squares =
       ChainSum(x, dim, [&](double sum, double value) { return mul_add(value - mean, value - mean, sum); });
   const double inverse = 1 / std::sqrt(squares / n + norm.eps);
   const auto *weight = static_cast<const float*>(norm.weight), *bias = static_cast<const float*>(norm.bias);
   std::vector<float> y(dim);
   for (size_t k = 0; k < dim; ++k) {
-    const double w = weight == nullptr ? 1 : weight[k], b = bias == nullptr ? 0 : bias[k];
+    double w = weight == nullptr ? 1 : weight[k], b = bias == nullptr ? 0 : bias[k];
+    if (norm.weight_offset != 0) w += norm.weight_offset;
     y[k] = static_cast<float>(mul_add((x[k] - mean) * inverse, w, b));
   }
   return y;

@@ -77,7 +77,7 @@ TEST_P(GatedDeterminismTest, AnyNumberOfThreadsAndBatchSize) {
   }
 }
 
-// h + mlp(layer_norm(h)).
+// h + mlp(norm(h)).
 class TransformerDeterminismTest : public DeterminismTest {
  protected:
   static constexpr Shape kSquare = {kShape.dim, kShape.hidden, kShape.dim};
@@ -93,9 +93,9 @@ class TransformerDeterminismTest : public DeterminismTest {
   }
 
   std::vector<float> RunRows(size_t first, size_t tokens, int threads) const {
-    const LayerNorm norm = {weight_.data()};
+    const Norm norm = {NormKind::kLayerNorm, weight_.data()};
     RunOptions options = {threads};
-    options.layer_norm = &norm;
+    options.norm = &norm;
     options.residual.data = &x_[first * kSquare.dim];
     return RunDense(ffn_, &x_[first * kSquare.dim], tokens, options);
   }
@@ -220,7 +220,7 @@ struct HashedBlock {
   DType dtype;  // of the weights; bf16 is what is left of fp32 without its lower half
   Activation activation;
   uint64_t hash;
-  bool transformer = false;  // with a LayerNorm and a residual
+  bool transformer = false;  // with a norm and a residual
 };
 
 constexpr HashedBlock kHashes[] = {
@@ -265,10 +265,10 @@ TEST(DeterminismAcrossTargetsTest, EveryTargetWithFmaGivesTheRecordedBits) {
     const std::vector<float> norm_weight = random.SymmetricVector(hashed.shape.dim, 2);
     const std::vector<float> norm_bias = random.SymmetricVector(hashed.shape.dim, 1);
     const std::vector<float> residual = random.SymmetricVector(hashed.tokens * hashed.shape.out, 2);
-    const LayerNorm norm = {norm_weight.data(), norm_bias.data()};
+    const Norm norm = {NormKind::kLayerNorm, norm_weight.data(), norm_bias.data()};
     RunOptions options = {2};
     if (hashed.transformer) {
-      options.layer_norm = &norm;
+      options.norm = &norm;
       options.residual.data = residual.data();
     }
     Weights weights = block.weights();

@@ -71,24 +71,27 @@ struct ValueAndError {
   double value, error;
 };
 
-// A normalised row of double arithmetic, h = 2^-53 the error of one rounding in it, rounded to fp32 at the
+// A normalized row of double arithmetic, h = 2^-53 the error of one rounding in it, rounded to fp32 at the
 // end. Two ways of adding n numbers up differ by 2 n h of their magnitudes, so two means by `shift`. A
 // difference of x and its mean is off by that, the variance by its square and by 2 (n + 4) h of itself, the
-// root by half.
-inline std::vector<ValueAndError> LayerNormBound(const LayerNorm& norm, const float* x, size_t dim) {
+// root by half. RMSNorm has no mean, so no shift, and its mean square for a variance. Two sums of a weight
+// and its offset differ by 2 h.
+inline std::vector<ValueAndError> NormBound(const Norm& norm, const float* x, size_t dim) {
   constexpr double h = 0x1p-53;
   const double n = static_cast<double>(dim);
   double mean = 0, magnitude = 0, variance = norm.eps;
-  for (size_t k = 0; k < dim; ++k) mean += x[k] / n, magnitude += std::fabs(x[k]) / n;
+  if (norm.kind == NormKind::kLayerNorm) {
+    for (size_t k = 0; k < dim; ++k) mean += x[k] / n, magnitude += std::fabs(x[k]) / n;
+  }
   for (size_t k = 0; k < dim; ++k) variance += (x[k] - mean) * (x[k] - mean) / n;
   const double shift = 2 * (n + 2) * h * magnitude;
-  const double relative = 2 * (n + 8) * h + 3 * shift * shift / variance;
-  const std::vector<double> value = ReferenceLayerNorm(norm, x, dim);
+  const double relative = 2 * (n + 9) * h + 3 * shift * shift / variance;
+  const std::vector<double> value = ReferenceNorm(norm, x, dim);
   const auto *weights = static_cast<const float*>(norm.weight),
              *biases = static_cast<const float*>(norm.bias);
   std::vector<ValueAndError> row;
   for (size_t k = 0; k < dim; ++k) {
-    const double weight = weights == nullptr ? 1 : std::fabs(double{weights[k]});
+    const double weight = weights == nullptr ? 1 : std::fabs(double{weights[k]} + norm.weight_offset);
     const double bias = biases == nullptr ? 0 : std::fabs(double{biases[k]});
     const double error =
         weight * (shift + std::fabs(x[k] - mean) * relative) / std::sqrt(variance) + 2 * h * bias;
@@ -186,12 +189,12 @@ inline std::vector<RowBound> BoundRows(const Weights& weights, const float* x, s
   return rows;
 }
 
-// h + mlp(layer_norm(h)): x is rounded once when it is normalised, and y once more when h is added to it.
-inline std::vector<RowBound> BoundTransformerRows(const Weights& weights, const LayerNorm& norm,
-                                                  const float* h, size_t tokens) {
+// h + mlp(norm(h)): x is rounded once when it is normalized, and y once more when h is added to it.
+inline std::vector<RowBound> BoundTransformerRows(const Weights& weights, const Norm& norm, const float* h,
+                                                  size_t tokens) {
   std::vector<RowBound> rows;
   for (size_t t = 0; t < tokens; ++t, h += weights.shape.dim) {
-    RowBound row = BoundRow(weights, ReferenceLayerNorm(norm, h, weights.shape.dim).data(), 1);
+    RowBound row = BoundRow(weights, ReferenceNorm(norm, h, weights.shape.dim).data(), 1);
     for (size_t n = 0; n < weights.shape.out; ++n) {
       row.value[n] += double{h[n]};
       row.deviation[n] = std::hypot(row.deviation[n], kUnit * row.value[n]);

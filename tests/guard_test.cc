@@ -1,4 +1,4 @@
-// No access outside the caller's arrays, those of a LayerNorm and a residual among them: each lies between
+// No access outside the caller's arrays, those of a norm and a residual among them: each lies between
 // pages that fault, flush to one and then to the other, with signalling NaN around it and in y and the
 // workspace.
 #include <gtest/gtest.h>
@@ -39,7 +39,7 @@ struct Strides {
   size_t ldx, ldy;
 };
 
-// With a LayerNorm and a residual, or without.
+// With a norm and a residual, or without.
 template <class Packed>
 void RunBetweenGuards(const Packed& packed, const Strides& c, const std::vector<float>& x, size_t tokens,
                       int threads, Flush flush, bool transformer) {
@@ -48,10 +48,10 @@ void RunBetweenGuards(const Packed& packed, const Strides& c, const std::vector<
   GuardedBuffer<float> weight(random.SymmetricVector(in, 2), flush);
   GuardedBuffer<float> bias(random.SymmetricVector(in, 1), flush);
   GuardedBuffer<float> residual(random.SymmetricVector(tokens * out, 2), flush);
-  const LayerNorm norm = {weight.data(), bias.data()};
+  const Norm norm = {tokens % 2 == 0 ? NormKind::kLayerNorm : NormKind::kRmsNorm, weight.data(), bias.data()};
   RunOptions options = {1};
   if (transformer) {
-    options.layer_norm = &norm;
+    options.norm = &norm;
     options.residual.data = residual.data();
   }
   const std::vector<float> want = RunDense(packed, x.data(), tokens, options);

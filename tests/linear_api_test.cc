@@ -70,9 +70,9 @@ struct Arguments {
   Status RunTypes(DType x_dtype, DType y_dtype) {
     return Run(packed, x.data(), x_dtype, kIn, kTokens, y.data(), y_dtype, kOut, {1});
   }
-  Status RunNorm(const LayerNorm& norm) {
+  Status RunNorm(const Norm& norm) {
     RunOptions options = {1};
-    options.layer_norm = &norm;
+    options.norm = &norm;
     return RunWith(packed, options);
   }
   Status RunResidual(const Residual& residual) {
@@ -229,15 +229,17 @@ const BadCase kRunCases[] = {
      [](Arguments& a) {
        return a.RunWith(a.packed, {1, a.workspace.data(), 0});
      }},
-    {"Eps", kInvalid, "layer_norm.eps is -1;",
+    {"Eps", kInvalid, "norm.eps is -1;",
      [](Arguments& a) {
-       return a.RunNorm({nullptr, nullptr, DType::kF32, -1});
+       return a.RunNorm({NormKind::kLayerNorm, nullptr, nullptr, DType::kF32, -1});
      }},
-    {"NormWeightInY", kInvalid, "layer_norm.weight and y overlap",
-     [](Arguments& a) { return a.RunNorm({&a.y[27]}); }},
-    {"NormBiasMisaligned", kInvalid, "layer_norm.bias is not aligned",
+    {"NormWeightInY", kInvalid, "norm.weight and y overlap",
      [](Arguments& a) {
-       return a.RunNorm({nullptr, Misaligned(a.x)});
+       return a.RunNorm({NormKind::kLayerNorm, &a.y[27]});
+     }},
+    {"NormBiasMisaligned", kInvalid, "norm.bias is not aligned",
+     [](Arguments& a) {
+       return a.RunNorm({NormKind::kLayerNorm, nullptr, Misaligned(a.x)});
      }},
     {"ResidualStride", kInvalid, "residual.stride is 6; it must be at least 7",
      [](Arguments& a) {

@@ -78,17 +78,20 @@ std::vector<double> ReferenceLinear(const Linear& layer, size_t rows, size_t col
   return y;
 }
 
-// (x - mean) / sqrt(variance + eps) * weight + bias, of one row, with weight and bias in fp32.
-inline std::vector<double> ReferenceLayerNorm(const LayerNorm& norm, const float* x, size_t dim) {
+// (x - mean) / sqrt(variance + eps) * (weight + weight_offset) + bias, of one row, with weight and bias in
+// fp32. RMSNorm is the same with a mean of 0.
+inline std::vector<double> ReferenceNorm(const Norm& norm, const float* x, size_t dim) {
   const double n = static_cast<double>(dim);
   const auto *weight = static_cast<const float*>(norm.weight), *bias = static_cast<const float*>(norm.bias);
   double mean = 0, variance = 0;
-  for (size_t k = 0; k < dim; ++k) mean += x[k] / n;
+  if (norm.kind == NormKind::kLayerNorm) {
+    for (size_t k = 0; k < dim; ++k) mean += x[k] / n;
+  }
   for (size_t k = 0; k < dim; ++k) variance += (x[k] - mean) * (x[k] - mean) / n;
   std::vector<double> y(dim);
   for (size_t k = 0; k < dim; ++k) {
     y[k] = (x[k] - mean) / std::sqrt(variance + norm.eps);
-    if (weight != nullptr) y[k] *= double{weight[k]};
+    if (weight != nullptr) y[k] *= double{weight[k]} + norm.weight_offset;
     if (bias != nullptr) y[k] += double{bias[k]};
   }
   return y;

@@ -115,7 +115,7 @@ inline TestBlock WriteCheckpoint(const std::string& path, const std::string& pre
   return block;
 }
 
-// A LayerNorm, as stored.
+// A norm, as stored.
 struct TestNorm {
   std::vector<float> weight, bias;
 };

@@ -146,7 +146,7 @@ TEST_F(TowerCommandTest, IsTheMlpHalfOfATransformersLayers) {
     const Outcome outcome = Start({"tower", "--weights", folder_.path(), "--input", input, "--output", output,
                                    "--layers", number + ".." + number, "--layer-norm", "--residual"});
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-    const LayerNorm norm = {norms_[layer].weight.data(), norms_[layer].bias.data()};
+    const Norm norm = {NormKind::kLayerNorm, norms_[layer].weight.data(), norms_[layer].bias.data()};
     const std::vector<float> x = io::ReadArray(input).values, y = io::ReadArray(output).values;
     const auto bounds = BoundTransformerRows(blocks_[layer].weights(), norm, x.data(), kTokens);
     EXPECT_TRUE(MeasureErrors(bounds, y.data(), kTokens).Pass()) << "layer " << layer;
@@ -173,12 +173,13 @@ TEST_F(TowerCommandTest, TakesLayerNormOrResidualAlone) {
     const Outcome outcome = Tower(all);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_EQ(outcome.err, eps == 0.5 ? "fusedffn: warning: --eps 0.5, but the model has 1e-05\n" : "");
-    const LayerNorm norm = {norms_[0].weight.data(), norms_[0].bias.data(), DType::kF32, eps};
+    const Norm norm = {NormKind::kLayerNorm, norms_[0].weight.data(), norms_[0].bias.data(), DType::kF32,
+                       eps};
     std::vector<double> want;
     for (size_t t = 0; t < kTokens; ++t) {
       const float* row = &x[t * kShape.dim];
       const std::vector<double> normal =
-          eps < 0 ? std::vector<double>(row, row + kShape.dim) : ReferenceLayerNorm(norm, row, kShape.dim);
+          eps < 0 ? std::vector<double>(row, row + kShape.dim) : ReferenceNorm(norm, row, kShape.dim);
       std::vector<double> y = ReferenceFfn(blocks_[0].weights(), normal.data(), kShape.dim, 1);
       for (size_t n = 0; residual && n < kShape.dim; ++n) y[n] += double{row[n]};
       want.insert(want.end(), y.begin(), y.end());

@@ -1,4 +1,4 @@
-// h + mlp(layer_norm(h)) in one call, and the same of a linear: the bits of its parts one after the other,
+// h + mlp(norm(h)) in one call, and the same of a linear: the bits of its parts one after the other,
 // for every precision, element type and way to lie in memory; and its distance from double precision.
 #include <gtest/gtest.h>
 
@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -38,6 +40,8 @@ enum class Place { kApart, kXIsResidual, kXIsY, kResidualIsY, kAllAreOne };
 constexpr Place kPlaces[] = {Place::kApart, Place::kXIsResidual, Place::kXIsY, Place::kResidualIsY,
                              Place::kAllAreOne};
 
+using Kind = std::optional<NormKind>;  // or no norm
+
 struct Types {
   DType x = DType::kF32, residual = DType::kF32, y = DType::kF32, norm = DType::kF32;
 };
@@ -57,12 +61,12 @@ class Problem {
         residual_(SevenBits(kMostTokens * out_, random)) {}
 
   // y of `tokens` rows from the parts. x and the residual are the same rows if they are one array.
-  std::vector<float> InParts(size_t tokens, bool norm, bool add, bool same) const {
+  std::vector<float> InParts(size_t tokens, Kind norm, bool add, bool same) const {
     std::vector<float> x;
     for (size_t t = 0; t < tokens; ++t) {
       const float* row = &x_[t * Width()];
       const std::vector<float> normal =
-          norm ? ChainLayerNorm(kernels_.fma, Norm(), row, in_) : std::vector<float>(row, row + in_);
+          norm ? ChainNorm(kernels_.fma, NormOf(*norm), row, in_) : std::vector<float>(row, row + in_);
       x.insert(x.end(), normal.begin(), normal.end());
     }
     std::vector<float> y = RunDense(packed_, x.data(), tokens);
@@ -71,7 +75,7 @@ class Problem {
   }
 
   // The same in one call, as the bytes of y.
-  std::vector<unsigned char> AtOnce(size_t tokens, int threads, bool norm, bool add, const Types& types,
+  std::vector<unsigned char> AtOnce(size_t tokens, int threads, Kind kind, bool add, const Types& types,
                                     Place place) const {
     const size_t ld = Width() + 3;
     const bool same = place == Place::kXIsResidual || place == Place::kAllAreOne;
@@ -86,9 +90,10 @@ class Problem {
     void* const to = x_is_y ? x.data() : residual_is_y ? residual.data() : y.data();
     const std::vector<unsigned char> weight = Stored(kernels_, weight_, types.norm);
     const std::vector<unsigned char> bias = Stored(kernels_, bias_, types.norm);
-    const LayerNorm layer_norm = {weight.data(), bias.data(), types.norm};
+    Norm norm = NormOf(kind.value_or(NormKind::kLayerNorm));
+    norm.weight = weight.data(), norm.bias = bias.data(), norm.dtype = types.norm;
     RunOptions options = {threads};
-    if (norm) options.layer_norm = &layer_norm;
+    if (kind) options.norm = &norm;
     if (add) options.residual = {same ? x.data() : residual.data(), types.residual, ld};
     const Status status = Run(packed_, x.data(), types.x, ld, tokens, to, types.y, ld, options);
     EXPECT_TRUE(status.ok()) << status.message();
@@ -96,22 +101,26 @@ class Problem {
   }
 
   // One call gives the bytes of the parts.
-  testing::AssertionResult Check(size_t tokens, int threads, bool norm, bool add, const Types& types,
+  testing::AssertionResult Check(size_t tokens, int threads, Kind norm, bool add, const Types& types,
                                  Place place) const {
     const bool same = place == Place::kXIsResidual || place == Place::kAllAreOne;
     const std::vector<unsigned char> want = Stored(kernels_, InParts(tokens, norm, add, same), types.y);
     if (AtOnce(tokens, threads, norm, add, types, place) == want) return testing::AssertionSuccess();
     return testing::AssertionFailure()
            << "other bits; from " << in_ << " to " << out_ << " columns, precision "
-           << PrecisionName(packed_.precision()) << ", " << tokens << " tokens, " << threads
-           << " threads, norm " << norm << ", residual " << add << ", types " << static_cast<int>(types.x)
-           << static_cast<int>(types.residual) << static_cast<int>(types.y) << static_cast<int>(types.norm)
-           << ", place " << static_cast<int>(place);
+           << PrecisionName(packed_.precision()) << ", " << tokens << " tokens, " << threads << " threads, "
+           << (norm ? NameOf(*norm) : "no norm") << ", residual " << add << ", types "
+           << static_cast<int>(types.x) << static_cast<int>(types.residual) << static_cast<int>(types.y)
+           << static_cast<int>(types.norm) << ", place " << static_cast<int>(place);
   }
 
  private:
   size_t Width() const { return std::max(in_, out_); }
-  LayerNorm Norm() const { return {weight_.data(), bias_.data()}; }
+  // RMSNorm as Gemma has it.
+  Norm NormOf(NormKind kind) const {
+    const double offset = kind == NormKind::kRmsNorm ? 1 : 0;
+    return {kind, weight_.data(), bias_.data(), DType::kF32, 1e-5, offset};
+  }
   float ResidualAt(size_t token, size_t n, bool same) const {
     return same ? x_[token * Width() + n] : residual_[token * out_ + n];
   }
@@ -161,7 +170,8 @@ class TransformerTest : public TargetTest {
   void CheckParts(const Problem<Packed>& problem, size_t tokens) const {
     for (const int threads : {1, 3}) {
       for (const auto& [norm, add] :
-           {std::pair(true, true), std::pair(true, false), std::pair(false, true)}) {
+           {std::pair(Kind(NormKind::kLayerNorm), true), std::pair(Kind(NormKind::kLayerNorm), false),
+            std::pair(Kind(NormKind::kRmsNorm), true), std::pair(Kind(), true)}) {
         ASSERT_TRUE(problem.Check(tokens, threads, norm, add, {}, Place::kApart));
       }
     }
@@ -174,7 +184,9 @@ class TransformerTest : public TargetTest {
         for (const DType y : kDTypes) {
           for (const size_t tokens : {5u, 100u}) {
             for (const DType norm : kDTypes) {
-              ASSERT_TRUE(problem.Check(tokens, 2, true, true, {x, residual, y, norm}, Place::kApart));
+              for (const NormKind kind : kNormKinds) {
+                ASSERT_TRUE(problem.Check(tokens, 2, kind, true, {x, residual, y, norm}, Place::kApart));
+              }
             }
           }
         }
@@ -192,7 +204,8 @@ class TransformerTest : public TargetTest {
       for (const DType type : kDTypes) {
         for (const size_t tokens : {1u, 20u, 300u}) {
           for (const int threads : all_threads) {
-            ASSERT_TRUE(problem.Check(tokens, threads, true, true, {type, type, type, type}, place));
+            const NormKind kind = kNormKinds[tokens / 20 % 2];
+            ASSERT_TRUE(problem.Check(tokens, threads, kind, true, {type, type, type, type}, place));
           }
         }
       }
@@ -263,9 +276,9 @@ TEST_P(TransformerTest, RandomErrorsAddUpAsRandomErrorsDo) {
     const std::vector<float> h = RandomTokens(shape, tokens, &random);
     const std::vector<float> weight = random.SymmetricVector(shape.dim, 2),
                              bias = random.SymmetricVector(shape.dim, 0.5);
-    const LayerNorm norm = {weight.data(), bias.data()};
+    const Norm norm = {kNormKinds[seed % 2], weight.data(), bias.data()};
     RunOptions options = {2};
-    options.layer_norm = &norm;
+    options.norm = &norm;
     options.residual.data = h.data();
     const std::vector<float> y = RunDense(PackFor(GetParam(), block.weights()), h.data(), tokens, options);
     const ErrorGates gates =
@@ -282,13 +295,13 @@ TEST_P(TransformerTest, ATowerInPlaceEqualsOneFromArrayToArray) {
   const Shape shape = {96, 384, 96};
   const std::vector<float> weight = random.SymmetricVector(shape.dim, 2),
                            bias = random.SymmetricVector(shape.dim, 0.5);
-  const LayerNorm norm = {weight.data(), bias.data()};
+  const Norm norm = {NormKind::kLayerNorm, weight.data(), bias.data()};
   for (const size_t tokens : {3u, 257u}) {
     std::vector<float> in_place = RandomTokens(shape, tokens, &random), apart = in_place;
     for (int layer = 0; layer < 24; ++layer) {
       const PackedFfn ffn = PackFor(GetParam(), RandomBlock(shape, &random).weights());
       RunOptions options = {2};
-      options.layer_norm = &norm;
+      options.norm = &norm;
       options.residual.data = apart.data();
       apart = RunDense(ffn, apart.data(), tokens, options);
       options.residual.data = in_place.data();
@@ -303,20 +316,23 @@ TEST_P(TransformerTest, ARowThatIsNotFiniteGivesNaNAndNoOtherRowChanges) {
   Random random(1);
   const Shape shape = {70, 90, 70};
   const size_t tokens = 60;
-  const LayerNorm norm;
   for (const Precision precision : Precisions()) {
     const PackedFfn ffn = PackFor(GetParam(), RandomBlock(shape, &random).weights(), precision);
-    std::vector<float> h = RandomTokens(shape, tokens, &random);
-    RunOptions options = {2};
-    options.layer_norm = &norm;
-    options.residual.data = h.data();
-    const std::vector<float> want = RunDense(ffn, h.data(), tokens, options);
-    for (const float bad : {NAN, HUGE_VALF, -HUGE_VALF}) {
-      h[7 * shape.dim + 69] = bad;
-      const std::vector<float> y = RunDense(ffn, h.data(), tokens, options);
-      for (size_t i = 0; i < y.size(); ++i) {
-        const bool spoilt = i / shape.out == 7;
-        ASSERT_TRUE(spoilt ? std::isnan(y[i]) : BitsOf(y[i]) == BitsOf(want[i])) << bad << ", element " << i;
+    for (const NormKind kind : kNormKinds) {
+      std::vector<float> h = RandomTokens(shape, tokens, &random);
+      const Norm norm = {kind};
+      RunOptions options = {2};
+      options.norm = &norm;
+      options.residual.data = h.data();
+      const std::vector<float> want = RunDense(ffn, h.data(), tokens, options);
+      for (const float bad : {NAN, HUGE_VALF, -HUGE_VALF}) {
+        h[7 * shape.dim + 69] = bad;
+        const std::vector<float> y = RunDense(ffn, h.data(), tokens, options);
+        for (size_t i = 0; i < y.size(); ++i) {
+          const bool spoilt = i / shape.out == 7;
+          ASSERT_TRUE(spoilt ? std::isnan(y[i]) : BitsOf(y[i]) == BitsOf(want[i]))
+              << NameOf(kind) << ", " << bad << ", element " << i;
+        }
       }
     }
   }

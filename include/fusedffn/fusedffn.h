@@ -234,14 +234,27 @@ FUSEDFFN_API Status Pack(const Weights& weights, const PackOptions& options, Pac
 FUSEDFFN_API Status Pack(const Linear& weights, size_t in, size_t out, Activation activation,
                          const PackOptions& options, PackedLinear* linear) noexcept;
 
-// The row that fc1 (and up) get in place of x[t]: (x[t] - mean) / sqrt(variance + eps) * weight + bias, with
-// the mean and variance (the biased one) of the row, as torch.nn.LayerNorm. Not the RMSNorm of Llama and
-// most other gated models, which subtracts no mean.
-struct LayerNorm {
+enum class NormKind {
+  // (x - mean) / sqrt(variance + eps) * weight + bias, with the mean and the biased variance of the row, as
+  // torch.nn.LayerNorm. A row of equal elements becomes the bias, or with eps = 0 NaN.
+  kLayerNorm = 0,
+  // x / sqrt(mean of x^2 + eps) * weight + bias, as LlamaRMSNorm and most other gated models, which have no
+  // bias. A row of zeros becomes the bias (zeros, without one), or with eps = 0 NaN.
+  kRmsNorm = 1,
+};
+
+// The row that fc1 (and up) get in place of x[t], in double throughout and rounded to fp32 once. Models in
+// bf16 or fp16 may round more often: LlamaRMSNorm does before it multiplies by the weight. That is not
+// imitated.
+struct Norm {
+  NormKind kind = NormKind::kLayerNorm;
   const void* weight = nullptr;  // [dim], or null for ones
   const void* bias = nullptr;    // [dim], or null for zeros
   DType dtype = DType::kF32;     // of weight and bias
-  double eps = 1e-5;             // finite, at least 0
+  double eps = 1e-5;             // finite, at least 0; many models have another, as 1e-6
+  // Is added to every weight, in double: 1 for GemmaRMSNorm, whose factor is 1 + weight. Finite, and 0
+  // without a weight.
+  double weight_offset = 0;
 };
 
 // What is added to fc2(...), in fp32, before y is rounded to its element type.
@@ -264,14 +277,14 @@ struct RunOptions {
   // between all handles.
   void* workspace = nullptr;
   size_t workspace_bytes = 0;
-  // The rest of a transformer's half, y = h + mlp(layer_norm(h)) with x = h and residual.data = h. Read
-  // during the call only; null: x goes into fc1 as it is.
-  const LayerNorm* layer_norm = nullptr;
+  // The rest of a transformer's half, y = h + mlp(norm(h)) with x = h and residual.data = h. Read during the
+  // call only; null: x goes into fc1 as it is.
+  const Norm* norm = nullptr;
   Residual residual = {};
 };
 
 // y[t] = fc2(activation(fc1(x[t]))), or fc2(activation(fc1(x[t])) * up(x[t])), for t in [0, tokens); with
-// options.layer_norm of x[t] normalised, and with options.residual plus that.
+// options.norm of x[t] normalized, and with options.residual plus that.
 //   x: [tokens, dim], row stride ldx >= dim.   y: [tokens, out], row stride ldy >= out.
 //   y may be x itself with ldx == ldy, or the residual itself with the same stride, or both; any other
 //   overlap with y is an error, also where the rows of one lie between those of the other. tokens may be 0.
@@ -286,11 +299,10 @@ struct RunOptions {
 // give NaN to all that needs them. Groups whose scale would be below 2^-120 count as zero. With kBF16Dot the
 // sums are the instruction's: two products at a time, in order of k; with AMX 32 of them, those of even k and
 // those of odd k in a chain each from 0, whose sum is then added. The bits of a row still depend on that row
-// and the weights only, but are those of one kind of CPU. A LayerNorm is computed in double, with sums in
-// an order that depends on dim only, and rounded to fp32 once; a residual is one fp32 addition: so they
-// change nothing of this. A row with a NaN or infinity is normalised to NaN throughout; one of equal elements
-// to the bias, or with eps = 0 to NaN. Reference: double-precision loops in tests/reference.h; README,
-// "Accuracy" has the bounds.
+// and the weights only, but are those of one kind of CPU. A norm is computed in double, with sums in an order
+// that depends on dim only, and rounded to fp32 once; a residual is one fp32 addition: so they change nothing
+// of this. A row with a NaN or infinity is normalized to NaN throughout. Reference: double-precision loops in
+// tests/reference.h; README, "Accuracy" has the bounds.
 FUSEDFFN_API Status Run(const PackedFfn& ffn, const float* x, size_t ldx, size_t tokens, float* y, size_t ldy,
                         const RunOptions& options = {}) noexcept;
 
@@ -301,7 +313,7 @@ FUSEDFFN_API Status Run(const PackedFfn& ffn, const void* x, DType x_dtype, size
 // Bytes of scratch that Run() uses for this call; 0 for an empty handle or an invalid thread count.
 FUSEDFFN_API size_t WorkspaceBytes(const PackedFfn& ffn, size_t tokens, int threads) noexcept;
 
-// y[t] = activation(weight x[t] + bias) for t in [0, tokens); with options.layer_norm of x[t] normalised, and
+// y[t] = activation(weight x[t] + bias) for t in [0, tokens); with options.norm of x[t] normalized, and
 // with options.residual plus that.
 //   x: [tokens, in], row stride ldx >= in.   y: [tokens, out], row stride ldy >= out.
 // All else is as for a block, numerics among it: every output element is one chain, or in kInt8 and kBF16Dot

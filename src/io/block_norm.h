@@ -22,8 +22,8 @@ struct BlockNorm {
   std::vector<char> weight, bias;  // [dim]; without a bias, empty
   DType dtype = DType::kF32;
 
-  LayerNorm WithEps(double eps) const {
-    return {weight.data(), bias.empty() ? nullptr : bias.data(), dtype, eps};
+  Norm WithEps(double eps) const {
+    return {NormKind::kLayerNorm, weight.data(), bias.empty() ? nullptr : bias.data(), dtype, eps};
   }
 };
 

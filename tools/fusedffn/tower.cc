@@ -71,10 +71,10 @@ std::vector<double> RunOnce(const Loaded& loaded, const io::Array& x, size_t tok
   for (size_t i = 0; i < loaded.layers.size(); ++i) {
     const PackedFfn& layer = loaded.layers[i];
     const size_t dim = layer.shape().dim;
-    LayerNorm norm;
+    Norm norm;
     if (!loaded.norms.blocks.empty()) {
       norm = loaded.norms.blocks[i].WithEps(loaded.norms.eps);
-      options.layer_norm = &norm;
+      options.norm = &norm;
     }
     times.push_back(Milliseconds([&] {
       const Status status =
