@@ -1,4 +1,4 @@
-// The LayerNorm in front of a block: which one it is, what its eps is, and its tensors.
+// The norm in front of a block: which one it is, what its eps is, and its tensors.
 #include "src/io/block_norm.h"
 
 #include <gtest/gtest.h>
@@ -15,16 +15,20 @@
 namespace fusedffn::io {
 namespace {
 
-// "name, eps", with eps "?" if it is not known, or an error; for a block at `prefix`, which need not exist,
-// with this text in config.json, or with none.
+// "name, eps", with eps "?" if it is not known, "RMS " before the name of an RMSNorm, "+1" behind that of one
+// with such an offset, and "..." if one more norm follows; or an error. For a block at `prefix`, which need
+// not exist, with this text in config.json, or with none.
 std::string Answer(const std::string& prefix, const std::string& layout, const char* config) {
   const Block block = NamedBlock(prefix, layout);
   const BlockActivation known = KnownOf(block, config);
   try {
     std::ostringstream text;
-    text << NormNameOf("file", block, known.families) << ", ";
-    if (!known.layer_norm_eps) return text.str() + "?";
-    text << *known.layer_norm_eps;
+    const FamilyNorm& norm = NormOf("file", block, known);
+    text << (norm.kind == NormKind::kRmsNorm ? "RMS " : "") << norm.name;
+    if (norm.weight_offset != 0) text << "+" << norm.weight_offset;
+    text << (norm.behind.empty() ? ", " : "..., ");
+    if (!known.norm_eps) return text.str() + "?";
+    text << *known.norm_eps;
     return text.str();
   } catch (const Error& error) {
     return error.what();
@@ -57,6 +61,9 @@ TEST(BlockNormTest, NamesAndEps) {
       {clip, "fc1_fc2", R"({"vision_config": {"hidden_act": "gelu"}})", "layer_norm2, ?"},
       {clip, "fc1_fc2", R"({"vision_config": {"hidden_act": "gelu", "layer_norm_eps": "0.25"}})",
        "layer_norm2, ?"},
+      // One that cannot be read is not the default.
+      {clip, "fc1_fc2", R"({"model_type": "clip_vision_model", "layer_norm_eps": "0.25"})", "layer_norm2, ?"},
+      {clip, "fc1_fc2", R"({"model_type": "clip_vision_model", "rms_norm_eps": 0.25})", "layer_norm2, 1e-05"},
       // Known, although the activation is not.
       {clip, "fc1_fc2", R"({"model_type": "clip_vision_model", "hidden_act": "mish"})", "layer_norm2, 1e-05"},
       {open_clip, "c_fc_c_proj", nullptr, "ln_2, ?"},
@@ -75,6 +82,41 @@ TEST(BlockNormTest, NamesAndEps) {
   }
 }
 
+TEST(BlockNormTest, GatedModels) {
+  const char* const norm = "RMS post_attention_layernorm, ";
+  const struct {
+    const char* prefix;
+    const char* config;
+    std::string answer;
+  } cases[] = {
+      {"layers.0", R"({"model_type": "llama", "rms_norm_eps": 1e-5})", std::string(norm) + "1e-05"},
+      {"model.layers.0", R"({"model_type": "llama", "layer_norm_eps": 1e-5})", std::string(norm) + "1e-06"},
+      {"model.layers.0", R"({"model_type": "mistral"})", std::string(norm) + "1e-06"},
+      {"model.layers.0", R"({"model_type": "qwen3", "rms_norm_eps": 1e-7})", std::string(norm) + "1e-07"},
+      {"model.layers.0", R"({"model_type": "qwen2", "rms_norm_eps": null})", std::string(norm) + "1e-06"},
+      {"model.layers.0", R"({"model_type": "qwen2", "rms_norm_eps": "1e-6"})", std::string(norm) + "?"},
+      {"model.layers.0", R"({"model_type": "qwen2_vl", "hidden_act": "silu"})", std::string(norm) + "1e-05"},
+      {"model.language_model.layers.0",
+       R"({"model_type": "llava", "text_config": {"model_type": "llama", "rms_norm_eps": 0.5}})",
+       std::string(norm) + "0.5"},
+      {"model.layers.0", R"({"model_type": "deepseek_vl_v2", "language_config": {"hidden_size": 1280}})",
+       std::string(norm) + "1e-06"},
+      {"model.qwen2_model.model.model.layers.0", nullptr, std::string(norm) + "1e-06"},
+      {"model.layers.0", R"({"model_type": "gemma"})", "RMS post_attention_layernorm+1, 1e-06"},
+      {"language_model.model.layers.0",
+       R"({"model_type": "paligemma", "text_config": {"model_type": "gemma", "rms_norm_eps": 1e-5}})",
+       "RMS post_attention_layernorm+1, 1e-05"},
+      {"model.layers.0", R"({"model_type": "gemma2"})", "RMS pre_feedforward_layernorm+1..., 1e-06"},
+      {"model.layers.0", R"({"model_type": "gemma3_text"})", "RMS pre_feedforward_layernorm+1..., 1e-06"},
+      {"language_model.model.layers.0", R"({"model_type": "gemma3", "text_config": {"rms_norm_eps": 1e-7}})",
+       "RMS pre_feedforward_layernorm+1..., 1e-07"},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(Answer(std::string(c.prefix) + ".mlp", "gate_up_down", c.config), c.answer)
+        << c.prefix << " " << (c.config ? c.config : "");
+  }
+}
+
 TEST(BlockNormTest, NotKnown) {
   const struct {
     const char* prefix;
@@ -82,11 +124,20 @@ TEST(BlockNormTest, NotKnown) {
     const char* config;
     const char* message;
   } cases[] = {
-      {"model.layers.0.mlp", "gate_up_down", R"({"model_type": "qwen2"})",
-       "gated blocks models have an RMSNorm"},
+      {"model.layers.0.mlp", "gate_up_down", nullptr, "say, with a model_type of theirs, such as 'llama'"},
+      {"model.layers.0.mlp", "gate_up_down",
+       R"({"model_type": "olmo2", "hidden_act": "silu", "rms_norm_eps": 1e-6})",
+       "those of Llama, Mistral, Qwen or DeepSeek, Qwen2-VL text, Gemma or Gemma 2 and 3, and of models "
+       "with"},
+      {"model.language_model.layers.0.mlp", "gate_up_down",
+       R"({"model_type": "glm4v", "text_config": {"model_type": "glm4v_text", "hidden_act": "silu"}})",
+       "and of models with other norms"},
+      {"layers.0.feed_forward", "w1_w3_w2", nullptr, "Llama (Meta) is not known to be x + block(norm(x))"},
+      {"model.layers.0.mlp.experts.1", "gate_up_down", R"({"model_type": "qwen3_moe"})",
+       "experts of DeepSeek or Qwen is not known to be"},
       {"m.0", "fc1_fc2", nullptr, "of no known family"},
       {"bert.encoder.layer.0", "dense", R"({"model_type": "bert"})",
-       "BERT is not known to be x + block(LayerNorm(x))"},
+       "BERT is not known to be x + block(norm(x))"},
       {"model.encoder.layers.0", "fc1_fc2", nullptr, "those of Whisper or BART, and BART is not known to be"},
       {"encoder.layer.0.mlp", "fc1_fc2", R"({"model_type": "dinov2"})", "DINOv2 (HF) is not known to be"},
   };
@@ -129,14 +180,16 @@ TEST_F(LoadNormTest, ReadsItsTensors) {
     EXPECT_EQ(norm.dtype, dtype);
     EXPECT_EQ(norm.weight, Store(name, &want.weight));
     EXPECT_EQ(norm.bias, Store(name, &want.bias));
-    EXPECT_EQ(norm.WithEps(0.5).eps, 0.5);
+    const Norm as = norm.As({"ln_2", NormKind::kRmsNorm, 1, "", {}, false}, 0.5);
+    EXPECT_EQ(as.kind, NormKind::kRmsNorm);
+    EXPECT_EQ(as.weight_offset, 1);
+    EXPECT_EQ(as.eps, 0.5);
   }
 }
 
 TEST_F(LoadNormTest, RefusesWhatDoesNotFit) {
   EXPECT_EQ(ErrorOfTensors({{name_ + ".weight", "F32", {3}}}), "");  // without a bias
-  EXPECT_TRUE(
-      Contains(ErrorOfTensors({}), "there is no tensor '" + name_ + ".weight', the LayerNorm in front"));
+  EXPECT_TRUE(Contains(ErrorOfTensors({}), "there is no tensor '" + name_ + ".weight', the norm in front"));
   EXPECT_TRUE(Contains(ErrorOfTensors({{name_ + ".weight", "F32", {4}}}),
                        "layer_norm2.weight' is 'F32' [4]; it must be [3] of F32, BF16 or F16"));
   EXPECT_TRUE(Contains(ErrorOfTensors({{name_ + ".weight", "F32", {3, 1}}}), "[3, 1]; it must be [3]"));

@@ -36,8 +36,11 @@ TEST(FamiliesTest, TableIsSound) {
     EXPECT_TRUE(names.insert(family.name).second);
     EXPECT_FALSE(family.prefixes.empty());
     EXPECT_NE(family.source, "");
-    const FamilyNorm& norm = family.layer_norm;
-    EXPECT_TRUE(!norm.name.empty() || (!norm.eps && !norm.eps_in_config));
+    const FamilyNorm& norm = family.norm;
+    EXPECT_TRUE(!norm.name.empty() || (!norm.eps && !norm.eps_in_config && norm.behind.empty()));
+    // No gated model's names tell its norm, so something else must.
+    EXPECT_TRUE(norm.name.empty() || !family.layout->gated() || family.names_suffice ||
+                !family.model_types.empty());
     EXPECT_TRUE(!norm.eps || (*norm.eps > 0 && *norm.eps < 1e-3));
     // Either the names say it, or something else may.
     if (family.names_suffice) {
@@ -106,8 +109,9 @@ TEST(FamiliesTest, RealNames) {
       {"h.0.mlp", "conv1d", "GPT-2"},
       {"transformer.h.0.mlp", "conv1d", "GPT-2"},
       {"transformer.h.0.mlp", "c_fc_c_proj", "GPT-BigCode or GPT-Neo"},
-      {"model.layers.0.mlp", "gate_up_down", "Llama, Mistral, Qwen or DeepSeek or Gemma"},
-      {"layers.0.mlp", "gate_up_down", "Llama, Mistral, Qwen or DeepSeek or Gemma"},
+      {"model.layers.0.mlp", "gate_up_down",
+       "Llama, Mistral, Qwen or DeepSeek, Qwen2-VL text, Gemma or Gemma 2 and 3"},
+      {"layers.0.mlp", "gate_up_down", "Llama, Mistral, Qwen or DeepSeek, Gemma or Gemma 2 and 3"},
       {"model.layers.11.mlp.experts.63", "gate_up_down", "experts of DeepSeek or Qwen"},
       {"model.layers.11.mlp.shared_experts", "gate_up_down", "experts of DeepSeek or Qwen"},
       {"model.layers.0.block_sparse_moe.experts.7", "w1_w3_w2", "experts of Mixtral"},

@@ -683,7 +683,7 @@ TEST_F(ProgramTest, InspectPutsLikeBlocksTogether) {
     4 blocks, 256 bytes, 256.0 MFLOP
     gelu_tanh: config.json's model_type says so
 'model.layers.0.mlp'
-    Llama, Mistral, Qwen or DeepSeek or Gemma: 3 -> 12 gated -> 3, BF16, no biases
+    Llama, Mistral, Qwen or DeepSeek, Qwen2-VL text, Gemma or Gemma 2 and 3: 3 -> 12 gated -> 3, BF16, no biases
     1 block, 216 bytes, 216.0 MFLOP
     silu: config.json says so
 'model.layers.{1..2}.mlp.experts.{0..2}'

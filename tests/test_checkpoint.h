@@ -121,12 +121,13 @@ struct TestNorm {
 };
 
 inline TestNorm WriteNorm(const std::string& path, const std::string& name, size_t dim,
-                          const std::string& dtype, uint64_t seed) {
+                          const std::string& dtype, uint64_t seed, bool has_bias = true) {
   Random random(seed);
   TestNorm norm = {random.SymmetricVector(dim, 2), random.SymmetricVector(dim, 1)};
   const std::vector<char> weight = Store(dtype, &norm.weight), bias = Store(dtype, &norm.bias);
-  io::WriteSafetensors(
-      path, {{name + ".weight", dtype, {dim}, weight.data()}, {name + ".bias", dtype, {dim}, bias.data()}});
+  std::vector<io::TensorData> tensors = {{name + ".weight", dtype, {dim}, weight.data()}};
+  if (has_bias) tensors.push_back({name + ".bias", dtype, {dim}, bias.data()});
+  io::WriteSafetensors(path, tensors);
   return norm;
 }
 

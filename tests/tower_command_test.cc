@@ -26,12 +26,14 @@ namespace {
 constexpr Shape kShape = {31, 65, 31}, kGatedShape = {31, 65, 31, true};
 constexpr size_t kLayers = 3, kTokens = 18;
 
-// Every layer is a shard, and so is its LayerNorm.
+// Every layer is a shard, and so is its norm; only one that is not gated has a bias.
 class TowerCommandTest : public testing::Test {
  protected:
-  TowerCommandTest() : TowerCommandTest("model.vision_model.transformer.layers.", kShape, {}) {}
+  TowerCommandTest()
+      : TowerCommandTest("model.vision_model.transformer.layers.", kShape, {}, "layer_norm2") {}
 
-  TowerCommandTest(const std::string& layers, const Shape& shape, const StoredAs& stored_as)
+  TowerCommandTest(const std::string& layers, const Shape& shape, const StoredAs& stored_as,
+                   const std::string& norm)
       : layers_(layers) {
     std::string map;
     const auto list = [&](const std::string& file) {
@@ -43,8 +45,8 @@ class TowerCommandTest : public testing::Test {
     for (size_t layer = 0; layer < kLayers; ++layer) {
       const std::string file = std::to_string(layer) + ".safetensors", norm_file = "norm" + file;
       blocks_.push_back(WriteCheckpoint(folder_ / file, PrefixOf(layer), shape, stored_as, layer + 1));
-      norms_.push_back(WriteNorm(folder_ / norm_file, layers_ + std::to_string(layer) + ".layer_norm2",
-                                 kShape.dim, "BF16", layer + 1));
+      norms_.push_back(WriteNorm(folder_ / norm_file, layers_ + std::to_string(layer) + "." + norm,
+                                 kShape.dim, "BF16", layer + 1, !shape.gated));
       list(file);
       list(norm_file);
     }
@@ -85,8 +87,29 @@ class TowerCommandTest : public testing::Test {
 
 class GatedTowerCommandTest : public TowerCommandTest {
  protected:
-  GatedTowerCommandTest() : TowerCommandTest("model.layers.", kGatedShape, GatedAs("BF16", "")) {
+  GatedTowerCommandTest() : GatedTowerCommandTest("post_attention_layernorm") {
     folder_.Write("config.json", R"({"model_type": "qwen2"})");
+  }
+  explicit GatedTowerCommandTest(const std::string& norm)
+      : TowerCommandTest("model.layers.", kGatedShape, GatedAs("BF16", ""), norm) {}
+
+  // Layers x + block(RMSNorm(x)) against the oracle, each on exactly the input that it was given.
+  void ExpectMlpHalf(double eps, double weight_offset) const {
+    std::string input = folder_ / "x.npy";
+    for (size_t layer = 0; layer < kLayers; ++layer) {
+      const std::string output = folder_ / ("y" + std::to_string(layer) + ".npy");
+      const std::string number = std::to_string(layer);
+      const Outcome outcome = Start({"tower", "--weights", folder_.path(), "--input", input, "--output",
+                                     output, "--layers", number + ".." + number, "--norm", "--residual"});
+      EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+      EXPECT_EQ(outcome.err, "");
+      const Norm norm = {NormKind::kRmsNorm, norms_[layer].weight.data(), nullptr, DType::kF32, eps,
+                         weight_offset};
+      const std::vector<float> x = io::ReadArray(input).values, y = io::ReadArray(output).values;
+      const auto bounds = BoundTransformerRows(blocks_[layer].weights(), norm, x.data(), kTokens);
+      EXPECT_TRUE(MeasureErrors(bounds, y.data(), kTokens).Pass()) << "layer " << layer;
+      input = output;
+    }
   }
 };
 
@@ -133,7 +156,7 @@ TEST_F(GatedTowerCommandTest, EveryLayerIsTheOracles) {
 
 // Each layer against the oracle, on exactly the input that it was given; then all of them in one go.
 TEST_F(TowerCommandTest, IsTheMlpHalfOfATransformersLayers) {
-  const std::vector<std::string> whole = {"--layer-norm", "--residual", "--output", folder_ / "whole.npy"};
+  const std::vector<std::string> whole = {"--norm", "--residual", "--output", folder_ / "whole.npy"};
   const Outcome all = Tower(whole);
   EXPECT_EQ(all.exit_code, 0) << all.err;
   EXPECT_EQ(all.err, "");
@@ -156,15 +179,15 @@ TEST_F(TowerCommandTest, IsTheMlpHalfOfATransformersLayers) {
 }
 
 // One of the two, and an eps that is not the model's.
-TEST_F(TowerCommandTest, TakesLayerNormOrResidualAlone) {
+TEST_F(TowerCommandTest, TakesNormOrResidualAlone) {
   const std::vector<float> x = io::ReadArray(folder_ / "x.npy").values;
   const struct {
     std::vector<std::string> options;
-    double eps;  // of the LayerNorm; negative: none
+    double eps;  // of the norm; negative: none
     bool residual;
   } cases[] = {{{"--residual"}, -1, true},
                {{"--layer-norm"}, 1e-5, false},
-               {{"--layer-norm", "--eps", "1e-5"}, 1e-5, false},
+               {{"--norm", "--eps", "1e-5"}, 1e-5, false},
                {{"--layer-norm", "--eps", "0.5"}, 0.5, false}};
   for (const auto& [options, eps, residual] : cases) {
     SCOPED_TRACE(testing::PrintToString(options));
@@ -188,10 +211,67 @@ TEST_F(TowerCommandTest, TakesLayerNormOrResidualAlone) {
   }
 }
 
-TEST_F(GatedTowerCommandTest, HasNoLayerNorm) {
-  ExpectComplaint(Tower({"--layer-norm"}), 1, "in front of gated blocks models have an RMSNorm");
+TEST_F(GatedTowerCommandTest, AppliesTheRmsNormOfTheModel) {
+  const struct {
+    const char* config;
+    const char* told;
+    double eps, weight_offset;
+  } cases[] = {{R"({"model_type": "qwen2"})", "'post_attention_layernorm', eps 1e-06\n", 1e-6, 0},
+               {R"({"model_type": "llama", "rms_norm_eps": 0.25})", "layernorm', eps 0.25\n", 0.25, 0},
+               {R"({"model_type": "gemma", "hidden_act": "silu", "rms_norm_eps": 0.125})",
+                "'post_attention_layernorm' (1 + weight), eps 0.125\n", 0.125, 1}};
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.config);
+    folder_.Write("config.json", c.config);
+    const Outcome outcome = Tower({"--norm", "--residual", "--output", folder_ / "whole.npy"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_TRUE(Contains(outcome.out, std::string("    behind RMSNorm ")));
+    EXPECT_TRUE(Contains(outcome.out, c.told)) << outcome.out;
+    ExpectMlpHalf(c.eps, c.weight_offset);
+    EXPECT_EQ(ReadBytes(folder_ / "whole.npy"), ReadBytes(folder_ / "y2.npy"));
+    const Outcome alias = Tower({"--layer-norm", "--residual", "--output", folder_ / "alias.npy"});
+    EXPECT_EQ(alias.exit_code, 0) << alias.err;
+    EXPECT_EQ(ReadBytes(folder_ / "whole.npy"), ReadBytes(folder_ / "alias.npy"));
+  }
+}
+
+TEST_F(GatedTowerCommandTest, GuessesNoNorm) {
+  folder_.Write("config.json", R"({"model_type": "olmo2", "hidden_act": "silu", "rms_norm_eps": 1e-6})");
+  ExpectComplaint(Tower({"--norm"}), 1, "a config.json beside the checkpoint must say, with a model_type");
+  folder_.Write("config.json", R"({"model_type": "qwen2", "rms_norm_eps": [1e-6]})");
+  ExpectComplaint(Tower({"--norm"}), 2, "the eps of the norm in front of block 'model.layers.0.mlp'");
+  const Outcome given = Tower({"--norm", "--eps", "1e-6"});
+  EXPECT_EQ(given.exit_code, 0) << given.err;
+  EXPECT_EQ(given.err, "");
   const Outcome outcome = Tower({"--residual"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+}
+
+class TwoNormsTowerCommandTest : public GatedTowerCommandTest {
+ protected:
+  TwoNormsTowerCommandTest() : GatedTowerCommandTest("pre_feedforward_layernorm") {
+    folder_.Write("config.json", R"({"model_type": "gemma2", "hidden_activation": "silu"})");
+  }
+};
+
+// x + norm(block(norm(x))) is not to be had; the block behind its norm is.
+TEST_F(TwoNormsTowerCommandTest, LeavesTheSecondOneOutWithAWordOnly) {
+  ExpectComplaint(Tower({"--norm", "--residual"}), 1,
+                  "the layers of Gemma 2 and 3 are x + norm(block(norm(x))): 'post_feedforward_layernorm'");
+  const Outcome outcome = Tower({"--norm", "--layers", "1", "--output", folder_ / "y.npy"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(Contains(outcome.out,
+                       "    behind RMSNorm 'pre_feedforward_layernorm' (1 + weight), eps 1e-06\n"
+                       "    'post_feedforward_layernorm', behind each block of the model, is left out\n"));
+  const std::vector<float> x = io::ReadArray(folder_ / "x.npy").values;
+  const Norm norm = {NormKind::kRmsNorm, norms_[0].weight.data(), nullptr, DType::kF32, 1e-6, 1};
+  std::vector<double> want;
+  for (size_t t = 0; t < kTokens; ++t) {
+    const std::vector<double> normal = ReferenceNorm(norm, &x[t * kShape.dim], kShape.dim);
+    const std::vector<double> y = ReferenceFfn(blocks_[0].weights(), normal.data(), kShape.dim, 1);
+    want.insert(want.end(), y.begin(), y.end());
+  }
+  EXPECT_LE(RelativeL2(io::ReadArray(folder_ / "y.npy").values, want), 2e-6);
 }
 
 // The number in `text` where `pattern` has its group.
@@ -319,7 +399,7 @@ TEST_F(TowerCommandTest, RefusesWhatItCannotRun) {
       {{"--layer-norm", "--eps", "nan"}, 2, "--eps: must be a finite number"},
       {{"--layer-norm", "--eps", "inf"}, 2, "--eps: must be a finite number"},
       {{"--layer-norm", "--eps", "1e-5x"}, 2, "--eps: must be a finite number"},
-      {{"--eps", "1e-5"}, 2, "--eps requires --layer-norm"},
+      {{"--eps", "1e-5"}, 2, "--eps requires --norm"},
   };
   for (const auto& bad : cases) {
     SCOPED_TRACE(bad.message);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "src/io/error.h"
 
@@ -50,19 +51,22 @@ BlockActivation Unknown(const Block& block, const std::string& missing) {
   const std::string names = block.families.empty()
                                 ? "its names are of no known family"
                                 : fmt::format("its names are those of {}", Candidates(block.families));
-  return {std::nullopt, fmt::format("{}, and {}", names, missing), block.families, std::nullopt};
+  return {std::nullopt, fmt::format("{}, and {}", names, missing), block.families, std::nullopt, false};
 }
 
 std::optional<double> EpsFrom(const Finding& finding) {
-  const FamilyNorm& norm = finding.family->layer_norm;
-  if (norm.eps_in_config && finding.section.layer_norm_eps) return finding.section.layer_norm_eps;
+  const FamilyNorm& norm = finding.family->norm;
+  const std::optional<double>& eps =
+      norm.kind == NormKind::kRmsNorm ? finding.section.rms_norm_eps : finding.section.layer_norm_eps;
+  if (norm.eps_in_config && eps) return std::isnan(*eps) ? std::nullopt : eps;
   return finding.is_family ? norm.eps : std::nullopt;
 }
 
 BlockActivation FromConfig(const Block& block, const Finding& finding) {
   BlockActivation result;
   result.families = finding.is_family ? std::vector<const Family*>{finding.family} : block.families;
-  result.layer_norm_eps = EpsFrom(finding);
+  result.norm_eps = EpsFrom(finding);
+  result.model_is_told = finding.is_family;
   if (finding.section.key.empty()) {
     result.activation = finding.family->activation;
     result.reason = "config.json's model_type says so";
@@ -87,7 +91,7 @@ BlockActivation FromConfig(const Block& block, const Finding& finding) {
 BlockActivation ActivationOf(const Block& block, const ModelConfig& config) {
   for (const Family* family : block.families) {
     if (family->names_suffice) {
-      return {family->activation, "its names say so", {family}, family->layer_norm.eps};
+      return {family->activation, "its names say so", {family}, family->norm.eps, true};
     }
   }
   if (!config.problem.empty()) return Unknown(block, config.problem);

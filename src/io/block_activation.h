@@ -1,4 +1,4 @@
-// Compiled once. Which activation a block has, and which eps the LayerNorm in front of it, as far as its
+// Compiled once. Which activation a block has, and which eps the norm in front of it, as far as its
 // names and config.json determine it.
 #ifndef FUSEDFFN_SRC_IO_BLOCK_ACTIVATION_H_
 #define FUSEDFFN_SRC_IO_BLOCK_ACTIVATION_H_
@@ -19,7 +19,8 @@ struct BlockActivation {
   // missing.
   std::string reason;
   std::vector<const Family*> families;  // the block's own, without those that the configuration rules out
-  std::optional<double> layer_norm_eps;
+  std::optional<double> norm_eps;
+  bool model_is_told = false;  // by names that suffice, or by config.json: then there is one family
 };
 
 // Never guesses: models with the same names have different activations.

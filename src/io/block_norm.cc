@@ -30,34 +30,35 @@ std::vector<char> ReadVector(const Checkpoint& checkpoint, const StoredTensor& t
 
 }  // namespace
 
-std::string NormNameOf(const std::string& path, const Block& block,
-                       const std::vector<const Family*>& families) {
+const FamilyNorm& NormOf(const std::string& path, const Block& block, const BlockActivation& known) {
   const auto fail = [&](const std::string& why) {
     throw Error(path, fmt::format("block {}: {}", Quoted(block.prefix), why));
   };
-  if (block.layout->gated()) {
-    fail("in front of gated blocks models have an RMSNorm, not a LayerNorm, and this version has none");
-  }
-  if (families.empty()) fail("its names are of no known family, so its LayerNorm's are not known");
-  const std::string& name = families[0]->layer_norm.name;
-  for (const Family* family : families) {
-    if (family->layer_norm.name.empty()) {
-      fail(fmt::format("its names are those of {}, and {} is not known to be x + block(LayerNorm(x))",
-                       NamesOf(families), family->name));
-    }
-    if (family->layer_norm.name != name) {
-      fail(
-          fmt::format("its names are those of {}, whose LayerNorms have different names", NamesOf(families)));
+  if (known.families.empty()) fail("its names are of no known family, so its norm's are not known");
+  const Family& first = *known.families[0];
+  const std::string names = fmt::format("its names are those of {}", NamesOf(known.families));
+  for (const Family* family : known.families) {
+    if (family->norm.name.empty()) {
+      fail(fmt::format("{}, and {} is not known to be x + block(norm(x))", names, family->name));
     }
   }
-  return name;
+  if (block.layout->gated() && !known.model_is_told) {
+    fail(
+        fmt::format("{}, and of models with other norms: which it is, a config.json beside the checkpoint "
+                    "must say, with a model_type of theirs, such as {}",
+                    names, Quoted(first.model_types.at(0))));
+  }
+  for (const Family* family : known.families) {
+    if (!IsSameNorm(family->norm, first.norm)) fail(names + ", whose norms differ");
+  }
+  return first.norm;
 }
 
 BlockNorm LoadNorm(const Checkpoint& checkpoint, const Block& block, const std::string& name) {
   const std::string norm = TensorName(LayerOf(block.prefix), name);
   const StoredTensor weight = checkpoint.Find(norm + ".weight"), bias = checkpoint.Find(norm + ".bias");
   if (!weight) {
-    throw Error(checkpoint.path(), fmt::format("there is no tensor {}, the LayerNorm in front of block {}",
+    throw Error(checkpoint.path(), fmt::format("there is no tensor {}, the norm in front of block {}",
                                                Quoted(norm + ".weight"), Quoted(block.prefix)));
   }
   BlockNorm loaded;

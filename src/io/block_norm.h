@@ -1,4 +1,4 @@
-// Compiled once. The LayerNorm in front of a block, from its file.
+// Compiled once. The norm in front of a block, from its file.
 #ifndef FUSEDFFN_SRC_IO_BLOCK_NORM_H_
 #define FUSEDFFN_SRC_IO_BLOCK_NORM_H_
 
@@ -7,23 +7,23 @@
 
 #include "fusedffn/fusedffn.h"
 #include "src/io/block.h"
+#include "src/io/block_activation.h"
 #include "src/io/checkpoint.h"
 #include "src/io/families.h"
 
 namespace fusedffn::io {
 
-// Its name within the layer, as the block's families have it. Throws Error, for `path`, if they differ, have
-// none, or there are none.
-std::string NormNameOf(const std::string& path, const Block& block,
-                       const std::vector<const Family*>& families);
+// As the block's families have it, of which this is `known`. Throws Error, for `path`, if they differ, have
+// none, or there are none; and for a gated block, whose names many models have, if none tells which it is.
+const FamilyNorm& NormOf(const std::string& path, const Block& block, const BlockActivation& known);
 
 // Its tensors, as they are stored.
 struct BlockNorm {
   std::vector<char> weight, bias;  // [dim]; without a bias, empty
   DType dtype = DType::kF32;
 
-  Norm WithEps(double eps) const {
-    return {NormKind::kLayerNorm, weight.data(), bias.empty() ? nullptr : bias.data(), dtype, eps};
+  Norm As(const FamilyNorm& norm, double eps) const {
+    return {norm.kind, weight.data(), bias.empty() ? nullptr : bias.data(), dtype, eps, norm.weight_offset};
   }
 };
 

@@ -21,9 +21,18 @@ Layout ParseLayout(const json& row) {
   return {row.value("gate", ""), row.at("up"), row.at("down"), row.value("transposed", false)};
 }
 
+NormKind NormKindNamed(const std::string& name) {
+  if (name == "layer_norm") return NormKind::kLayerNorm;
+  if (name == "rms_norm") return NormKind::kRmsNorm;
+  throw std::logic_error("families.json: unknown norm " + name);
+}
+
 FamilyNorm ParseNorm(const json& row) {
   FamilyNorm norm;
   norm.name = row.at("name");
+  norm.kind = NormKindNamed(row.value("kind", "layer_norm"));
+  norm.weight_offset = row.value("weight_offset", 0.0);
+  norm.behind = row.value("behind", "");
   if (row.contains("eps")) norm.eps = row.at("eps");
   norm.eps_in_config = row.value("eps_in_config", false);
   return norm;
@@ -37,7 +46,7 @@ Family ParseFamily(const json& row, const FamilyTable& table) {
   family.layout = &table.layouts.at(row.at("layout"));
   family.activation = ActivationNamed(row.at("activation"));
   family.names_suffice = row.value("names_suffice", false);
-  if (row.contains("layer_norm")) family.layer_norm = ParseNorm(row.at("layer_norm"));
+  if (row.contains("norm")) family.norm = ParseNorm(row.at("norm"));
   family.sections = texts("sections");
   family.model_types = texts("model_types");
   family.parents = texts("parents");
@@ -69,6 +78,10 @@ bool IsNumber(std::string_view part) {
 }
 
 }  // namespace
+
+bool IsSameNorm(const FamilyNorm& a, const FamilyNorm& b) {
+  return a.name == b.name && a.kind == b.kind && a.weight_offset == b.weight_offset && a.behind == b.behind;
+}
 
 const FamilyTable& Families() {
   static const FamilyTable table = Parse();

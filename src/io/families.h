@@ -22,12 +22,18 @@ struct Layout {
   bool gated() const { return !gate.empty(); }
 };
 
-// The LayerNorm in front of a block.
+// The norm in front of a block.
 struct FamilyNorm {
   std::string name;  // in its layer; "": there is none such
+  NormKind kind = NormKind::kLayerNorm;
+  double weight_offset = 0;
+  std::string behind;  // of one more norm, between the block and the residual; "": there is none
   std::optional<double> eps;
   bool eps_in_config = false;  // config.json may say another one
 };
+
+// Whether they are one norm, but for eps.
+bool IsSameNorm(const FamilyNorm& a, const FamilyNorm& b);
 
 struct Family {
   std::string name;
@@ -35,7 +41,7 @@ struct Family {
   const Layout* layout = nullptr;
   Activation activation = Activation::kIdentity;
   bool names_suffice = false;
-  FamilyNorm layer_norm;
+  FamilyNorm norm;
   std::vector<std::string> sections, model_types, parents;
   std::string source;
 };

@@ -1,6 +1,8 @@
 #include "src/io/model_config.h"
 
 #include <filesystem>
+#include <initializer_list>
+#include <limits>
 
 #include "src/io/error.h"
 #include "src/io/json_file.h"
@@ -9,6 +11,16 @@ namespace fusedffn::io {
 namespace {
 
 using nlohmann::json;
+
+// The first of `keys` that is there: NaN if it is no number.
+std::optional<double> NumberAt(const json& object, std::initializer_list<const char*> keys) {
+  for (const char* key : keys) {
+    const auto value = object.find(key);
+    if (value == object.end() || value->is_null()) continue;
+    return value->is_number() ? value->get<double>() : std::numeric_limits<double>::quiet_NaN();
+  }
+  return std::nullopt;
+}
 
 ModelConfig::Section ReadSection(const json& object) {
   ModelConfig::Section section;
@@ -22,10 +34,8 @@ ModelConfig::Section ReadSection(const json& object) {
     section.activation = value->is_string() ? value->get<std::string>() : value->dump();
     break;
   }
-  for (const char* key : {"layer_norm_eps", "layer_norm_epsilon"}) {
-    const auto value = object.find(key);
-    if (value != object.end() && value->is_number()) section.layer_norm_eps = value->get<double>();
-  }
+  section.layer_norm_eps = NumberAt(object, {"layer_norm_eps", "layer_norm_epsilon"});
+  section.rms_norm_eps = NumberAt(object, {"rms_norm_eps"});
   return section;
 }
 

@@ -1,4 +1,4 @@
-// Compiled once. What the config.json beside a checkpoint says of activations and LayerNorms.
+// Compiled once. What the config.json beside a checkpoint says of activations and norms.
 #ifndef FUSEDFFN_SRC_IO_MODEL_CONFIG_H_
 #define FUSEDFFN_SRC_IO_MODEL_CONFIG_H_
 
@@ -13,7 +13,8 @@ struct ModelConfig {
     std::string model_type;  // "" if it gives none
     std::string key;         // "hidden_act", ...; "" if it gives no activation
     std::string activation;  // as it calls it
-    std::optional<double> layer_norm_eps;
+    // NaN if it gives one that is no number.
+    std::optional<double> layer_norm_eps, rms_norm_eps;
   };
 
   std::map<std::string, Section> sections;  // its objects by name, and itself as ""

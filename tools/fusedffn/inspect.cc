@@ -86,11 +86,11 @@ std::string TotalText(const Total& total, const char* kind, uint64_t tokens) {
 void PrintGroup(const Group& group, uint64_t tokens) {
   for (const std::string& prefix : CollapsePrefixes(group.prefixes)) fmt::print("{}\n", io::Quoted(prefix));
   fmt::print("    {}\n    {}\n", Describe(group.block), TotalText(group.total, "", tokens));
-  const auto& [activation, reason, families, eps] = group.activation;
-  if (activation) {
-    fmt::print("    {}: {}\n", ActivationName(*activation), reason);
+  const io::BlockActivation& known = group.activation;
+  if (known.activation) {
+    fmt::print("    {}: {}\n", ActivationName(*known.activation), known.reason);
   } else {
-    fmt::print("    activation not known, give --activation: {}\n", reason);
+    fmt::print("    activation not known, give --activation: {}\n", known.reason);
   }
   if (io::IsQuantized(group.block)) fmt::print("    quantised: give --dtype int8\n");
 }

@@ -73,7 +73,7 @@ std::vector<double> RunOnce(const Loaded& loaded, const io::Array& x, size_t tok
     const size_t dim = layer.shape().dim;
     Norm norm;
     if (!loaded.norms.blocks.empty()) {
-      norm = loaded.norms.blocks[i].WithEps(loaded.norms.eps);
+      norm = loaded.norms.blocks[i].As(loaded.norms.of, loaded.norms.eps);
       options.norm = &norm;
     }
     times.push_back(Milliseconds([&] {
@@ -103,6 +103,16 @@ Times TimePasses(const Loaded& loaded, const io::Array& x, size_t tokens, const 
   return {best, SpreadOf(totals)};
 }
 
+void PrintNorms(const Norms& norms) {
+  const io::FamilyNorm& norm = norms.of;
+  const std::string factor = norm.weight_offset == 0 ? "" : fmt::format(" ({} + weight)", norm.weight_offset);
+  fmt::print("    behind {} {}{}, eps {}\n", norm.kind == NormKind::kRmsNorm ? "RMSNorm" : "LayerNorm",
+             io::Quoted(norm.name), factor, norms.eps);
+  if (!norm.behind.empty()) {
+    fmt::print("    {}, behind each block of the model, is left out\n", io::Quoted(norm.behind));
+  }
+}
+
 void PrintTower(const io::Tower& tower, const std::vector<io::Block>& blocks, Activation activation,
                 const Loaded& loaded) {
   std::vector<std::string> prefixes;
@@ -116,9 +126,7 @@ void PrintTower(const io::Tower& tower, const std::vector<io::Block>& blocks, Ac
   if (blocks.size() < tower.layers.size()) {
     fmt::print("    of {} in the checkpoint\n", Counted(tower.layers.size(), "layer"));
   }
-  if (!loaded.norms.blocks.empty()) {
-    fmt::print("    behind LayerNorm {}, eps {}\n", io::Quoted(loaded.norms.name), loaded.norms.eps);
-  }
+  if (!loaded.norms.blocks.empty()) PrintNorms(loaded.norms);
   if (loaded.residual) fmt::print("    x added to each block's y\n");
   fmt::print("    {} bytes of the checkpoint, {} bytes packed, loaded in {:.1f} s\n",
              Grouped(loaded.file_bytes), Grouped(loaded.packed_bytes), loaded.seconds);
@@ -189,8 +197,8 @@ void AddTower(CLI::App* app) {
   CLI::App* command = app->add_subcommand("tower", "Apply the blocks of all layers, one after the other");
   command->footer(
       "As 'fusedffn run', for every layer of a model: y of each block is x of the next,\n"
-      "so out must be dim. With --layer-norm and --residual it is the MLP half of a\n"
-      "transformer's layers, y = x + block(LayerNorm(x)); nothing else of the model is\n"
+      "so out must be dim. With --norm and --residual it is the MLP half of a\n"
+      "transformer's layers, y = x + block(norm(x)); nothing else of the model is\n"
       "computed, no attention. All layers' weights are kept in memory, packed.\n"
       "\n"
       "Prints the layers; milliseconds of a layer in the best pass; of all layers in the\n"
@@ -202,7 +210,7 @@ void AddTower(CLI::App* app) {
       "  fusedffn tower --weights clip_l.safetensors --input x.npy --repeat 10\n"
       "  fusedffn tower --weights DeepSeek-OCR --family 'DeepSeek-OCR CLIP-L' \\\n"
       "      --layers 0..11 --input x.npy --output y.npy --verbose\n"
-      "  fusedffn tower ... --layer-norm --residual\n");
+      "  fusedffn tower ... --norm --residual\n");
   const auto arguments = std::make_shared<Arguments>();
   AddWeights(command, &arguments->files.weights);
   AddChoice(command, arguments.get());
