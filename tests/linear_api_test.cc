@@ -108,9 +108,9 @@ const BadCase kCreateCases[] = {
     {"OutHuge", kInvalid, "out is 1073741825;", [](Arguments& a) { return a.Create(5, kHuge + 1); }},
     {"TooLarge", kInvalid, "a layer of 1073741824 x 1073741824 is too large",
      [](Arguments& a) { return a.Create(kHuge, kHuge); }},
-    {"CreateActivation", kInvalid, "activation 9 is none of kQuickGelu, kGelu,",
+    {"CreateActivation", kInvalid, "activation 9 is none of quick_gelu, gelu,",
      [](Arguments& a) { return PackedLinear::Create(kIn, kOut, Activation(9), {}, &a.packed); }},
-    {"CreatePrecision", kInvalid, "precision 4 is none of kF32, kBF16,",
+    {"CreatePrecision", kInvalid, "precision 4 is none of f32, bf16,",
      [](Arguments& a) {
        return a.Create(5, 7, {nullptr, Precision(4)});
      }},
