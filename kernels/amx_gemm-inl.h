@@ -6,10 +6,7 @@
 //
 //   registers:  2 x 3 of C (32 x 48) + 1 of A + 1 of B
 //
-// 6 multiplications for 7 loads, where 2 x 2 of C and two registers for each of A and B have 4 for 4. Emerald
-// Rapids, A and B in L2, share of the peak: 2 x 3 70 to 80 %, 2 x 2 0.93 of that; in L1 100 %. Also lost, of
-// the same: to ask for B or for A in L1 ahead, 0.9 and 0.6; to go through all rows with a third or a sixth of
-// the steps at a time, so that B stays in L1, 0.87 and 0.82, since C is loaded and stored more often.
+// 6 multiplications for 7 loads; 2 x 2 of C, 4 for 4, reach 0.93 of that. See bench/results/tuning.md.
 #if defined(FUSEDFFN_KERNELS_AMX_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FUSEDFFN_KERNELS_AMX_GEMM_INL_H_
 #undef FUSEDFFN_KERNELS_AMX_GEMM_INL_H_
@@ -199,9 +196,7 @@ HWY_INLINE void EndAmx(Int8Amx, const AmxRows& rows, const TileOfC& tile, const 
 }
 
 // After about 2100 cycles without a tile store the next one costs 470 to 900 more, and a tile of C takes
-// longer than that. So one register is stored to nowhere after every so many times 16 steps of k: 64 steps of
-// 2 x 3 take 384 cycles at the peak. Every 8 instead of 4 times 16 was as good from L2 and up to 1.05 slower
-// from L3: see bench/results/tuning.md.
+// longer than that. So one register is stored to nowhere on the way. See bench/results/tuning.md.
 inline constexpr size_t kAwakeSteps = 4 * kAmxSteps;
 
 // C = C0 + A * B over k steps. `b_tail`: the last k % 16 of them, and zeros. Asks for `lines` of `next` with

@@ -24,8 +24,7 @@ namespace fusedffn {
 namespace HWY_NAMESPACE {
 
 // On a tile that is still in the L1 cache. Not in the tile's own registers: there gcc spills, and the larger
-// code of one more set of tiles for each activation brings nothing. 257 tokens, AVX2 on Zen 4: the same with
-// clang 16, 1.01 times as fast with gcc 12.
+// code of one more set of tiles for each activation brings nothing. See bench/results/tuning.md.
 template <class Act>
 void ActivateTile(size_t rows, size_t columns, float* HWY_RESTRICT c, size_t ldc) {
   const D d;

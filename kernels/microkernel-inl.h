@@ -13,11 +13,6 @@
 //   AVX2     2 x 2 x 2 vectors       8 + 4 + 1 = 13 of 16
 //   NEON     2 x 2 x 4 vectors      16 + 8 + 1 = 25 of 32
 //
-// Zen 4, one thread, gcc 12, alternated with one panel at a time, best ms for 1 / 2 tokens: AVX2 bf16 0.588
-// -> 0.341 / 0.594 -> 0.393, f32 0.704 -> 0.644 / 0.969 -> 0.809; AVX-512 f32 0.566 -> 0.530 / 0.767 ->
-// 0.727, bf16 and bf16-dot the same / 1.02 and 1.07 times as fast, int8 0.118 -> 0.114 / 0.154 -> 0.144. 3
-// and 4 tokens of AVX-512 gain nothing, and clang spills there.
-//
 // Every element is one chain: C0, then k = 0, 1, ... The chain is continued, never added to another one,
 // when a later chunk of k loads C. So the result's bits depend on neither the tile's shape nor kKc.
 #if defined(FUSEDFFN_KERNELS_MICROKERNEL_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -38,8 +33,7 @@ namespace fusedffn {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// clang loads so far ahead for NEON that it spills accumulators: 26 stack accesses and 7 copies in a k loop
-// of 6x16 with clang 19. So no row's FMAs move past the next row's.
+// clang loads so far ahead for NEON that it spills accumulators. So no row's FMAs move past the next row's.
 template <class Vector>
 HWY_INLINE void KeepInOrder(Vector& v) {
 #if HWY_COMPILER_CLANG && (HWY_TARGET & HWY_ALL_NEON)
@@ -49,9 +43,8 @@ HWY_INLINE void KeepInOrder(Vector& v) {
 #endif
 }
 
-// Tiles whose accumulators gcc 12 moves about whatever is kept alive: 13 copies among 113 instructions in
-// 4x64, 8 in the 1x64 that widens bf16. To hide the sums from it helps these and is worse for others (6x48:
-// 21 copies).
+// Tiles whose accumulators gcc 12 moves about whatever is kept alive. To hide the sums from it helps these,
+// and is worse for others. See bench/results/tuning.md.
 template <class Mma, size_t kRows, size_t kVecs>
 inline constexpr bool kHideSums = HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86 && kVecs == 4 &&
                                   kRows == (sizeof(typename Mma::B) == sizeof(float) ? 4 : 1);
@@ -94,8 +87,7 @@ HWY_INLINE void Steps(const typename Mma::A* HWY_RESTRICT a, const typename Mma:
       HWY_UNROLL(8)
       for (size_t v = 0; v < kVecs; ++v) KeepInOrder(acc[r][v]);
     }
-    // A single row's multiply-adds take B from memory, and to keep it alive would be to load it once more: 1
-    // token in fp32 took 0.649 ms instead of 0.577 on AVX-512 and 0.840 instead of 0.745 on AVX2.
+    // A single row's multiply-adds take B from memory, and to keep it alive would be to load it once more.
     HWY_UNROLL(8)
     for (size_t v = 0; kRows > 1 && v < kVecs; ++v) KeepAlive(bv[v]);
   }

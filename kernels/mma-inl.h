@@ -71,9 +71,8 @@ HWY_INLINE void Opaque(float& value) { asm("" : "+w"(value)); }
 
 // gcc lets an FMA's result take over the register of any operand that dies with it. Where that is not the
 // accumulator, accumulators wander from register to register in the unrolled loop, and are copied back or
-// spilled at its end: 19 of the 36 tiles of AVX2 and AVX-512 with gcc 12; a 5x16 tile that spills took 1.23
-// times as long (Zen 4). 15 of 48 tiles of NEON as well. So the other operands are kept alive until all that
-// use them are through.
+// spilled at its end, which took a tile 1.23 times as long. So the other operands are kept alive until all
+// that use them are through. See bench/results/tuning.md.
 template <class Vector>
 HWY_INLINE void KeepAlive(const Vector& v) {
 #if HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86 && HWY_NATIVE_FMA
@@ -95,9 +94,9 @@ HWY_INLINE void KeepAlive(const float& factor) {
 #endif
 
 // An fp32 of A, or what else a step has in 32 bits, for all lanes of a vector of B. NEON's fmla takes it from
-// a register's lowest lane. The load into every lane (ld1r), which compilers take for some, occupies a vector
-// pipe, which the plain one does not: 60 cycles instead of 48 for four steps of 6x16 on Neoverse N1, 32
-// instead of 24 on V2, by llvm-mca 19. So the float comes from nowhere that they know of.
+// a register's lowest lane. The load into every lane, which compilers take for some, occupies a vector pipe,
+// which the plain one does not. So the float comes from nowhere that they know of. See
+// bench/results/tuning.md.
 #if HWY_TARGET & HWY_ALL_NEON
 using Factor = float;
 HWY_INLINE Factor LoadFactor(const void* HWY_RESTRICT a) {
@@ -184,7 +183,7 @@ struct BF16Dot {
   }
 #if HWY_TARGET & HWY_ALL_NEON
   // bfdot takes two from a register's lowest lane, as fmla does one. Highway's function has them in every
-  // lane, by ld1r: a pass of 6x16 takes 32 cycles instead of 24 on Neoverse V2, by llvm-mca 19.
+  // lane, by ld1r, which takes a pass 1.33 times as long.
   static HWY_INLINE Factor LoadA(const uint32_t* HWY_RESTRICT a) { return LoadFactor(a); }
   static HWY_INLINE V MulAdd(Factor a, hn::Vec<DBF16> b, V c) {
     asm("bfdot %0.4s, %1.8h, %2.2h[0]" : "+w"(c.raw) : "w"(b.raw), "w"(a));
@@ -236,7 +235,7 @@ struct Int8 {
   static constexpr int32_t kLess = 128;
   static HWY_INLINE Factor LoadA(const uint32_t* HWY_RESTRICT a) { return LoadFactor(a); }
   static HWY_INLINE hn::Vec<DI32> MulAdd(Factor a, hn::Vec<DI8> b, hn::Vec<DI32> c) {
-    // Not vdotq_lane_s32(): with it, gcc 12 copies or spills accumulators in 12 of 48 tiles.
+    // Not vdotq_lane_s32(): with it, gcc 12 copies or spills accumulators.
     asm("sdot %0.4s, %1.16b, %2.4b[0]" : "+w"(c.raw) : "w"(b.raw), "w"(a));
     return c;
   }
@@ -250,7 +249,7 @@ struct Int8 {
   using B = uint16_t;  // two of one column, see gemm.h
   using Sum = int32_t;
   static constexpr size_t kStep = 2;
-  static constexpr bool kDualPanel = false;  // AVX2, 1 token from memory, best ms: 0.300, in pairs 0.378
+  static constexpr bool kDualPanel = false;  // 1 token from memory takes 1.26 times as long in pairs
   static constexpr int32_t kLess = 0;
   using DI16 = hn::Repartition<int16_t, D>;
 

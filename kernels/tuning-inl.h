@@ -18,9 +18,9 @@ namespace HWY_NAMESPACE {
 // Zen 4 gets 6x64, 1.03 times as fast at 16 tokens as 8x48; Emerald Rapids gains nothing by it (0.98).
 //
 // kFewRows: up to so many rows the memory is the limit, and the only row tile of a panel asks for lines
-// kNearBytes ahead (1 token in int8 from memory 1.23 times as fast as 4 KB); from there on kFarBytes (6 rows
+// kNearBytes ahead (2 tokens in int8 from memory 1.23 times as fast as 4 KB); from there on kFarBytes (6 rows
 // on AVX2 1.77 times as fast as 1 KB). kAloneIntoL1: these lines go into L1, and those of a single panel into
-// L2 kFurtherBytes before; 1.36 times as fast at 4 tokens from memory on Emerald Rapids, 0.93 on AVX2.
+// L2 kFurtherBytes before; 1.37 times as fast at 4 tokens from memory on Emerald Rapids, 0.93 on AVX2.
 //
 // kWidenFrom: from so many row tiles on, a chunk of bf16 is widened once, which costs two passes over it.
 #if HWY_TARGET == HWY_AVX3_SPR

@@ -23,9 +23,9 @@ void ParallelFor(int threads, size_t count, const F& f) {
               Body{[](const void* context, size_t index) { (*static_cast<const F*>(context))(index); }, &f});
 }
 
-// Parts that copying `rows` rows of `floats` floats is worth cutting into on `threads` threads: 2^14 floats,
-// at least, take about 4.5 us on Zen 4, where another meeting of the threads takes 2. 2^16 lost: 16 tokens in
-// int8 by AMX, whose 2^16 hidden values are quantised, on 2 threads of Emerald Rapids 1.07 (1.03 to 1.25).
+// Parts that copying `rows` rows of `floats` floats is worth cutting into on `threads` threads: of 2^14
+// floats, which take twice as long as another meeting of the threads; 2^16 lost 1.07. See
+// bench/results/tuning.md.
 inline size_t CopyParts(size_t rows, size_t floats, size_t threads) {
   return std::clamp<size_t>(rows * floats >> 14, 1, threads);
 }

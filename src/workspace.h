@@ -10,10 +10,9 @@ namespace fusedffn {
 
 inline constexpr size_t kCacheLine = 64;
 
-// Uninitialised floats, aligned to a cache line. Arrays of 2 MiB and more are aligned to 2 MiB, and the
-// system is asked for huge pages: the 33.5 MB of a block's weights are 8,192 small pages, four times what
-// the TLB of these CPUs holds. Zen 4, one thread, by tools/ab.py: 1.19 times as fast at 16 tokens, 1.04 at
-// 257.
+// Uninitialized floats, aligned to a cache line. Arrays of 2 MiB and more are aligned to 2 MiB, and the
+// system is asked for huge pages, since a block's weights are four times the small pages that a TLB holds: 16
+// tokens are 1.19 times as fast. See bench/results/tuning.md.
 class AlignedFloats {
  public:
   static AlignedFloats Allocate(size_t count) noexcept;  // empty if there is no memory
