@@ -187,7 +187,9 @@ class FUSEDFFN_API PackedFfn {
 };
 
 // A single layer, y = activation(x weight^T + bias), such as a transformer's other projections: packed and
-// run as a block is, in every precision, from the same kernels.
+// run as a block is, in every precision, from the same kernels. What is said of PackedFfn's functions is true
+// of these, with a weight of [out, in], row-major, and a bias of [out]. Movable, not copyable; any number of
+// threads may Run() on one at the same time.
 class FUSEDFFN_API PackedLinear {
  public:
   PackedLinear() noexcept;  // empty: Run() refuses it
@@ -195,12 +197,14 @@ class FUSEDFFN_API PackedLinear {
   PackedLinear& operator=(PackedLinear&&) noexcept;
   ~PackedLinear();
 
-  // As PackedFfn's, for a weight of [out, in] and a bias of [out].
+  // `in` and `out`: 1 to 2^30. Memory for weights that arrive in pieces; the bias starts as zero.
   static Status Create(size_t in, size_t out, Activation activation, const PackOptions& options,
                        PackedLinear* linear) noexcept;
+  // Rows [first_row, first_row + rows), each once, `stride` elements apart. Not thread-safe.
   Status PackRows(size_t first_row, size_t rows, const void* weight, DType dtype, size_t stride) noexcept;
   Status PackQuantizedRows(size_t first_row, size_t rows, const int8_t* q, size_t stride,
                            const float* scales) noexcept;
+  // The whole bias. Not thread-safe.
   Status PackBias(const void* bias, DType dtype) noexcept;
 
   size_t in() const noexcept;   // 0 if empty
@@ -231,6 +235,7 @@ FUSEDFFN_API Status QuantizeRows(const void* weight, DType dtype, size_t rows, s
 // Create(), PackRows() and PackBias() in one call for weights that are in memory. Reads them once and does
 // not keep the pointers. `*ffn` is replaced on success only.
 FUSEDFFN_API Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) noexcept;
+// The same for a single layer; `*linear` is replaced on success only.
 FUSEDFFN_API Status Pack(const Linear& weights, size_t in, size_t out, Activation activation,
                          const PackOptions& options, PackedLinear* linear) noexcept;
 
@@ -245,7 +250,7 @@ enum class NormKind {
 
 // The row that fc1 (and up) get in place of x[t], in double throughout and rounded to fp32 once. Models in
 // bf16 or fp16 may round more often: LlamaRMSNorm does before it multiplies by the weight. That is not
-// imitated.
+// imitated. Both kinds take all that is here, RMSNorm a bias and LayerNorm a weight_offset among it.
 struct Norm {
   NormKind kind = NormKind::kLayerNorm;
   const void* weight = nullptr;  // [dim], or null for ones
