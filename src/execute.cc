@@ -155,12 +155,12 @@ void RunRowsThroughHidden(const Call& call, Range rows, const BlockScratch& b, c
   WriteOutput(call, rows, all_columns, b.y);
 }
 
-// A linear's only pass for one block of rows: each panel is written before the next one.
+// A linear's only pass for one block of rows: so many columns are written before the next ones.
 void RunRowsOfLinear(const Call& call, Range rows, const BlockScratch& b, const Worker& worker) {
   const PackedBlock& packed = call.block;
   const PackedLayer& layer = packed.layer(packed.last_pass());
-  for (size_t n0 = 0; n0 < packed.out; n0 += layer.b.layout.b.nr) {
-    const Range columns = {n0, std::min(n0 + layer.b.layout.b.nr, packed.out)};
+  for (size_t n0 = 0; n0 < packed.out; n0 += call.plan.ldy) {
+    const Range columns = {n0, std::min(n0 + call.plan.ldy, packed.out)};
     const void* next = layer.b.at(columns.end < packed.out ? columns.end : 0, 0);
     GemmBlock block =
         BlockOf(call, {packed.last_pass(), b.x, {0, rows.size()}, columns, AllK(layer), next}, worker);

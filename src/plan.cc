@@ -21,13 +21,17 @@ constexpr size_t kRowsPerPanelRead = 12;
 constexpr size_t kTasksEach = 4;
 constexpr size_t kTaskRows = 64;
 
+// Columns of a linear that a row parallel worker computes before it writes them: panel by panel, 257 rows of
+// 1024 to 3072 take 1.03 times as long, and 96 to 496 columns are the same. See bench/results/tuning.md.
+constexpr size_t kLinearColumns = 128;
+
 // Of each of `workers`, which has work of so many rows.
 size_t TasksEach(size_t rows, size_t workers) {
   return workers <= 2 ? 1 : std::clamp<size_t>(rows / kTaskRows, 1, kTasksEach);
 }
 
 // Rows of a block: as many as let x and y of the block fill L2, and a quarter more; a linear's y is gone
-// before the next panel. For CLIP-L on Zen 4 that is 128; 44 rows take 1.04 times as long. See
+// before the next panels. For CLIP-L on Zen 4 that is 128; 44 rows take 1.04 times as long. See
 // bench/results/tuning.md.
 size_t BlockRows(const Sizes& sizes, const GemmKernel& kernel, size_t l2_bytes) {
   const size_t behind_x =
@@ -78,8 +82,9 @@ void SizeScratch(const Sizes& sizes, const GemmKernel& kernel, Plan* plan) {
       plan->values_bytes = plan->mc * plan->ld_values * sizeof(float);
     }
   }
-  const bool one_panel = sizes.hidden == 0 && plan->row_parallel;
-  plan->ldy = one_panel ? kernel.b.nr : RoundUp(sizes.out, kernel.b.n_align) + padding;
+  const bool some_panels = sizes.hidden == 0 && plan->row_parallel;
+  plan->ldy =
+      some_panels ? RoundUp(kLinearColumns, kernel.b.nr) : RoundUp(sizes.out, kernel.b.n_align) + padding;
   plan->y_bytes = plan->mc * plan->ldy * sizeof(float);
   plan->scratch_bytes = plan->workers * plan->worker_bytes() + (plan->row_parallel ? 0 : plan->block_bytes());
 }
