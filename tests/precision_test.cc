@@ -142,8 +142,12 @@ TEST_P(PrecisionTest, BadWeightsStayBad) {
 TEST_P(PrecisionTest, DotIsExactOnIntegers) {
   if (!HasDot()) GTEST_SKIP() << "no bf16 dot product";
   Random random(1);
-  for (const Shape& shape : {Shape{7, 33, 5}, Shape{120, 530, 97}, Shape{1061, 1200, 49},
-                             Shape{7, 33, 5, true}, Shape{1061, 1200, 49, true}}) {
+  // Around a chunk of k in either layer: C of several waits in fp32 before it is rounded.
+  const size_t kc = KernelsNamed(GetParam()).Gemm(Precision::kBF16Dot)->a.kc;
+  for (const Shape& shape :
+       {Shape{7, 33, 5}, Shape{120, 530, 97}, Shape{kc - 91, 70, 49}, Shape{70, kc + 48, 49},
+        Shape{kc + 9, 130, 49}, Shape{2 * kc + 1, 67, 5}, Shape{7, 33, 5, true},
+        Shape{kc - 91, kc + 48, 49, true}, Shape{kc + 9, 130, 49, true}}) {
     const auto sparse = [&](size_t count, size_t cols) {
       const int64_t range = static_cast<int64_t>(cols / 100 + 1);  // about 100 in a row are not zero
       return random.Fill(count, [=](Random& r) {
