@@ -7,6 +7,7 @@
 #include "kernels/gemm_kernels-inl.h"
 #include "kernels/pack_b.h"
 #include "kernels/vector_gemm-inl.h"
+#include "kernels/vector_kernel-inl.h"
 
 // Nothing at all for other targets: clang warns of a namespace without functions.
 #if FUSEDFFN_HAVE_BF16_DOT

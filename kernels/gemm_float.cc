@@ -8,6 +8,7 @@
 #include "kernels/gemm_kernels-inl.h"
 #include "kernels/pack_b.h"
 #include "kernels/vector_gemm-inl.h"
+#include "kernels/vector_kernel-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
