@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #if defined(__aarch64__) && defined(__linux__)
@@ -28,6 +29,40 @@ TEST(TargetsTest, ScalableVectorsAreLeftOut) {
   size_t count = 0;
   const Target* targets = Targets(&count);
   for (size_t i = 0; i < count; ++i) EXPECT_EQ(std::string(targets[i].name).find("SVE"), std::string::npos);
+}
+
+void ExpectSound(const GemmKernel& gemm) {
+  const auto& [a, b] = std::pair(gemm.a, gemm.b);
+  EXPECT_LE(a.kc * a.element_bytes, a.row_bytes) << "a row has no room for a chunk";
+  EXPECT_EQ(a.kc % a.k_align, 0u) << "a chunk that is rounded up would be too long";
+  EXPECT_EQ(a.k_align % b.nr, 0u) << "a panel of fc1 must end in one chunk";
+  EXPECT_EQ(b.nr % b.n_align, 0u) << "a panel is whole vectors";
+  if (b.scale_group != 0) {
+    EXPECT_EQ(b.scale_group, kInt8GroupSize) << "files are written with groups of that size";
+    EXPECT_EQ(a.kc, b.scale_group) << "a chunk of A has one scale a row";
+    EXPECT_EQ(a.k_align, b.scale_group) << "every chunk is a group";
+    EXPECT_NE(gemm.store_hidden, nullptr) << "what is quantized has to be whole";
+  }
+  EXPECT_GE(gemm.mr, 1u);
+  EXPECT_TRUE(gemm.pack_a != nullptr && gemm.pack_b != nullptr && gemm.run != nullptr);
+  EXPECT_EQ(gemm.enter == nullptr, gemm.leave == nullptr);
+}
+
+// Those that this CPU does not have among them: they are constants, which any CPU can read.
+TEST(TargetsTest, EveryKernelsNumbersFitTogether) {
+  const KernelList& all = AllKernels();
+  ASSERT_GE(all.count, 1u);
+  for (size_t i = 0; i < all.count; ++i) {
+    const Kernels& kernels = all.kernels[i];
+    for (const Precision precision : {Precision::kF32, Precision::kBF16, Precision::kInt8}) {
+      EXPECT_NE(kernels.Gemm(precision), nullptr) << kernels.name << ", " << PrecisionName(precision);
+    }
+    for (const GemmKernel* gemm : kernels.gemm) {
+      if (gemm == nullptr) break;
+      SCOPED_TRACE(testing::Message() << kernels.name << ", " << PrecisionName(gemm->precision));
+      ExpectSound(*gemm);
+    }
+  }
 }
 
 #if defined(__aarch64__) && defined(__linux__)
