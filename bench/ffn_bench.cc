@@ -106,7 +106,7 @@ class Choices {
     }
   }
 
-  ExpertChoices of(size_t call) const { return {&ids_[call % kCalls * each_], weights_.data(), top_}; }
+  ExpertChoices of(size_t call) const { return {&ids_[call % kCalls * each_], weights_.data(), top_, {}}; }
 
   // Experts that any token chose, in the mean.
   double chosen() const {

@@ -155,7 +155,7 @@ void ForkJoin(int threads, benchmark::State& state) {
   constexpr auto kBody = std::chrono::microseconds(20);
   const auto start = Clock::now();
   for (auto _ : state) {
-    ParallelFor(threads, static_cast<size_t>(threads), [&](size_t) {
+    ParallelFor(Team{static_cast<size_t>(threads)}, static_cast<size_t>(threads), [&](size_t) {
       for (const auto end = Clock::now() + kBody; Clock::now() < end;) {
       }
     });
@@ -174,7 +174,7 @@ double ProcessCpuSeconds() {
 void IdleCpu(int threads, benchmark::State& state) {
   double seconds = 0;
   for (auto _ : state) {
-    ParallelFor(threads, static_cast<size_t>(threads), [](size_t) {});
+    ParallelFor(Team{static_cast<size_t>(threads)}, static_cast<size_t>(threads), [](size_t) {});
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
     const double start = ProcessCpuSeconds();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));

@@ -35,9 +35,14 @@ bool LinuxLetsUs() {
 bool IsAmdCpu() { return __builtin_cpu_is("amd") != 0; }
 bool IsIntelCpu() { return __builtin_cpu_is("intel") != 0; }
 
-bool MayUseAmx() {
-  static const bool may = CpuHasAmx() && LinuxLetsUs();
-  return may;
+bool MayUseAmx() { return AmxIsMissing() == nullptr; }
+
+const char* AmxIsMissing() {
+  static const char* const reason = [] {
+    if (!CpuHasAmx()) return "this CPU does not have it";
+    return LinuxLetsUs() ? nullptr : "Linux does not let this process use it (5.16 or later is needed)";
+  }();
+  return reason;
 }
 
 }  // namespace fusedffn
@@ -49,6 +54,7 @@ namespace fusedffn {
 bool IsAmdCpu() { return false; }
 bool IsIntelCpu() { return false; }
 bool MayUseAmx() { return false; }
+const char* AmxIsMissing() { return "it is x86-64's, on Linux"; }
 
 }  // namespace fusedffn
 

@@ -13,6 +13,7 @@ bool IsIntelCpu();
 // of threads that have used them are 8 KB larger; Linux refuses if a thread's alternate signal stack is too
 // small for that.
 bool MayUseAmx();
+const char* AmxIsMissing();  // why not; null if it may
 
 }  // namespace fusedffn
 

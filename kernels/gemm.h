@@ -165,6 +165,7 @@ struct GemmBlock {
 // compiled per target run on its CPUs only, so these objects are constants: to read them runs none of its
 // code.
 struct GemmKernel {
+  const char* name;  // of the instruction or way that sets it apart from others of its precision
   Precision precision;
   size_t mr;                 // rows of a tile, at most
   size_t dual_panel_rows;    // up to so many rows take two panels at once; 0: none do

@@ -19,7 +19,7 @@ void RunBF16Amx(const GemmBlock& block) { RunGemm<BF16Amx>(block); }
 void RunInt8Amx(const GemmBlock& block) { RunGemm<Int8Amx>(block); }
 
 constexpr GemmKernel MakeBF16DotAmxKernel() {
-  GemmKernel kernel = VectorKernel<BF16Amx>(Precision::kBF16Dot);
+  GemmKernel kernel = VectorKernel<BF16Amx>("AMX", Precision::kBF16Dot);
   kernel.b = PanelsOf(2, 2);
   RoundsHidden(&kernel);
   kernel.beats_fp32 = IsAnyCpu;  // six times as fast on Emerald Rapids
@@ -33,7 +33,7 @@ constexpr GemmKernel MakeBF16DotAmxKernel() {
 constexpr GemmKernel kBF16DotAmxKernel = MakeBF16DotAmxKernel();
 
 constexpr GemmKernel MakeInt8AmxKernel() {
-  GemmKernel kernel = VectorKernel<Int8Amx>(Precision::kInt8);
+  GemmKernel kernel = VectorKernel<Int8Amx>("AMX", Precision::kInt8);
   QuantizesGroups<Int8Amx>(&kernel);
   kernel.run = RunInt8Amx;
   kernel.enter = EnterAmx;

@@ -18,7 +18,7 @@ namespace HWY_NAMESPACE {
 void RunBF16Dot(const GemmBlock& block) { RunGemm<BF16Dot>(block); }
 
 constexpr GemmKernel MakeBF16DotKernel() {
-  GemmKernel kernel = VectorKernel<BF16Dot>(Precision::kBF16Dot);
+  GemmKernel kernel = VectorKernel<BF16Dot>("dot products of 2", Precision::kBF16Dot);
   kernel.b = PanelsOf(2, 2);
   RoundsHidden(&kernel);
   kernel.beats_fp32 = IsAmdCpu;  // twice as fast on Zen 4, 0.55 on Emerald Rapids

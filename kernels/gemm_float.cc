@@ -18,7 +18,7 @@ void RunF32(const GemmBlock& block) { RunGemm<F32>(block); }
 void RunBF16Widened(const GemmBlock& block) { RunGemm<BF16Widened>(block); }
 
 constexpr GemmKernel MakeF32Kernel() {
-  GemmKernel kernel = VectorKernel<F32>(Precision::kF32);
+  GemmKernel kernel = VectorKernel<F32>("FMA", Precision::kF32);
   kernel.b = PanelsOf(4, 1);
   kernel.pack_a = PackAF32;
   kernel.pack_b = PackBF32;
@@ -28,7 +28,7 @@ constexpr GemmKernel MakeF32Kernel() {
 constexpr GemmKernel kF32Kernel = MakeF32Kernel();
 
 constexpr GemmKernel MakeBF16Kernel() {
-  GemmKernel kernel = VectorKernel<BF16Widened>(Precision::kBF16);
+  GemmKernel kernel = VectorKernel<BF16Widened>("FMA, widened in each tile", Precision::kBF16);
   kernel.b = PanelsOf(2, 2);
   kernel.pack_a = PackAF32;
   kernel.pack_b = PackBBF16;
@@ -41,6 +41,7 @@ constexpr GemmKernel kBF16Kernel = MakeBF16Kernel();
 // on Zen 4, which has ports for them, 0.97. See bench/results/tuning.md.
 constexpr GemmKernel MakeBF16OnceKernel() {
   GemmKernel kernel = MakeBF16Kernel();
+  kernel.name = "FMA, a panel widened at once";
   kernel.preferred = IsIntelCpu;
   kernel.scratch_fixed = kKc * kNr * sizeof(float);
   return kernel;

@@ -15,7 +15,8 @@ namespace HWY_NAMESPACE {
 void RunInt8(const GemmBlock& block) { RunGemm<Int8>(block); }
 
 constexpr GemmKernel MakeInt8Kernel() {
-  GemmKernel kernel = VectorKernel<Int8>(Precision::kInt8);
+  constexpr const char* kName = Int8::kStep == 4 ? "dot products of 4" : "dot products of 2, in 16 bits";
+  GemmKernel kernel = VectorKernel<Int8>(kName, Precision::kInt8);
   QuantizesGroups<Int8>(&kernel);
   kernel.run = RunInt8;
   return kernel;

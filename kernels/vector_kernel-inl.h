@@ -25,8 +25,9 @@ constexpr BLayout PanelsOf(size_t element_bytes, size_t kr, size_t scale_group =
 
 // What all kernels of this family have in common.
 template <class Mma>
-constexpr GemmKernel VectorKernel(Precision precision) {
+constexpr GemmKernel VectorKernel(const char* name, Precision precision) {
   GemmKernel kernel = {};
+  kernel.name = name;
   kernel.precision = precision;
   kernel.mr = kRowsOfTile<Mma>;
   kernel.dual_panel_rows = Mma::kDualPanel ? kDualPanelRows : 0;

@@ -1,7 +1,5 @@
 #include "src/arguments.h"
 
-#include "src/parallel.h"
-
 namespace fusedffn {
 
 Status CheckRows(const Rows& rows) noexcept {
@@ -68,14 +66,34 @@ Status CheckPacked(const PackedBlock* block, const char* type) noexcept {
 }
 
 Status CheckThreads(int threads) noexcept {
-  if (threads >= kCallersArena && threads <= 65536) return Status();
-  return Status(StatusCode::kInvalidArgument,
-                "threads is %d; it must be 1 to 65536, 0 for the default, or kCallersArena", threads);
+  if (threads >= 0 && threads <= kMostThreads) return Status();
+  return Status(StatusCode::kInvalidArgument, "threads is %d; it must be 1 to %d, or 0 for the default",
+                threads, kMostThreads);
+}
+
+Status CheckThreads(const RunOptions& options) noexcept {
+  const Executor& executor = options.executor;
+  if (executor.parallel_for == nullptr) {
+    if (executor.threads == 0) return CheckThreads(options.threads);
+    return Status(StatusCode::kInvalidArgument, "executor.parallel_for is null, but its threads are %d",
+                  executor.threads);
+  }
+  if (options.threads != 0) {
+    return Status(StatusCode::kInvalidArgument, "threads is %d; with an executor it must be 0",
+                  options.threads);
+  }
+  if (executor.threads >= 1 && executor.threads <= kMostThreads) return Status();
+  return Status(StatusCode::kInvalidArgument, "executor.threads is %d; it must be 1 to %d", executor.threads,
+                kMostThreads);
+}
+
+Team TeamOf(const RunOptions& options) noexcept {
+  if (options.executor.parallel_for == nullptr) return {ThreadCount(options.threads)};
+  return {static_cast<size_t>(options.executor.threads), options.executor};
 }
 
 size_t ThreadCount(int threads) noexcept {
-  if (threads == 0) return static_cast<size_t>(DefaultThreads());
-  return static_cast<size_t>(threads == kCallersArena ? CallersArenaThreads() : threads);
+  return static_cast<size_t>(threads == 0 ? DefaultThreads() : threads);
 }
 
 }  // namespace fusedffn

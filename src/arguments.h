@@ -8,6 +8,8 @@
 #include "fusedffn/fusedffn.h"
 #include "kernels/gemm.h"
 #include "src/packed_block.h"
+#include "src/parallel.h"
+#include "src/workspace.h"
 
 namespace fusedffn {
 
@@ -36,11 +38,24 @@ bool FitsInMemory(size_t rows, size_t stride, size_t columns, size_t element_byt
 // Whether all weights are there. `type` is the class whose block this is.
 Status CheckPacked(const PackedBlock* block, const char* type) noexcept;
 
-// `threads` as in RunOptions, how many they are, and what ParallelFor() takes for them.
+inline constexpr int kMostThreads = 65536;
+
+// `threads` as in RunOptions; and the same, or the executor, of options.
 Status CheckThreads(int threads) noexcept;
+Status CheckThreads(const RunOptions& options) noexcept;
+// Of what has been checked.
 size_t ThreadCount(int threads) noexcept;
-inline int PoolOf(int threads, size_t count) {
-  return threads == kCallersArena ? kCallersArena : static_cast<int>(count);
+Team TeamOf(const RunOptions& options) noexcept;
+
+// The same with as many of the default threads as a workspace has room for, if it is for these.
+// bytes(threads): of scratch; the last call of it is for the threads that are returned.
+template <class F>
+Team TeamFor(const RunOptions& options, const F& bytes) {
+  Team team = TeamOf(options);
+  const bool fixed = options.threads != 0 || team.executor.parallel_for != nullptr;
+  const size_t room = options.workspace == nullptr ? SIZE_MAX : options.workspace_bytes;
+  while (WithAlignment(bytes(team.threads)) > room && team.threads > 1 && !fixed) --team.threads;
+  return team;
 }
 
 }  // namespace fusedffn

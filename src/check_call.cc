@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include "src/arguments.h"
-
 namespace fusedffn {
 namespace {
 
@@ -15,7 +13,11 @@ Status CheckInPlace(const Rows& in, const Rows& y) {
                 in.name, in.name, in.name);
 }
 
-Status CheckNorm(const Norm& norm, size_t dim, const Rows& y) {
+}  // namespace
+
+Status CheckNorm(const Norm* given, size_t dim, const Rows& y) noexcept {
+  if (given == nullptr) return Status();
+  const Norm& norm = *given;
   if (norm.kind != NormKind::kLayerNorm && norm.kind != NormKind::kRmsNorm) {
     return Status(StatusCode::kInvalidArgument, "norm.kind is %d; it must be kLayerNorm or kRmsNorm",
                   static_cast<int>(norm.kind));
@@ -43,13 +45,11 @@ Status CheckNorm(const Norm& norm, size_t dim, const Rows& y) {
   return Status();
 }
 
-Status CheckResidual(const Rows& residual, const Rows& y) {
-  if (residual.data == nullptr) return Status();
-  const Status status = CheckRows(residual);
-  return status.ok() ? CheckInPlace(residual, y) : status;
+Status CheckAddend(const Rows& addend, const Rows& y) noexcept {
+  if (addend.data == nullptr) return Status();
+  const Status status = CheckRows(addend);
+  return status.ok() ? CheckInPlace(addend, y) : status;
 }
-
-}  // namespace
 
 Status CheckCall(const Call& call) noexcept {
   const size_t dim = call.block.dim, out = call.block.out;
@@ -59,9 +59,9 @@ Status CheckCall(const Call& call) noexcept {
   Status status = CheckRows(x);
   if (status.ok()) status = CheckRows(y);
   if (status.ok()) status = CheckInPlace(x, y);
-  if (status.ok() && call.norm != nullptr) status = CheckNorm(*call.norm, dim, y);
+  if (status.ok()) status = CheckNorm(call.norm, dim, y);
   if (status.ok()) {
-    status = CheckResidual({"residual", "residual.stride", data, dtype, stride, out, call.tokens}, y);
+    status = CheckAddend({"residual", "residual.stride", data, dtype, stride, out, call.tokens}, y);
   }
   return status;
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
+#include "src/environment.h"
 
 namespace fusedffn {
 namespace {
@@ -40,6 +41,19 @@ double SmallestQuota(const std::string& mount, std::string path) {
     if (slash == std::string::npos) return smallest;
     path.resize(slash);
   }
+}
+
+// The quota in whole threads, at least 1; 0 if there is none. Once: it reads files.
+int CgroupThreads() noexcept {
+  static const int threads = [] {
+    try {
+      const double quota = CgroupQuotaCpus();
+      return quota > 0 ? std::max(1, static_cast<int>(std::min(std::ceil(quota), 65536.0))) : 0;
+    } catch (...) {  // out of memory while reading text files
+      return 1;
+    }
+  }();
+  return threads;
 }
 
 }  // namespace
@@ -89,14 +103,12 @@ size_t L2Bytes() {
 }
 
 int DefaultThreads() noexcept {
-  try {
-    // Once: it reads files.
-    static const double quota = CgroupQuotaCpus();
-    const int affinity = AffinityCpus();
-    return quota > 0 ? std::max(1, std::min(affinity, static_cast<int>(std::ceil(quota)))) : affinity;
-  } catch (...) {  // out of memory while reading text files
-    return 1;
+  const Environment& environment = TheEnvironment();
+  int threads = AffinityCpus();
+  for (const int most : {CgroupThreads(), environment.threads, environment.openmp_threads}) {
+    if (most > 0) threads = std::min(threads, most);
   }
+  return threads;
 }
 
 }  // namespace fusedffn

@@ -5,6 +5,7 @@
 
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
+#include "src/cpu_budget.h"
 #include "src/parallel.h"
 
 namespace fusedffn {
@@ -174,10 +175,10 @@ void RunRowsOfLinear(const Call& call, Range rows, const BlockScratch& b, const 
 // f(task, worker) for every task of the plan. More than there are workers go to whoever is free next: of two
 // CPUs one can be much slower than the other, for a while.
 template <class F>
-void ForEachTask(const Call& call, int threads, const F& f) {
+void ForEachTask(const Call& call, const Team& team, const F& f) {
   const Plan& plan = call.plan;
   std::atomic<size_t> next{0};
-  ParallelFor(threads, plan.workers, [&](size_t index) {
+  ParallelFor(team, plan.workers, [&](size_t index) {
     const Worker worker(call, index);
     if (plan.tasks == plan.workers) return f(index, worker);
     for (size_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < plan.tasks;) {
@@ -212,36 +213,36 @@ void ForEachPanel(const Call& call, const PackedB& b, size_t task, size_t chunk,
 
 // copy(rows) for all rows of the call, `columns` floats each, on as many threads as that is worth.
 template <class F>
-void CopyRows(const Call& call, int threads, size_t columns, const F& copy) {
+void CopyRows(const Call& call, const Team& team, size_t columns, const F& copy) {
   const size_t copies = CopyParts(call.tokens, columns, call.plan.workers);
-  ParallelFor(threads, copies, [&](size_t part) { copy(EvenRange(call.tokens, copies, part)); });
+  ParallelFor(team, copies, [&](size_t part) { copy(EvenRange(call.tokens, copies, part)); });
 }
 
 // All of hidden from all of x.
-void RunPanelsOfHidden(const Call& call, int threads, const BlockScratch& b) {
+void RunPanelsOfHidden(const Call& call, const Team& team, const BlockScratch& b) {
   const PackedBlock& packed = call.block;
   const PackedB& first = packed.layer(packed.passes[0]).b;
-  ForEachTask(call, threads, [&](size_t task, const Worker& worker) {
+  ForEachTask(call, team, [&](size_t task, const Worker& worker) {
     ForEachPanel(call, first, task, b.hidden.chunk, [&](Range rows, Range columns, const void* next) {
       RunHiddenPasses(call, b, columns, 0, rows, worker, next);
     });
   });
   if (packed.gemm->store_hidden == nullptr) return;
-  CopyRows(call, threads, packed.hidden, [&](Range rows) {
+  CopyRows(call, team, packed.hidden, [&](Range rows) {
     for (size_t k0 = 0; k0 < packed.hidden; k0 += b.hidden.chunk) {
       StoreHidden(call, b, rows, k0, std::min(b.hidden.chunk, packed.hidden - k0));
     }
   });
 }
 
-void RunPanelParallel(const Call& call, int threads) {
+void RunPanelParallel(const Call& call, const Team& team) {
   const PackedBlock& packed = call.block;
   const BlockScratch b(call, call.scratch + call.plan.workers * call.plan.worker_bytes());
-  CopyRows(call, threads, packed.dim, [&](Range rows) { PackX(call, rows, b.x, rows.begin); });
-  if (packed.hidden != 0) RunPanelsOfHidden(call, threads, b);
+  CopyRows(call, team, packed.dim, [&](Range rows) { PackX(call, rows, b.x, rows.begin); });
+  if (packed.hidden != 0) RunPanelsOfHidden(call, team, b);
   const PackedLayer& last = packed.layer(packed.last_pass());
   const PackedA& a = packed.hidden != 0 ? b.hidden : b.x;
-  ForEachTask(call, threads, [&](size_t task, const Worker& worker) {
+  ForEachTask(call, team, [&](size_t task, const Worker& worker) {
     ForEachPanel(call, last.b, task, packed.out, [&](Range rows, Range columns, const void* next) {
       GemmBlock block = BlockOf(call, {packed.last_pass(), a, rows, columns, AllK(last), next}, worker);
       block.c = b.y + rows.begin * call.plan.ldy + columns.begin;
@@ -252,8 +253,8 @@ void RunPanelParallel(const Call& call, int threads) {
   });
 }
 
-void RunRowParallel(const Call& call, int threads) {
-  ForEachTask(call, threads, [&](size_t task, const Worker& worker) {
+void RunRowParallel(const Call& call, const Team& team) {
+  ForEachTask(call, team, [&](size_t task, const Worker& worker) {
     const Range rows = EvenRange(call.tokens, call.plan.tasks, task);
     const BlockScratch b(call, worker.block());
     PackX(call, rows, b.x, 0);
@@ -265,13 +266,23 @@ void RunRowParallel(const Call& call, int threads) {
   });
 }
 
+Sizes SizesOf(const PackedBlock& block) { return {block.dim, block.hidden, block.out, block.gated()}; }
+
 }  // namespace
 
-void Execute(const Call& call, int threads) {
+Plan PlanFor(const PackedBlock& block, size_t tokens, size_t threads) {
+  return MakePlan(SizesOf(block), tokens, *block.gemm, L2Bytes(), threads);
+}
+
+size_t MostScratchBytes(const PackedBlock& block, size_t tokens, size_t threads) {
+  return MostScratchBytes(SizesOf(block), tokens, *block.gemm, L2Bytes(), threads);
+}
+
+void Execute(const Call& call, const Team& team) {
   if (call.plan.row_parallel) {
-    RunRowParallel(call, threads);
+    RunRowParallel(call, team);
   } else {
-    RunPanelParallel(call, threads);
+    RunPanelParallel(call, team);
   }
 }
 

@@ -6,9 +6,16 @@
 
 #include "fusedffn/fusedffn.h"
 #include "src/packed_block.h"
+#include "src/parallel.h"
 #include "src/plan.h"
 
 namespace fusedffn {
+
+// How a call with this block is divided on this machine.
+Plan PlanFor(const PackedBlock& block, size_t tokens, size_t threads);
+
+// See plan.h.
+size_t MostScratchBytes(const PackedBlock& block, size_t tokens, size_t threads);
 
 struct Call {
   const PackedBlock& block;
@@ -19,14 +26,13 @@ struct Call {
   DType y_dtype;
   size_t ldy;
   size_t tokens;
-  const Norm* norm;   // or null
-  Residual residual;  // with its stride
+  const Norm* norm;  // or null
+  Addend residual;   // with its stride
   Plan plan = {};
   unsigned char* scratch = nullptr;  // plan.scratch_bytes, on a cache line
 };
 
-// `threads` as in ParallelFor().
-void Execute(const Call& call, int threads);
+void Execute(const Call& call, const Team& team);
 
 }  // namespace fusedffn
 

@@ -1,18 +1,19 @@
 // Compiled once. RunExperts().
 //
-//   x -> its rows by expert -> Run() of each expert on its rows, in place -> y, the sum for each token
+//   x -> its rows by expert -> each expert on its rows, in place -> y, the sum for each token
 //
 // So each expert's weights are read once a call, however many tokens chose it. The experts follow each other,
 // each on all threads.
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
-#include <exception>
+#include <tuple>
 #include <utility>
 
 #include "fusedffn/fusedffn.h"
 #include "kernels/kernels.h"
 #include "src/arguments.h"
+#include "src/check_call.h"
+#include "src/execute.h"
 #include "src/packed_block.h"
 #include "src/parallel.h"
 #include "src/plan.h"
@@ -25,15 +26,18 @@ struct ExpertCall {
   const PackedFfn* experts;
   size_t expert_count;
   const ExpertChoices& choices;
-  const float* x;
+  const void* x;
+  DType x_dtype;
   size_t ldx;
   size_t tokens;
-  float* y;
+  void* y;
+  DType y_dtype;
   size_t ldy;
-  bool accumulate;
+  const Norm* norm;        // or null
+  Addend start, residual;  // with their strides
 
   size_t rows() const { return tokens * choices.top; }
-  const PackedBlock& expert(int32_t id) const { return *experts[id].block(); }
+  const PackedBlock& expert(int32_t id) const { return *PackedBlockAccess::Get(experts[id]); }
   const PackedBlock& first() const { return expert(choices.ids[0]); }
 };
 
@@ -64,7 +68,7 @@ Status CheckChoices(const ExpertCall& call) {
 
 // Whether an expert that is chosen can run, and together with the first one.
 Status CheckExpert(const ExpertCall& call, int32_t id) {
-  const Status status = CheckPacked(call.experts[id].block(), "PackedFfn");
+  const Status status = CheckPacked(PackedBlockAccess::Get(call.experts[id]), "PackedFfn");
   if (!status.ok()) return Status(status.code(), "experts[%d]: %s", id, status.message());
   const PackedBlock &first = call.first(), &expert = call.expert(id);
   if (expert.kernels == first.kernels && expert.dim == first.dim && expert.out == first.out) return Status();
@@ -75,40 +79,65 @@ Status CheckExpert(const ExpertCall& call, int32_t id) {
       expert.kernels->name);
 }
 
-Status CheckArrays(const ExpertCall& call) {
-  const PackedBlock& first = call.first();
-  const Status status = CheckRows({"x", "ldx", call.x, DType::kF32, call.ldx, first.dim, call.tokens});
-  if (!status.ok()) return status;
-  return CheckRows({"y", "ldy", call.y, DType::kF32, call.ldy, first.out, call.tokens});
+Rows RowsOf(const char* name, const char* stride_name, const Addend& addend, const ExpertCall& call) {
+  return {name, stride_name, addend.data, addend.dtype, addend.stride, call.first().out, call.tokens};
 }
 
-// One row for each choice, those of one expert together, in order of the tokens: first of x, then of what the
-// expert makes of it.
+Status CheckArrays(const ExpertCall& call) {
+  const PackedBlock& first = call.first();
+  const Rows x = {"x", "ldx", call.x, call.x_dtype, call.ldx, first.dim, call.tokens};
+  const Rows y = {"y", "ldy", call.y, call.y_dtype, call.ldy, first.out, call.tokens};
+  Status status = CheckRows(x);
+  if (status.ok()) status = CheckRows(y);
+  if (status.ok()) status = CheckNorm(call.norm, first.dim, y);
+  if (status.ok()) status = CheckAddend(RowsOf("choices.start", "choices.start.stride", call.start, call), y);
+  if (status.ok()) status = CheckAddend(RowsOf("residual", "residual.stride", call.residual, call), y);
+  return status;
+}
+
+// Scratch: one row for each choice, those of one expert together, in order of the tokens, first of x, then of
+// what the expert makes of it; a row for each thread; and that of an expert's run.
 struct ExpertRows {
   static constexpr size_t kAlign = kCacheLine / sizeof(float);
 
   size_t stride;
+  size_t rows, expert_count, threads;
+  size_t run_bytes;  // the most that an expert takes
   float* data = nullptr;
+  float* sums = nullptr;
   uint32_t* row_of = nullptr;  // of a choice
   uint32_t* end = nullptr;     // behind an expert's last one
+  unsigned char* run = nullptr;
 
-  explicit ExpertRows(const PackedBlock& first)
-      : stride(RoundUp(std::max(first.dim, first.out), kAlign) + kAlign) {}
-
-  // 0: more than there can be.
-  size_t floats(const ExpertCall& call) const {
-    if (!FitsInMemory(call.rows(), stride + 1, stride + 1, sizeof(float))) return 0;
-    return call.rows() * (stride + 1) + call.expert_count;
+  // Room for any choices among these experts. Empty ones do not count.
+  ExpertRows(const PackedFfn* experts, size_t count, size_t choices, size_t most_threads)
+      : stride(kAlign), rows(choices), expert_count(count), threads(most_threads), run_bytes(0) {
+    const PackedBlock* last = nullptr;
+    for (size_t e = 0; e < count; ++e) {
+      const PackedBlock* const block = PackedBlockAccess::Get(experts[e]);
+      if (block == nullptr || (last != nullptr && SameSizes(*block, *last))) continue;
+      stride = std::max(stride, RoundUp(std::max(block->dim, block->out), kAlign) + kAlign);
+      run_bytes = std::max(run_bytes, MostScratchBytes(*block, rows, threads));
+      last = block;
+    }
   }
 
-  void PlaceAt(float* memory, const ExpertCall& call) {
-    data = memory;
-    row_of = reinterpret_cast<uint32_t*>(data + call.rows() * stride);
-    end = row_of + call.rows();
+  // 0: more than there can be.
+  size_t bytes() const {
+    if (!FitsInMemory(rows, stride + 1, stride + 1, 2 * sizeof(float))) return 0;
+    return OwnBytes() + run_bytes;
+  }
+
+  void PlaceAt(unsigned char* memory) {
+    data = reinterpret_cast<float*>(memory);
+    sums = data + rows * stride;
+    row_of = reinterpret_cast<uint32_t*>(sums + threads * stride);
+    end = row_of + rows;
+    run = memory + OwnBytes();
   }
 
   // A counting sort.
-  void Assign(const ExpertCall& call) {
+  void Assign(const ExpertCall& call) const {
     const int32_t* const ids = call.choices.ids;
     std::fill_n(end, call.expert_count, 0u);
     for (size_t i = 0; i < call.rows(); ++i) ++end[ids[i]];
@@ -119,88 +148,136 @@ struct ExpertRows {
 
   float* at(size_t row) const { return data + row * stride; }
 
-  // f(expert, its rows) for each that has some, until one does not return ok.
+  // f(expert, its rows) for each that has some.
   template <class F>
-  Status ForEachExpert(const ExpertCall& call, const F& f) const {
+  void ForEachExpert(const F& f) const {
     size_t begin = 0;
-    for (size_t e = 0; e < call.expert_count; ++e) {
+    for (size_t e = 0; e < expert_count; ++e) {
       const Range of_expert = {begin, end[e]};
-      if (of_expert.size() == 0) continue;
-      const Status status = f(static_cast<int32_t>(e), of_expert);
-      if (!status.ok()) return status;
+      if (of_expert.size() != 0) f(static_cast<int32_t>(e), of_expert);
       begin = of_expert.end;
     }
-    return Status();
+  }
+
+ private:
+  static bool SameSizes(const PackedBlock& a, const PackedBlock& b) {
+    return a.gemm == b.gemm && a.dim == b.dim && a.hidden == b.hidden && a.out == b.out &&
+           a.gated() == b.gated();
+  }
+
+  size_t OwnBytes() const {
+    return RoundUp(((rows + threads) * stride + rows + expert_count) * sizeof(float), kCacheLine);
   }
 };
 
 void CopyIn(const ExpertCall& call, const ExpertRows& rows, Range choices) {
-  const size_t dim = call.first().dim;
+  const PackedBlock& first = call.first();
+  const auto to_f32 = first.kernels->ops.to_f32[static_cast<size_t>(call.x_dtype)];
+  const auto* const x = static_cast<const unsigned char*>(call.x);
   for (size_t i = choices.begin; i < choices.end; ++i) {
-    std::memcpy(rows.at(rows.row_of[i]), call.x + i / call.choices.top * call.ldx, dim * sizeof(float));
+    const size_t row = i / call.choices.top * call.ldx;
+    to_f32(x + row * BytesOf(call.x_dtype), first.dim, rows.at(rows.row_of[i]));
   }
 }
 
-Status RunEach(const ExpertCall& call, const ExpertRows& rows, int threads) {
-  RunOptions options;
-  options.threads = threads;
-  return rows.ForEachExpert(call, [&](int32_t id, Range of_expert) {
-    float* const data = rows.at(of_expert.begin);
-    return Run(call.experts[id], data, rows.stride, of_expert.size(), data, rows.stride, options);
+void RunExpert(const ExpertCall& call, const ExpertRows& rows, int32_t id, Range of_expert,
+               const Team& team) {
+  const PackedBlock& block = call.expert(id);
+  float* const data = rows.at(of_expert.begin);
+  const size_t stride = rows.stride, count = of_expert.size();
+  const Plan plan = PlanFor(block, count, team.threads);
+  Execute({block, data, DType::kF32, stride, data, DType::kF32, stride, count, call.norm, {}, plan, rows.run},
+          team);
+}
+
+// The sums of some tokens, each in `sum` first.
+void AddUp(const ExpertCall& call, const ExpertRows& rows, Range tokens, float* sum) {
+  const PackedBlock& first = call.first();
+  const ElementwiseFns& ops = first.kernels->ops;
+  const size_t top = call.choices.top;
+  const auto row_of = [](const Addend& addend, size_t t) {
+    return static_cast<const unsigned char*>(addend.data) + t * addend.stride * BytesOf(addend.dtype);
+  };
+  const auto& [start, residual] = std::tie(call.start, call.residual);
+  for (size_t t = tokens.begin; t < tokens.end; ++t) {
+    const bool add = start.data != nullptr;
+    if (add) ops.to_f32[static_cast<size_t>(start.dtype)](row_of(start, t), first.out, sum);
+    const WeightedRows chosen = {rows.data, rows.stride, rows.row_of + t * top,
+                                 call.choices.weights + t * top, top};
+    ops.weighted_sum(chosen, first.out, add, sum);
+    if (residual.data != nullptr) {
+      ops.add[static_cast<size_t>(residual.dtype)](row_of(residual, t), first.out, sum);
+    }
+    auto* const y = static_cast<unsigned char*>(call.y) + t * call.ldy * BytesOf(call.y_dtype);
+    ops.from_f32[static_cast<size_t>(call.y_dtype)](sum, first.out, y);
+  }
+}
+
+// With all checked, and rows.row_of and rows.end.
+void Execute(const ExpertCall& call, const ExpertRows& rows, const Team& team) {
+  const PackedBlock& first = call.first();
+  const size_t in_parts = CopyParts(call.rows(), first.dim, team.threads);
+  ParallelFor(team, in_parts,
+              [&](size_t part) { CopyIn(call, rows, EvenRange(call.rows(), in_parts, part)); });
+  rows.ForEachExpert([&](int32_t id, Range of_expert) { RunExpert(call, rows, id, of_expert, team); });
+  const size_t out_parts = CopyParts(call.tokens, call.choices.top * first.out, team.threads);
+  ParallelFor(team, out_parts, [&](size_t part) {
+    AddUp(call, rows, EvenRange(call.tokens, out_parts, part), rows.sums + part * rows.stride);
   });
 }
 
-void AddUp(const ExpertCall& call, const ExpertRows& rows, Range tokens) {
-  const PackedBlock& first = call.first();
-  const size_t top = call.choices.top;
-  for (size_t t = tokens.begin; t < tokens.end; ++t) {
-    const WeightedRows chosen = {rows.data, rows.stride, rows.row_of + t * top,
-                                 call.choices.weights + t * top, top};
-    first.kernels->ops.weighted_sum(chosen, first.out, call.accumulate, call.y + t * call.ldy);
-  }
-}
-
-Status RunChecked(const ExpertCall& call, int threads) {
-  const PackedBlock& first = call.first();
-  ExpertRows rows(first);
-  const size_t floats = rows.floats(call);
-  const Scratch scratch(floats);
-  if (floats == 0 || scratch.data() == nullptr) {
+Status RunChecked(const ExpertCall& call, const RunOptions& options) {
+  const auto rows_for = [&](size_t threads) {
+    return ExpertRows(call.experts, call.expert_count, call.rows(), threads);
+  };
+  const Team team = TeamFor(options, [&](size_t threads) { return rows_for(threads).bytes(); });
+  ExpertRows rows = rows_for(team.threads);
+  if (rows.bytes() == 0) {
     return Status(StatusCode::kOutOfMemory, "no memory for %zu rows of %zu floats", call.rows(), rows.stride);
   }
-  rows.PlaceAt(scratch.data(), call);
+  Scratch scratch;
+  Status status = scratch.Take(rows.bytes(), options);
+  if (!status.ok()) return status;
+  rows.PlaceAt(scratch.data());
   rows.Assign(call);
-  Status status = rows.ForEachExpert(call, [&](int32_t id, Range) { return CheckExpert(call, id); });
-  if (!status.ok()) return status;
-  const size_t count = ThreadCount(threads);
-  const int pool = PoolOf(threads, count);
-  const size_t in_parts = CopyParts(call.rows(), first.dim, count);
-  ParallelFor(pool, in_parts,
-              [&](size_t part) { CopyIn(call, rows, EvenRange(call.rows(), in_parts, part)); });
-  status = RunEach(call, rows, pool);
-  if (!status.ok()) return status;
-  const size_t out_parts = CopyParts(call.tokens, call.choices.top * first.out, count);
-  ParallelFor(pool, out_parts,
-              [&](size_t part) { AddUp(call, rows, EvenRange(call.tokens, out_parts, part)); });
-  return Status();
+  rows.ForEachExpert([&](int32_t id, Range) {
+    if (status.ok()) status = CheckExpert(call, id);
+  });
+  if (status.ok()) Execute(call, rows, team);
+  return status;
 }
 
 }  // namespace
 
 Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertChoices& choices, const float* x,
-                  size_t ldx, size_t tokens, float* y, size_t ldy, const ExpertOptions& options) noexcept {
-  Status status = CheckThreads(options.threads);
+                  size_t ldx, size_t tokens, float* y, size_t ldy, const RunOptions& options) noexcept {
+  return RunExperts(experts, expert_count, choices, x, DType::kF32, ldx, tokens, y, DType::kF32, ldy,
+                    options);
+}
+
+Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertChoices& choices, const void* x,
+                  DType x_dtype, size_t ldx, size_t tokens, void* y, DType y_dtype, size_t ldy,
+                  const RunOptions& options) noexcept {
+  Status status = CheckThreads(options);
   if (!status.ok() || tokens == 0) return status;
-  const ExpertCall call = {experts, expert_count, choices, x, ldx, tokens, y, ldy, options.accumulate};
+  ExpertCall call = {experts,      expert_count,  choices,         x, x_dtype, ldx, tokens, y, y_dtype, ldy,
+                     options.norm, choices.start, options.residual};
   status = CheckChoices(call);
   if (status.ok()) status = CheckExpert(call, choices.ids[0]);
-  if (status.ok()) status = CheckArrays(call);
   if (!status.ok()) return status;
-  try {
-    return RunChecked(call, options.threads);
-  } catch (const std::exception& error) {  // oneTBB could not allocate or start threads
-    return Status(StatusCode::kOutOfMemory, "oneTBB: %s", error.what());
+  for (Addend* addend : {&call.start, &call.residual}) {
+    if (addend->stride == 0) addend->stride = call.first().out;
   }
+  status = CheckArrays(call);
+  return status.ok() ? RunChecked(call, options) : status;
+}
+
+size_t ExpertsWorkspaceBytes(const PackedFfn* experts, size_t expert_count, size_t tokens, size_t top,
+                             int threads) noexcept {
+  const bool any = experts != nullptr && tokens != 0 && top != 0;
+  if (!any || tokens > UINT32_MAX / top || !CheckThreads(threads).ok()) return 0;
+  const ExpertRows rows(experts, expert_count, tokens * top, ThreadCount(threads));
+  return rows.run_bytes == 0 || rows.bytes() == 0 ? 0 : WithAlignment(rows.bytes());
 }
 
 }  // namespace fusedffn

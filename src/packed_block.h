@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
@@ -63,6 +64,18 @@ struct PackedBlock {
 };
 
 using BlockPtr = std::unique_ptr<PackedBlock, PackedBlockDeleter>;
+
+// The way to what a PackedFfn or PackedLinear holds: null if that is empty.
+struct PackedBlockAccess {
+  template <class Packed>
+  static const PackedBlock* Get(const Packed& packed) {
+    return packed.block_.get();
+  }
+  template <class Packed>
+  static void Set(BlockPtr block, Packed* packed) {
+    packed->block_ = std::move(block);
+  }
+};
 
 // A block for one target and precision, complete but for its weights.
 Status CreateFfn(const Shape& shape, Activation activation, const PackOptions& options,

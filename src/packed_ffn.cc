@@ -79,7 +79,7 @@ Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) 
     if (linear->weight == nullptr) continue;  // up, where there is none
     status = PackLayer(block.get(), static_cast<size_t>(layer), *linear);
   }
-  if (status.ok()) ffn->block_ = std::move(block);
+  if (status.ok()) PackedBlockAccess::Set(std::move(block), ffn);
   return status;
 }
 

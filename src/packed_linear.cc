@@ -58,7 +58,7 @@ Status Pack(const Linear& weights, size_t in, size_t out, Activation activation,
   Status status = CreateLinear(in, out, activation, options, &block);
   if (status.ok()) status = CheckLinear("linear", weights, out, in);
   if (status.ok()) status = PackLayer(block.get(), 0, weights);
-  if (status.ok()) linear->block_ = std::move(block);
+  if (status.ok()) PackedBlockAccess::Set(std::move(block), linear);
   return status;
 }
 

@@ -5,21 +5,30 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "fusedffn/fusedffn.h"
+
 namespace fusedffn {
 
-// A plain function pointer with its argument, so that oneTBB stays out of this header.
+// The threads of a call: the executor's, or if there is none an arena of oneTBB's.
+struct Team {
+  size_t threads;
+  Executor executor = {};
+};
+
+// A plain function pointer with its argument, so that oneTBB stays out of this header. It does not throw.
 struct Body {
   void (*call)(const void* context, size_t index);
   const void* context;
 };
 
-// body(i) for every i in [0, count), in any order, on up to `threads` threads, of which the caller is one.
-// With kCallersArena, in the arena that the calling thread is in. One fork-join; count == 1 is a call.
-void ParallelFor(int threads, size_t count, const Body& body);
+// body(i) once for every i in [0, count), in any order, on up to team.threads threads, of which the caller is
+// one. One fork-join; count == 1 is a call. What no other thread can be had for, the caller does: it cannot
+// fail.
+void ParallelFor(const Team& team, size_t count, const Body& body) noexcept;
 
 template <class F>
-void ParallelFor(int threads, size_t count, const F& f) {
-  ParallelFor(threads, count,
+void ParallelFor(const Team& team, size_t count, const F& f) noexcept {
+  ParallelFor(team, count,
               Body{[](const void* context, size_t index) { (*static_cast<const F*>(context))(index); }, &f});
 }
 
@@ -29,9 +38,6 @@ void ParallelFor(int threads, size_t count, const F& f) {
 inline size_t CopyParts(size_t rows, size_t floats, size_t threads) {
   return std::clamp<size_t>(rows * floats >> 14, 1, threads);
 }
-
-// Threads of the arena that the calling thread is in.
-int CallersArenaThreads();
 
 }  // namespace fusedffn
 

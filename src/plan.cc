@@ -125,4 +125,20 @@ Plan MakePlan(const Sizes& sizes, size_t tokens, const GemmKernel& kernel, size_
   return plan;
 }
 
+// Scratch grows with rows, workers and panels. So it is at most that of the most of each.
+size_t MostScratchBytes(const Sizes& sizes, size_t tokens, const GemmKernel& kernel, size_t l2_bytes,
+                        size_t threads) {
+  Plan rows = {}, panels = {};
+  rows.row_parallel = true;
+  rows.workers = std::min(threads, tokens);
+  rows.mc = std::min(tokens, BlockRows(sizes, kernel, l2_bytes));
+  rows.panels = 1;
+  SizeScratch(sizes, kernel, &rows);
+  panels.workers = threads;
+  panels.mc = std::min(tokens, threads * RowParallelRows(kernel, threads));
+  panels.panels = 2;
+  SizeScratch(sizes, kernel, &panels);
+  return std::max(rows.scratch_bytes, panels.scratch_bytes);
+}
+
 }  // namespace fusedffn

@@ -51,6 +51,10 @@ struct Plan {
 
 Plan MakePlan(const Sizes& sizes, size_t tokens, const GemmKernel& kernel, size_t l2_bytes, size_t threads);
 
+// Not less than the scratch_bytes of any plan for up to so many tokens and threads.
+size_t MostScratchBytes(const Sizes& sizes, size_t tokens, const GemmKernel& kernel, size_t l2_bytes,
+                        size_t threads);
+
 // Item `index` of `total` split into `parts` ranges whose sizes differ by at most one.
 Range EvenRange(size_t total, size_t parts, size_t index);
 

@@ -5,57 +5,32 @@
 // In a gated block the panels of fc1 and up are interleaved, and the product is formed on up's tile in L1. A
 // norm is applied on the way into A, a residual is added on the way into y.
 // check_call.h has what the arguments must be; plan.h how the work is divided, and execute.cc does it.
-#include <cstdint>
-#include <exception>
+#include <algorithm>
 
 #include "fusedffn/fusedffn.h"
 #include "src/arguments.h"
 #include "src/check_call.h"
-#include "src/cpu_budget.h"
 #include "src/execute.h"
 #include "src/packed_block.h"
+#include "src/parallel.h"
 #include "src/plan.h"
 #include "src/workspace.h"
 
 namespace fusedffn {
 namespace {
 
-// The first byte of the caller's workspace that is on a cache line.
-unsigned char* AlignedStart(void* workspace) {
-  return reinterpret_cast<unsigned char*>(RoundUp(reinterpret_cast<uintptr_t>(workspace), kCacheLine));
+// The bytes of `threads` threads; 0: the most that any number up to the default takes.
+size_t BytesFor(const PackedBlock& block, size_t tokens, int threads) {
+  if (threads != 0) return WithAlignment(PlanFor(block, tokens, ThreadCount(threads)).scratch_bytes);
+  size_t most = 0;
+  for (size_t count = ThreadCount(0); count > 0; --count) {
+    most = std::max(most, PlanFor(block, tokens, count).scratch_bytes);
+  }
+  return WithAlignment(most);
 }
-
-Plan PlanFor(const PackedBlock& block, size_t tokens, size_t threads) {
-  const Sizes sizes = {block.dim, block.hidden, block.out, block.gated()};
-  return MakePlan(sizes, tokens, *block.gemm, L2Bytes(), threads);
-}
-
-size_t BytesFor(const Plan& plan) { return plan.scratch_bytes + kCacheLine - 1; }
 
 size_t BytesFor(const PackedBlock* block, size_t tokens, int threads) {
-  if (block == nullptr || !CheckThreads(threads).ok()) return 0;
-  return BytesFor(PlanFor(*block, tokens, ThreadCount(threads)));
-}
-
-// In the caller's workspace, or with scratch of the library's own.
-Status ExecuteIn(Call call, const RunOptions& options, int pool) {
-  const Plan& plan = call.plan;
-  if (options.workspace != nullptr) {
-    if (options.workspace_bytes < BytesFor(plan)) {
-      return Status(StatusCode::kInvalidArgument, "workspace_bytes is %zu; this call needs %zu",
-                    options.workspace_bytes, BytesFor(plan));
-    }
-    call.scratch = AlignedStart(options.workspace);
-    Execute(call, pool);
-    return Status();
-  }
-  const Scratch scratch(DivideUp(plan.scratch_bytes, sizeof(float)));
-  if (scratch.data() == nullptr) {
-    return Status(StatusCode::kOutOfMemory, "no memory for %zu bytes of scratch", plan.scratch_bytes);
-  }
-  call.scratch = reinterpret_cast<unsigned char*>(scratch.data());
-  Execute(call, pool);
-  return Status();
+  return block == nullptr || !CheckThreads(threads).ok() ? 0 : BytesFor(*block, tokens, threads);
 }
 
 struct Rows2d {
@@ -70,21 +45,24 @@ struct Rows2d {
 Status RunBlock(const PackedBlock* block, const char* type, const Rows2d& rows, size_t tokens,
                 const RunOptions& options) {
   Status status = CheckPacked(block, type);
-  if (status.ok()) status = CheckThreads(options.threads);
+  if (status.ok()) status = CheckThreads(options);
   if (!status.ok()) return status;
-  Residual residual = options.residual;
+  Addend residual = options.residual;
   if (residual.stride == 0) residual.stride = block->out;
   const auto& [x, x_dtype, ldx, y, y_dtype, ldy] = rows;
   Call call = {*block, x, x_dtype, ldx, y, y_dtype, ldy, tokens, options.norm, residual};
   status = CheckCall(call);
   if (!status.ok() || tokens == 0) return status;
-  const size_t threads = ThreadCount(options.threads);
-  call.plan = PlanFor(*block, tokens, threads);
-  try {
-    return ExecuteIn(call, options, PoolOf(options.threads, threads));
-  } catch (const std::exception& error) {  // oneTBB could not allocate or start threads
-    return Status(StatusCode::kOutOfMemory, "oneTBB: %s", error.what());
-  }
+  const Team team = TeamFor(options, [&](size_t threads) {
+    call.plan = PlanFor(*block, tokens, threads);
+    return call.plan.scratch_bytes;
+  });
+  Scratch scratch;
+  status = scratch.Take(call.plan.scratch_bytes, options);
+  if (!status.ok()) return status;
+  call.scratch = scratch.data();
+  Execute(call, team);
+  return status;
 }
 
 }  // namespace
@@ -96,11 +74,12 @@ Status Run(const PackedFfn& ffn, const float* x, size_t ldx, size_t tokens, floa
 
 Status Run(const PackedFfn& ffn, const void* x, DType x_dtype, size_t ldx, size_t tokens, void* y,
            DType y_dtype, size_t ldy, const RunOptions& options) noexcept {
-  return RunBlock(ffn.block(), "PackedFfn", {x, x_dtype, ldx, y, y_dtype, ldy}, tokens, options);
+  return RunBlock(PackedBlockAccess::Get(ffn), "PackedFfn", {x, x_dtype, ldx, y, y_dtype, ldy}, tokens,
+                  options);
 }
 
 size_t WorkspaceBytes(const PackedFfn& ffn, size_t tokens, int threads) noexcept {
-  return BytesFor(ffn.block(), tokens, threads);
+  return BytesFor(PackedBlockAccess::Get(ffn), tokens, threads);
 }
 
 Status Run(const PackedLinear& linear, const float* x, size_t ldx, size_t tokens, float* y, size_t ldy,
@@ -110,11 +89,12 @@ Status Run(const PackedLinear& linear, const float* x, size_t ldx, size_t tokens
 
 Status Run(const PackedLinear& linear, const void* x, DType x_dtype, size_t ldx, size_t tokens, void* y,
            DType y_dtype, size_t ldy, const RunOptions& options) noexcept {
-  return RunBlock(linear.block(), "PackedLinear", {x, x_dtype, ldx, y, y_dtype, ldy}, tokens, options);
+  return RunBlock(PackedBlockAccess::Get(linear), "PackedLinear", {x, x_dtype, ldx, y, y_dtype, ldy}, tokens,
+                  options);
 }
 
 size_t WorkspaceBytes(const PackedLinear& linear, size_t tokens, int threads) noexcept {
-  return BytesFor(linear.block(), tokens, threads);
+  return BytesFor(PackedBlockAccess::Get(linear), tokens, threads);
 }
 
 }  // namespace fusedffn

@@ -5,28 +5,23 @@
 #include <cstdio>
 #include <cstring>
 
+#include "src/environment.h"
+
 namespace fusedffn {
-namespace {
 
-// " AVX3 AVX2 ...", those that run here.
-struct SupportedNames {
-  char text[160] = "";
-  SupportedNames() {
-    const KernelList& all = AllKernels();
-    for (const Kernels* kernels = all.kernels; kernels != all.kernels + all.count; ++kernels) {
-      const size_t length = std::strlen(text);
-      if (kernels->supported()) {
-        std::snprintf(text + length, sizeof(text) - length, " %s", kernels->name);
-      }
-    }
+TargetNames::TargetNames(bool supported_only) noexcept {
+  const KernelList& all = AllKernels();
+  for (const Kernels* kernels = all.kernels; kernels != all.kernels + all.count; ++kernels) {
+    if (supported_only && !kernels->supported()) continue;
+    const size_t length = std::strlen(text);
+    std::snprintf(text + length, sizeof(text) - length, " %s", kernels->name);
   }
-};
-
-}  // namespace
+}
 
 Status FindKernels(const char* name, const Kernels** kernels) noexcept {
   const char* reason = "unknown, or not compiled in";
-  for (size_t i = 0; i < AllKernels().count; ++i) {
+  const size_t first = name == nullptr ? TheEnvironment().first_kernels : 0;
+  for (size_t i = first; i < AllKernels().count; ++i) {
     const Kernels& candidate = AllKernels().kernels[i];
     const bool wanted = name == nullptr || strcasecmp(name, candidate.name) == 0;
     if (wanted && candidate.supported()) {
@@ -35,8 +30,8 @@ Status FindKernels(const char* name, const Kernels** kernels) noexcept {
     }
     if (wanted) reason = "not supported by this CPU";
   }
-  return Status(StatusCode::kUnsupportedTarget, "target '%.40s' is %s; these run here:%s", name ? name : "",
-                reason, SupportedNames().text);
+  return Status(StatusCode::kUnsupportedTarget, "target '%.40s' is %s; these run here:%s",
+                name != nullptr ? name : AllKernels().kernels[first].name, reason, TargetNames(true).text);
 }
 
 bool BF16DotIsFaster(const char* target) noexcept {
@@ -51,10 +46,11 @@ const Target* Targets(size_t* count) noexcept {
     size_t count = AllKernels().count;
     Target targets[kMaxTargets];
     List() {
+      const Kernels* chosen = nullptr;
+      const bool none = !FindKernels(nullptr, &chosen).ok();
       for (size_t i = 0; i < count; ++i) {
         const Kernels& kernels = AllKernels().kernels[i];
-        const GemmKernel& gemm = *kernels.Gemm(Precision::kF32);
-        targets[i] = {kernels.name, kernels.supported(), gemm.mr, gemm.b.nr};
+        targets[i] = {kernels.name, kernels.supported(), !none && &kernels == chosen};
       }
     }
   };

@@ -7,8 +7,14 @@
 
 namespace fusedffn {
 
-// The supported target of that name in any case, or the best one for null.
+// The supported target of that name in any case, or the default one for null.
 Status FindKernels(const char* name, const Kernels** kernels) noexcept;
+
+// " AVX3 AVX2 ..." of all targets, or of those that run here.
+struct TargetNames {
+  char text[160] = "";
+  explicit TargetNames(bool supported_only) noexcept;
+};
 
 }  // namespace fusedffn
 

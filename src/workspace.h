@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <memory>
 
+#include "fusedffn/fusedffn.h"
+
 namespace fusedffn {
 
 inline constexpr size_t kCacheLine = 64;
@@ -28,20 +30,26 @@ class AlignedFloats {
   size_t count_ = 0;
 };
 
-// Scratch for one call of Run(): the caller's, or an array out of a pool shared by all handles and threads,
-// to which it goes back. The pool holds as many arrays as calls have run at the same time.
+// Scratch of one call, on a cache line: in the caller's workspace, or an array out of a pool shared by all
+// handles and threads, to which it goes back.
 class Scratch {
  public:
-  explicit Scratch(size_t floats) noexcept;
+  Scratch() = default;
   ~Scratch();
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
-  float* data() const { return floats_.data(); }  // null if there was no memory
+  Status Take(size_t bytes, const RunOptions& options) noexcept;
+
+  unsigned char* data() const { return data_; }
 
  private:
   AlignedFloats floats_;
+  unsigned char* data_ = nullptr;
 };
+
+// What a workspace must have for so many bytes of scratch, wherever it begins.
+inline size_t WithAlignment(size_t scratch_bytes) { return scratch_bytes + kCacheLine - 1; }
 
 }  // namespace fusedffn
 

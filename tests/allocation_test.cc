@@ -1,6 +1,6 @@
 // Memory: a run allocates nothing once it has run in its size, a failed allocation anywhere is an error that
-// loses nothing, and no number is computed from memory that has not been set. Every allocation of the process
-// goes through the functions at the end of this file, which fill it with signalling NaN.
+// loses nothing, and no number is computed from memory that has not been set: every allocation of the process
+// is filled with signaling NaN.
 #include <gtest/gtest.h>
 #include <malloc.h>
 
@@ -19,6 +19,7 @@
 #include "tests/compare.h"
 #include "tests/effort.h"
 #include "tests/guarded_buffer.h"
+#include "tests/replaced_malloc.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
 
@@ -29,25 +30,26 @@ namespace {
 std::atomic<long> allocations{0}, live{0};
 // Of this thread: how many more allocations succeed; -1 for all of them.
 thread_local long allowed = -1;
+thread_local bool refused = false;
 
-bool Refuse() {
-  if (allowed == 0) return true;
+}  // namespace
+
+// For replaced_malloc.h.
+bool RefuseAllocation() {
+  if (allowed == 0) return refused = true;
   if (allowed > 0) --allowed;
   return false;
 }
 
-void* Count(void* memory) {
-  if (memory != nullptr) {
-    ++allocations;
-    ++live;
-  }
-  return memory;
+void OnAllocation(void* memory, size_t bytes) {
+  ++allocations;
+  ++live;
+  std::fill_n(static_cast<uint32_t*>(memory), bytes / sizeof(uint32_t), kPoisonBits);
 }
 
-void* CountAndPoison(void* memory, size_t bytes) {
-  if (memory != nullptr) std::fill_n(static_cast<uint32_t*>(memory), bytes / sizeof(uint32_t), kPoisonBits);
-  return Count(memory);
-}
+void OnFree() { --live; }
+
+namespace {
 
 // Allocations that `call` makes, on any thread.
 template <class Call>
@@ -189,19 +191,24 @@ TEST_P(AllocationTest, MoreThreadsAllocateHardly) {
   }
 }
 
-// Calls with the n-th allocation of this thread failing, for n from the first until none fails any more.
+// Calls with the n-th allocation of this thread, and all after it, failing, for n from the first until none
+// fails any more. A call may do without some of them.
 template <class Call>
 void FailEachAllocation(const Call& call) {
+  bool refused_once = false;
   for (long n = 0; n < 1000; ++n) {
     allowed = n;
+    refused = false;
     const Status status = call();
-    const bool failed = allowed == 0;
+    const bool failed = refused;
     allowed = -1;
-    if (status.ok()) {
-      ASSERT_GT(n, 0) << "it was to allocate something";
+    refused_once |= failed;
+    if (!failed) {
+      ASSERT_TRUE(status.ok()) << status.message();
+      ASSERT_TRUE(refused_once) << "it was to allocate something";
       return;
     }
-    ASSERT_TRUE(failed) << status.message();
+    if (status.ok()) continue;
     ASSERT_EQ(status.code(), StatusCode::kOutOfMemory) << "allocation " << n << ": " << status.message();
     ASSERT_STRNE(status.message(), "") << "allocation " << n;
   }
@@ -256,12 +263,13 @@ TEST_P(AllocationTest, PackReportsEveryFailure) {
   });
 }
 
-// `packed` needs more scratch than any call before.
+// Each call needs scratch again.
 template <class Packed>
 void FailEachAllocationOfARun(const Packed& packed, const std::vector<float>& x, int threads) {
   constexpr size_t kTokens = 12;
   std::vector<float> y(kTokens * OutOf(packed), FloatOf(kPoisonBits));
   FailEachAllocation([&] {
+    ReleaseScratch();
     const Status status = Run(packed, x.data(), InOf(packed), kTokens, y.data(), OutOf(packed), {threads});
     const auto touched = [](float value) { return BitsOf(value) != kPoisonBits; };
     EXPECT_EQ(status.ok(), std::any_of(y.begin(), y.end(), touched));
@@ -270,14 +278,13 @@ void FailEachAllocationOfARun(const Packed& packed, const std::vector<float>& x,
 }
 
 TEST_P(AllocationTest, RunReportsEveryFailure) {
-  static size_t out = 100000;  // grows, so that no scratch of an earlier call is large enough
   // oneTBB's own start-up is left out: after an allocation that failed there, 2021.8 waits for ever in the
   // next call.
   ASSERT_TRUE(RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());
   for (const int threads : {1, 2, 3}) {
     SCOPED_TRACE(testing::Message() << threads << " threads");
     ExpectNoLeak([&] {
-      const TestBlock block = RandomBlock({8, 9, out += 100}, &random_);
+      const TestBlock block = RandomBlock({8, 9, 1000}, &random_);
       FailEachAllocationOfARun(PackFor(GetParam(), block.weights()), x_, threads);
     });
   }
@@ -292,14 +299,14 @@ TEST_P(AllocationTest, ExpertsAllocateAtTheFirstCallsOnly) {
   const std::vector<float> weights(ids.size(), 0.5f);
   const auto run = [&](size_t tokens) {
     for (int32_t& id : ids) id = static_cast<int32_t>(random_.Integer(0, 4));
-    const ExpertChoices choices = {ids.data(), weights.data(), kTop};
+    const ExpertChoices choices = {ids.data(), weights.data(), kTop, {}};
     EXPECT_TRUE(RunExperts(experts.data(), experts.size(), choices, x_.data(), kShape.dim, tokens, y_.data(),
                            kShape.out, {1})
                     .ok());
   };
   const size_t most = FullOrLight(kMaxTokens, kMaxTokens / 4);
   std::fill(ids.begin(), ids.end(), 0);  // the most rows that an expert can have
-  const ExpertChoices all_alike = {ids.data(), weights.data(), kTop};
+  const ExpertChoices all_alike = {ids.data(), weights.data(), kTop, {}};
   for (size_t tokens = 1; tokens <= most; ++tokens) {
     EXPECT_TRUE(
         RunExperts(experts.data(), 1, all_alike, x_.data(), kShape.dim, tokens, y_.data(), kShape.out, {1})
@@ -311,18 +318,18 @@ TEST_P(AllocationTest, ExpertsAllocateAtTheFirstCallsOnly) {
 }
 
 TEST_P(AllocationTest, ExpertsReportEveryFailure) {
-  static size_t out = 300000;  // grows, so that no scratch of an earlier call is large enough
   ASSERT_TRUE(RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());  // oneTBB's own start-up
   const std::vector<int32_t> ids = {0, 0, 0, 0, 0};
   const std::vector<float> weights(ids.size(), 0.5f);
   for (const int threads : {1, 2}) {
     ExpectNoLeak([&] {
-      const Shape shape = {8, 9, out += 100};
+      const Shape shape = {8, 9, 1000};
       const PackedFfn expert = PackFor(GetParam(), RandomBlock(shape, &random_).weights());
       std::vector<float> y(ids.size() * shape.out, FloatOf(kPoisonBits));
       FailEachAllocation([&] {
-        const Status status = RunExperts(&expert, 1, {ids.data(), weights.data(), 1}, x_.data(), shape.dim,
-                                         ids.size(), y.data(), shape.out, {threads});
+        ReleaseScratch();
+        const Status status = RunExperts(&expert, 1, {ids.data(), weights.data(), 1, {}}, x_.data(),
+                                         shape.dim, ids.size(), y.data(), shape.out, {threads});
         const auto touched = [](float value) { return BitsOf(value) != kPoisonBits; };
         EXPECT_EQ(status.ok(), std::any_of(y.begin(), y.end(), touched));
         return status;
@@ -332,11 +339,10 @@ TEST_P(AllocationTest, ExpertsReportEveryFailure) {
 }
 
 TEST_P(AllocationTest, RunOfALinearReportsEveryFailure) {
-  static size_t out = 400000;  // grows, so that no scratch of an earlier call is large enough
   ASSERT_TRUE(RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());  // oneTBB's own start-up
   for (const int threads : {1, 2}) {
     ExpectNoLeak([&] {
-      const TestLinear linear = RandomLinear(3, out += 100, &random_);
+      const TestLinear linear = RandomLinear(3, 1000, &random_);
       FailEachAllocationOfARun(PackFor(GetParam(), linear), x_, threads);
     });
   }
@@ -409,47 +415,3 @@ INSTANTIATE_TEST_SUITE_P(Targets, AllocationTest, testing::ValuesIn(SupportedTar
 
 }  // namespace
 }  // namespace fusedffn
-
-// In place of the C library's, for the whole process. operator new calls malloc().
-extern "C" {
-
-void* __libc_malloc(size_t bytes);
-void* __libc_calloc(size_t count, size_t bytes);
-void* __libc_realloc(void* memory, size_t bytes);
-void* __libc_memalign(size_t alignment, size_t bytes);
-void __libc_free(void* memory);
-
-void* malloc(size_t bytes) noexcept {
-  return fusedffn::Refuse() ? nullptr : fusedffn::CountAndPoison(__libc_malloc(bytes), bytes);
-}
-
-void* calloc(size_t count, size_t bytes) noexcept {
-  return fusedffn::Refuse() ? nullptr : fusedffn::Count(__libc_calloc(count, bytes));
-}
-
-void* realloc(void* memory, size_t bytes) noexcept {
-  if (fusedffn::Refuse()) return nullptr;
-  void* const moved = __libc_realloc(memory, bytes);
-  if (moved != nullptr) ++fusedffn::allocations;
-  if (moved != nullptr && memory == nullptr) ++fusedffn::live;
-  return moved;
-}
-
-void* memalign(size_t alignment, size_t bytes) noexcept {
-  return fusedffn::Refuse() ? nullptr : fusedffn::CountAndPoison(__libc_memalign(alignment, bytes), bytes);
-}
-
-void* aligned_alloc(size_t alignment, size_t bytes) noexcept { return memalign(alignment, bytes); }
-
-int posix_memalign(void** memory, size_t alignment, size_t bytes) noexcept {
-  void* const allocated = memalign(alignment, bytes);
-  if (allocated == nullptr) return ENOMEM;
-  *memory = allocated;
-  return 0;
-}
-
-void free(void* memory) noexcept {
-  if (memory != nullptr) --fusedffn::live;
-  __libc_free(memory);
-}
-}

@@ -475,8 +475,6 @@ TEST(TargetsTest, BestFirstAndDefault) {
     EXPECT_STREQ(a.packed.target(), best->name);
   }
   for (size_t i = 0; i < count; ++i) {
-    EXPECT_GT(targets[i].mr, 0u);
-    EXPECT_GT(targets[i].nr, 0u);
     for (size_t j = 0; j < i; ++j) EXPECT_STRNE(targets[i].name, targets[j].name);
   }
 }
@@ -525,8 +523,8 @@ TEST(PackedFfnTest, KnowsWhatItHolds) {
 TEST(WorkspaceBytesTest, IsZeroForWhatCannotRun) {
   Arguments a;
   EXPECT_EQ(WorkspaceBytes(a.empty, 4, 1), 0u);
-  for (const int threads : {-2, INT_MIN, INT_MAX}) EXPECT_EQ(WorkspaceBytes(a.packed, 4, threads), 0u);
-  for (const int threads : {0, 1, 2, 100, kCallersArena}) EXPECT_GT(WorkspaceBytes(a.packed, 4, threads), 0u);
+  for (const int threads : {-1, -2, INT_MIN, INT_MAX}) EXPECT_EQ(WorkspaceBytes(a.packed, 4, threads), 0u);
+  for (const int threads : {0, 1, 2, 100}) EXPECT_GT(WorkspaceBytes(a.packed, 4, threads), 0u);
 }
 
 TEST(StatusTest, SuccessHasNoMessage) {

@@ -4,6 +4,7 @@
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_group.h>
 
 #include <atomic>
 #include <cstddef>
@@ -12,14 +13,29 @@
 #include <thread>
 #include <vector>
 
+#include "fusedffn/tbb_executor.h"
 #include "tests/activations.h"
 #include "tests/compare.h"
 #include "tests/effort.h"
+#include "tests/executors.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
 
 namespace fusedffn {
 namespace {
+
+// For loops over numbers of threads: the oneTBB arena that the thread is in.
+constexpr int kArena = -2;
+
+RunOptions InArenaOrOn(int threads) {
+  RunOptions options;
+  if (threads == kArena) {
+    options.executor = CallersArena();
+  } else {
+    options.threads = threads;
+  }
+  return options;
+}
 
 // A shape with every kind of tail, and the results of each row alone on one thread.
 class DeterminismTest : public TargetTest {
@@ -142,14 +158,74 @@ TEST_P(DeterminismTest, ManyRunsOnABusyMachine) {
   for (std::thread& thread : busy) thread.join();
 }
 
+TEST_P(DeterminismTest, AnyExecutor) {
+  for (const int threads : {1, 2, 3, 16, 2000}) {
+    for (const auto& [name, executor] : Executors(threads)) {
+      RunOptions options;
+      options.executor = executor;
+      for (const size_t tokens : {1u, 20u, 257u}) {
+        ASSERT_TRUE(SameAsAlone(0, tokens, options)) << name << ", " << threads << " threads, " << tokens;
+      }
+    }
+  }
+}
+
+// An arena that is canceled around the call, and one with tasks that would like to run inside of it.
+TEST_P(DeterminismTest, InAGroupThatIsCanceled) {
+  std::atomic<int> wrong = 0, calls = 0;
+  for (int round = 0; round < FullOrLight(20, 5); ++round) {
+    tbb::task_group_context group;
+    tbb::parallel_for(
+        0, 8,
+        [&](int) {
+          group.cancel_group_execution();
+          wrong += !SameAsAlone(0, 100, InArenaOrOn(kArena));
+          ++calls;
+        },
+        group);
+  }
+  EXPECT_GT(calls, 0);
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST_P(DeterminismTest, AThreadThatWaitsTakesNoOtherTasks) {
+  std::atomic<int> nested = 0;
+  tbb::parallel_for(0, FullOrLight(200, 40), [&](int i) {
+    static thread_local bool inside = false;
+    nested += inside;
+    inside = true;
+    EXPECT_TRUE(SameAsAlone(0, 100, InArenaOrOn(i % 2 == 0 ? kArena : 2)));
+    inside = false;
+  });
+  EXPECT_EQ(nested, 0);
+}
+
+// A size for any number of threads is enough when the default has changed since, in either direction.
+TEST_P(DeterminismTest, AWorkspaceForTheDefaultThreads) {
+  for (const size_t tokens : {1u, 20u, 257u}) {
+    for (const int threads : {1, 2, 3, 16}) {
+      std::vector<unsigned char> workspace(WorkspaceBytes(ffn_, tokens, threads));
+      const RunOptions options = {0, workspace.data(), workspace.size()};
+      if (WorkspaceBytes(ffn_, tokens, 1) > workspace.size()) continue;  // more for one thread than for this
+      ASSERT_TRUE(SameAsAlone(0, tokens, options)) << "room for " << threads << " threads";
+    }
+    for (int threads = 1; threads <= DefaultThreads(); ++threads) {
+      EXPECT_GE(WorkspaceBytes(ffn_, tokens, 0), WorkspaceBytes(ffn_, tokens, threads));
+    }
+  }
+}
+
 TEST_P(DeterminismTest, OwnWorkspaceOrTheCallers) {
   for (const size_t tokens : {1u, 20u, 257u}) {
-    for (const int threads : {0, 1, 2, 7, kCallersArena}) {
-      const size_t bytes = WorkspaceBytes(ffn_, tokens, threads);
+    for (const int threads : {0, 1, 2, 7, kOwnThreads}) {
+      RunOptions options = OptionsOn(threads);
+      const size_t bytes = WorkspaceBytes(ffn_, tokens, ThreadsOf(options));
       ASSERT_GT(bytes, 0u);
       for (size_t offset = 0; offset < 64; offset += FullOrLight<size_t>(7, 31)) {
         std::vector<unsigned char> workspace(bytes + offset, 0xFF);
-        ASSERT_TRUE(SameAsAlone(0, tokens, {threads, workspace.data() + offset, bytes}))
+        options.workspace = workspace.data() + offset;
+        options.workspace_bytes = bytes;
+        ASSERT_TRUE(SameAsAlone(0, tokens, options))
             << tokens << " tokens, " << threads << " threads, workspace at an offset of " << offset;
       }
     }
@@ -166,8 +242,8 @@ TEST_P(DeterminismTest, ManyCallersOfOneHandle) {
       for (int call = 0; call < calls; ++call) {
         const size_t tokens = static_cast<size_t>(random.Integer(1, 20));
         const size_t first = static_cast<size_t>(random.Integer(0, 200));
-        const int options[] = {1, 1, 2, kCallersArena};
-        wrong += !SameAsAlone(first, tokens, {options[call % 4]});
+        const int options[] = {1, 1, 2, kArena};
+        wrong += !SameAsAlone(first, tokens, InArenaOrOn(options[call % 4]));
       }
     });
   }
@@ -180,8 +256,8 @@ TEST_P(DeterminismTest, InsideAnArena) {
     tbb::task_arena arena(width);
     arena.execute([&] {
       for (const size_t tokens : {1u, 20u, 257u}) {
-        for (const int threads : {kCallersArena, 1, 2}) {
-          ASSERT_TRUE(SameAsAlone(0, tokens, {threads}))
+        for (const int threads : {kArena, 1, 2}) {
+          ASSERT_TRUE(SameAsAlone(0, tokens, InArenaOrOn(threads)))
               << "arena of " << width << ", " << tokens << " tokens, " << threads << " threads";
         }
       }
@@ -193,8 +269,8 @@ TEST_P(DeterminismTest, InsideAParallelLoop) {
   const tbb::global_control four(tbb::global_control::max_allowed_parallelism, 4);
   std::atomic<int> wrong = 0;
   tbb::parallel_for(0, FullOrLight(100, 30), [&](int i) {
-    const int threads[] = {kCallersArena, 1, 2, 3};
-    wrong += !SameAsAlone(static_cast<size_t>(i), 1 + static_cast<size_t>(i), {threads[i % 4]});
+    const int threads[] = {kArena, 1, 2, 3};
+    wrong += !SameAsAlone(static_cast<size_t>(i), 1 + static_cast<size_t>(i), InArenaOrOn(threads[i % 4]));
   });
   EXPECT_EQ(wrong, 0);
 }

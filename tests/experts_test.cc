@@ -15,6 +15,7 @@
 #include "tests/compare.h"
 #include "tests/effort.h"
 #include "tests/error_bounds.h"
+#include "tests/executors.h"
 #include "tests/guarded_buffer.h"
 #include "tests/reference.h"
 #include "tests/targets.h"
@@ -59,7 +60,7 @@ struct Choices {
     }
   }
 
-  ExpertChoices from(size_t token) const { return {&ids[token * top], &weights[token * top], top}; }
+  ExpertChoices from(size_t token) const { return {&ids[token * top], &weights[token * top], top, {}}; }
 };
 
 class ExpertsTest : public TargetTest {
@@ -81,11 +82,12 @@ class ExpertsTest : public TargetTest {
 
   // Rows [first, first + tokens) of y without gaps.
   std::vector<float> RunRows(const std::vector<PackedFfn>& experts, const Choices& choices, size_t first,
-                             size_t tokens, const ExpertOptions& options) const {
-    std::vector<float> y(tokens * kShape.out, options.accumulate ? 0.5f : NAN);
-    const Status status =
-        RunExperts(experts.data(), experts.size(), choices.from(first), &x_[first * kShape.dim], kShape.dim,
-                   tokens, y.data(), kShape.out, options);
+                             size_t tokens, const RunOptions& options, bool accumulate = false) const {
+    std::vector<float> y(tokens * kShape.out, accumulate ? 0.5f : NAN);
+    ExpertChoices chosen = choices.from(first);
+    if (accumulate) chosen.start = {y.data()};
+    const Status status = RunExperts(experts.data(), experts.size(), chosen, &x_[first * kShape.dim],
+                                     kShape.dim, tokens, y.data(), kShape.out, options);
     EXPECT_TRUE(status.ok()) << status.message();
     return y;
   }
@@ -188,7 +190,7 @@ TEST_P(ExpertsTest, GivesTheBitsOfTheChain) {
     if (experts.empty()) continue;
     SCOPED_TRACE(PrecisionName(precision));
     for (const bool accumulate : {false, true}) {
-      const std::vector<float> y = RunRows(experts, choices_, 0, kTokens, {2, accumulate});
+      const std::vector<float> y = RunRows(experts, choices_, 0, kTokens, {2}, accumulate);
       for (size_t t = 0; t < kTokens; t += FullOrLight<size_t>(1, 7)) {
         const std::vector<float> want = Chain(experts, choices_, t, accumulate ? 0.5f : 0.0f);
         ASSERT_TRUE(SameBits(&y[t * kShape.out], kShape.out, want.data(), kShape.out, 1, kShape.out))
@@ -202,10 +204,10 @@ TEST_P(ExpertsTest, SameBitsForAnyThreadsAndBatch) {
   const std::vector<PackedFfn> experts = PackAll(blocks_, Precision::kF32);
   const std::vector<float> want = RunRows(experts, choices_, 0, kTokens, {1});
   const auto same = [&](size_t first, size_t tokens, int threads) {
-    const std::vector<float> y = RunRows(experts, choices_, first, tokens, {threads});
+    const std::vector<float> y = RunRows(experts, choices_, first, tokens, OptionsOn(threads));
     return SameBits(y.data(), kShape.out, &want[first * kShape.out], kShape.out, tokens, kShape.out);
   };
-  for (int threads = kCallersArena; threads <= 16; threads += FullOrLight(1, 3)) {
+  for (int threads = kOwnThreads; threads <= 16; threads += FullOrLight(1, 3)) {
     ASSERT_TRUE(same(0, kTokens, threads)) << threads << " threads";
   }
   for (size_t tokens = 1; tokens <= kTokens; tokens += FullOrLight<size_t>(1, 17)) {
@@ -276,7 +278,7 @@ TEST_P(ExpertsTest, TouchesNothingElse) {
     GuardedBuffer<int32_t> ids({choices_.ids.begin(), choices_.ids.begin() + tokens * kTop}, flush);
     GuardedBuffer<float> weights({choices_.weights.begin(), choices_.weights.begin() + tokens * kTop}, flush);
     for (size_t t = 0; t < tokens; ++t) std::copy_n(&x_[t * kShape.dim], kShape.dim, x.data() + t * ldx);
-    const ExpertChoices choices = {ids.data(), weights.data(), kTop};
+    const ExpertChoices choices = {ids.data(), weights.data(), kTop, {}};
     const Status status =
         RunExperts(experts.data(), experts.size(), choices, x.data(), ldx, tokens, y.data(), ldy, {2});
     ASSERT_TRUE(status.ok()) << status.message();
@@ -314,12 +316,12 @@ struct Arguments {
   std::vector<int32_t> ids = {2, 0, 1, 2};
   std::vector<float> weights = {0.5f, 0.25f, 1, 2};
   std::vector<float> x = std::vector<float>(10, 1.0f), y = std::vector<float>(6, FloatOf(kPoisonBits));
-  ExpertChoices choices = {ids.data(), weights.data(), 2};
+  ExpertChoices choices = {ids.data(), weights.data(), 2, {}};
   size_t ldx = 5, ldy = 3, tokens = 2;
   const PackedFfn* first = experts.data();
   const float* x_rows = x.data();
   float* y_rows = y.data();
-  ExpertOptions options = {1};
+  RunOptions options = {1};
 
   Arguments() {
     for (size_t e = 0; e < 3; ++e) SetExpert(e, {5, 7, 3});
@@ -436,9 +438,9 @@ struct ManyChoices {
   void Replace(int32_t from, int32_t to) { std::replace(ids.begin(), ids.end(), from, to); }
 
   Status Call(bool accumulate) {
-    const ExpertChoices choices = {ids.data(), weights.data(), kTop};
-    return RunExperts(experts.data(), experts.size(), choices, x.data(), kLd, kTokens, y.data(), kLd,
-                      {2, accumulate});
+    ExpertChoices choices = {ids.data(), weights.data(), kTop, {}};
+    if (accumulate) choices.start = {y.data(), DType::kF32, kLd};
+    return RunExperts(experts.data(), experts.size(), choices, x.data(), kLd, kTokens, y.data(), kLd, {2});
   }
 };
 

@@ -18,6 +18,7 @@
 #include "tests/compare.h"
 #include "tests/effort.h"
 #include "tests/error_bounds.h"
+#include "tests/executors.h"
 #include "tests/guarded_buffer.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
@@ -333,8 +334,9 @@ TEST_P(FfnTest, InPlace) {
 TEST_P(FfnTest, NoTokens) {
   Random random(1);
   const PackedFfn ffn = PackFor(GetParam(), RandomBlock({5, 6, 7}, &random).weights());
-  for (const int threads : {0, 1, 2, 16, kCallersArena}) {
-    EXPECT_TRUE(fusedffn::Run(ffn, nullptr, 5, 0, nullptr, 7, {threads}).ok()) << threads << " threads";
+  for (const int threads : {0, 1, 2, 16, kOwnThreads}) {
+    EXPECT_TRUE(fusedffn::Run(ffn, nullptr, 5, 0, nullptr, 7, OptionsOn(threads)).ok())
+        << threads << " threads";
   }
   float y = 3;
   EXPECT_TRUE(fusedffn::Run(ffn, nullptr, 5, 0, &y, 7).ok());

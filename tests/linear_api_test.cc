@@ -16,6 +16,7 @@
 #include "fusedffn/fusedffn.h"
 #include "tests/compare.h"
 #include "tests/effort.h"
+#include "tests/executors.h"
 #include "tests/guarded_buffer.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
@@ -75,7 +76,7 @@ struct Arguments {
     options.norm = &norm;
     return RunWith(packed, options);
   }
-  Status RunResidual(const Residual& residual) {
+  Status RunResidual(const Addend& residual) {
     RunOptions options = {1};
     options.residual = residual;
     return RunWith(packed, options);
@@ -318,8 +319,8 @@ TEST(LinearHandleTest, MovesAndIsEmptyAfterwards) {
 TEST(LinearWorkspaceTest, IsZeroForWhatCannotRun) {
   Arguments a;
   EXPECT_EQ(WorkspaceBytes(a.empty, 4, 1), 0u);
-  for (const int threads : {-2, INT_MIN, INT_MAX}) EXPECT_EQ(WorkspaceBytes(a.packed, 4, threads), 0u);
-  for (const int threads : {0, 1, 2, 100, kCallersArena}) EXPECT_GT(WorkspaceBytes(a.packed, 4, threads), 0u);
+  for (const int threads : {-1, -2, INT_MIN, INT_MAX}) EXPECT_EQ(WorkspaceBytes(a.packed, 4, threads), 0u);
+  for (const int threads : {0, 1, 2, 100}) EXPECT_GT(WorkspaceBytes(a.packed, 4, threads), 0u);
 }
 
 class LinearTargetTest : public TargetTest {};
@@ -362,11 +363,15 @@ TEST_P(LinearTargetTest, WorkspaceBytesAreExactlyEnough) {
     const std::vector<float> x = RandomTokens(601, 300, &random);
     for (const size_t tokens : {1u, 2u, 20u, 300u}) {
       const std::vector<float> want = RunDense(packed, x.data(), tokens);
-      for (const int threads : {0, 1, 2, 5, kCallersArena}) {
-        GuardedBuffer<unsigned char> workspace(WorkspaceBytes(packed, tokens, threads), Flush::kRight);
+      for (const int threads : {0, 1, 2, 5, kOwnThreads}) {
+        RunOptions options = OptionsOn(threads);
+        GuardedBuffer<unsigned char> workspace(WorkspaceBytes(packed, tokens, ThreadsOf(options)),
+                                               Flush::kRight);
         std::vector<float> y(want.size(), FloatOf(kPoisonBits));
         for (const size_t less : {1u, 0u}) {
-          const RunOptions options = {threads, workspace.data(), workspace.size() - less};
+          if (threads == 0 && less != 0) continue;  // fewer threads may need less
+          options.workspace = workspace.data();
+          options.workspace_bytes = workspace.size() - less;
           ASSERT_EQ(fusedffn::Run(packed, x.data(), 601, tokens, y.data(), 97, options).ok(), less == 0);
           ASSERT_EQ(BitsOf(y[0]) == kPoisonBits, less != 0);
         }

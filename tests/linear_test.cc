@@ -22,6 +22,7 @@
 #include "tests/compare.h"
 #include "tests/effort.h"
 #include "tests/element_types.h"
+#include "tests/executors.h"
 #include "tests/guarded_buffer.h"
 #include "tests/int8_model.h"
 #include "tests/reference.h"
@@ -281,13 +282,13 @@ TEST_P(LinearTest, SameBitsForAnyThreadsBatchAndPlace) {
       want.insert(want.end(), y.begin(), y.end());
     }
     const auto same = [&](size_t first, size_t tokens, int threads) {
-      const std::vector<float> y = RunDense(packed, &x[first * in], tokens, {threads});
+      const std::vector<float> y = RunDense(packed, &x[first * in], tokens, OptionsOn(threads));
       return SameBits(y.data(), kOut, &want[first * kOut], kOut, tokens, kOut);
     };
     const auto token_counts =
         FullOrLight<std::vector<size_t>>({1, 2, 3, 7, 16, 33, 64, 100, kTokens}, {1, 2, 33, 100});
     for (const size_t tokens : token_counts) {
-      for (int threads = kCallersArena; threads <= 16; threads += FullOrLight(1, 7)) {
+      for (int threads = kOwnThreads; threads <= 16; threads += FullOrLight(1, 7)) {
         ASSERT_TRUE(same(0, tokens, threads)) << tokens << " tokens, " << threads << " threads";
       }
       ASSERT_TRUE(same(0, tokens, 64)) << tokens << " tokens, 64 threads";
@@ -402,8 +403,9 @@ TEST_P(LinearTest, EveryElementTypeOfXAndY) {
 TEST_P(LinearTest, NoTokens) {
   Random random(1);
   const PackedLinear packed = PackFor(GetParam(), RandomLinear(5, 7, &random));
-  for (const int threads : {0, 1, 2, 16, kCallersArena}) {
-    EXPECT_TRUE(fusedffn::Run(packed, nullptr, 5, 0, nullptr, 7, {threads}).ok()) << threads << " threads";
+  for (const int threads : {0, 1, 2, 16, kOwnThreads}) {
+    EXPECT_TRUE(fusedffn::Run(packed, nullptr, 5, 0, nullptr, 7, OptionsOn(threads)).ok())
+        << threads << " threads";
   }
 }
 

@@ -17,6 +17,7 @@
 //    rows and columns is read or written; gaps between rows may hold anything.
 //  - Nothing prints, aborts or throws. Errors come back as a Status that says what was wrong and what is
 //    accepted, and then no output has been touched.
+//  - Enumerators keep their numbers; new ones are added at the end.
 //  - The caller's floating-point modes (rounding, flush-to-zero) are expected to be the default ones.
 #ifndef FUSEDFFN_FUSEDFFN_H_
 #define FUSEDFFN_FUSEDFFN_H_
@@ -30,11 +31,11 @@
 namespace fusedffn {
 
 enum class StatusCode {
-  kOk,
-  kInvalidArgument,    // an argument is null, zero, too large, overlapping, ...
-  kUnsupportedTarget,  // the named instruction set is unknown, not compiled in, or not on this CPU
-  kIncomplete,         // Run() before every weight row has been packed
-  kOutOfMemory,
+  kOk = 0,
+  kInvalidArgument = 1,    // an argument is null, zero, too large, overlapping, ...
+  kUnsupportedTarget = 2,  // the named instruction set is unknown, not compiled in, or not on this CPU
+  kIncomplete = 3,         // Run() before every weight row has been packed
+  kOutOfMemory = 4,
 };
 
 // The outcome of a call. Holds its message in place: creating one never allocates.
@@ -55,19 +56,23 @@ class [[nodiscard]] FUSEDFFN_API Status {
 
 // Element types of weights, biases, x and y in memory. bf16 and fp16 are widened exactly to fp32 when read,
 // and rounded to nearest, ties to even, when written.
-enum class DType { kF32, kBF16, kF16 };
+enum class DType { kF32 = 0, kBF16 = 1, kF16 = 2 };
 
 // How packed weights are kept and multiplied. Biases and the activation are fp32 in all of them, and sums in
 // all but kInt8.
 enum class Precision {
-  kF32,      // weights as fp32: 4 bytes a parameter
-  kBF16,     // weights as bf16: 2 bytes a parameter; they are widened exactly while they are multiplied. With
-             // weights that are bf16 already, the same bits as kF32; others are rounded to bf16 when packed
-  kBF16Dot,  // as kBF16, and x and the hidden values are rounded to bf16 as well: two products a lane for the
-             // CPU's bf16 dot-product instruction, on targets that have it, or AMX's. Denormals count as zero
-  kInt8,  // weights as 8-bit integers: 1 byte a parameter, quantised when packed; x and the hidden values are
-          // quantised on the way. Off by 1 to 2 % of y, and more where few of a token's values are far
-          // larger than the others: README, "int8", says when not to use it
+  // Weights as fp32: 4 bytes a parameter.
+  kF32 = 0,
+  // Weights as bf16: 2 bytes a parameter; they are widened exactly while they are multiplied. With weights
+  // that are bf16 already, the same bits as kF32; others are rounded to bf16 when packed.
+  kBF16 = 1,
+  // As kBF16, and x and the hidden values are rounded to bf16 as well: for the CPU's bf16 dot-product
+  // instruction, on targets that have it, or AMX's. Denormals count as zero.
+  kBF16Dot = 2,
+  // Weights as 8-bit integers: 1 byte a parameter, quantized when packed; x and the hidden values are
+  // quantized on the way. Off by 1 to 2 % of y, and more where few of a token's values are far larger than
+  // the others: README, "int8", says when not to use it.
+  kInt8 = 3,
 };
 inline constexpr size_t kPrecisionCount = 4;
 
@@ -79,16 +84,16 @@ FUSEDFFN_API const char* PrecisionName(Precision precision) noexcept;
 // +inf.
 enum class Activation {
   // -inf and -0 give -0.
-  kQuickGelu,  // x * sigmoid(1.702 x); 2.54 ULP; x itself from 16 up
-  kGelu,       // x / 2 * erfc(-x / sqrt(2)), the exact one; 3.60 ULP; x itself from 5.5 up
-  kGeluTanh,   // x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); 2.57 ULP; x itself from 6 up
-  kSilu,       // x * sigmoid(x); 2.44 ULP; x itself from 20 up
+  kQuickGelu = 0,  // x * sigmoid(1.702 x); 2.54 ULP; x itself from 16 up
+  kGelu = 1,       // x / 2 * erfc(-x / sqrt(2)), the exact one; 3.60 ULP; x itself from 5.5 up
+  kGeluTanh = 2,   // x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); 2.57 ULP; x itself from 6 up
+  kSilu = 3,       // x * sigmoid(x); 2.44 ULP; x itself from 20 up
 
-  kRelu,      // max(x, 0), exact; -inf gives 0, -0 gives -0
-  kRelu2,     // max(x, 0)^2; 0.5 ULP; -inf and -0 give 0; +inf from 2^64 up
-  kIdentity,  // x
+  kRelu = 4,      // max(x, 0), exact; -inf gives 0, -0 gives -0
+  kRelu2 = 5,     // max(x, 0)^2; 0.5 ULP; -inf and -0 give 0; +inf from 2^64 up
+  kIdentity = 6,  // x
 
-  kHardSwish,  // x * min(max(x + 3, 0), 6) / 6; 2.49 ULP; x itself from 3 up; -0 from -3 down
+  kHardSwish = 7,  // x * min(max(x + 3, 0), 6) / 6; 2.49 ULP; x itself from 3 up; -0 from -3 down
 };
 inline constexpr size_t kActivationCount = 8;
 
@@ -137,10 +142,11 @@ struct PackOptions {
 FUSEDFFN_API bool BF16DotIsFaster(const char* target) noexcept;
 
 // The layers of a block. kUp: of a gated one only.
-enum class Layer { kFc1, kFc2, kUp };
+enum class Layer { kFc1 = 0, kFc2 = 1, kUp = 2 };
 
 // What the library keeps behind the classes below.
 struct PackedBlock;
+struct PackedBlockAccess;
 struct FUSEDFFN_API PackedBlockDeleter {
   void operator()(PackedBlock* block) const noexcept;
 };
@@ -165,7 +171,7 @@ class FUSEDFFN_API PackedFfn {
   Status PackRows(Layer layer, size_t first_row, size_t rows, const void* weight, DType dtype,
                   size_t stride) noexcept;
 
-  // The same for rows that QuantizeRows() has quantised: `q` and `scales` of row `first_row` and the
+  // The same for rows that QuantizeRows() has quantized: `q` and `scales` of row `first_row` and the
   // following. The precision must be kInt8; then the packed bits are those that PackRows() makes of the
   // original rows.
   Status PackQuantizedRows(Layer layer, size_t first_row, size_t rows, const int8_t* q, size_t stride,
@@ -179,10 +185,8 @@ class FUSEDFFN_API PackedFfn {
   const char* target() const noexcept;   // "AVX3", "NEON", ...; "" if empty
   size_t packed_bytes() const noexcept;  // memory held by this object
 
-  const PackedBlock* block() const noexcept { return block_.get(); }  // for the library itself
-
  private:
-  friend Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) noexcept;
+  friend struct PackedBlockAccess;
   std::unique_ptr<PackedBlock, PackedBlockDeleter> block_;
 };
 
@@ -213,11 +217,8 @@ class FUSEDFFN_API PackedLinear {
   const char* target() const noexcept;
   size_t packed_bytes() const noexcept;
 
-  const PackedBlock* block() const noexcept { return block_.get(); }  // for the library itself
-
  private:
-  friend Status Pack(const Linear& weights, size_t in, size_t out, Activation activation,
-                     const PackOptions& options, PackedLinear* linear) noexcept;
+  friend struct PackedBlockAccess;
   std::unique_ptr<PackedBlock, PackedBlockDeleter> block_;
 };
 
@@ -226,7 +227,7 @@ class FUSEDFFN_API PackedLinear {
 inline constexpr size_t kInt8GroupSize = 1152;
 constexpr size_t Int8Groups(size_t cols) { return cols / kInt8GroupSize + (cols % kInt8GroupSize != 0); }
 
-// Quantises `rows` rows of `cols` elements, `stride` apart, as packing with kInt8 does: q [rows][cols] and
+// Quantizes `rows` rows of `cols` elements, `stride` apart, as packing with kInt8 does: q [rows][cols] and
 // scales [rows][Int8Groups(cols)], both without gaps. A group with a NaN or infinity gets zeros and a scale
 // of NaN; one whose scale would be below 2^-120 zeros and a scale of 0. Allocates nothing; thread-safe.
 FUSEDFFN_API Status QuantizeRows(const void* weight, DType dtype, size_t rows, size_t cols, size_t stride,
@@ -262,30 +263,44 @@ struct Norm {
   double weight_offset = 0;
 };
 
-// What is added to fc2(...), in fp32, before y is rounded to its element type.
-struct Residual {
+// Rows that are added to a result, in fp32, before it is rounded to y's element type.
+struct Addend {
   const void* data = nullptr;  // [tokens, out], or null for none
   DType dtype = DType::kF32;
   size_t stride = 0;  // in elements; 0 stands for out
 };
 
-// For RunOptions::threads: split for, and run in, the oneTBB arena that the calling thread is in.
-inline constexpr int kCallersArena = -1;
+// Threads of the caller's, for one call: a pool that is there already, or as many as the caller likes without
+// any oneTBB. fusedffn/tbb_executor.h has one for the oneTBB arena that the calling thread is in.
+struct Executor {
+  void* context = nullptr;  // handed to parallel_for
+  // The work is divided for so many: 1 to 65536. Bits do not depend on it.
+  int threads = 0;
+  // Calls body(argument, i) once for every i in [0, count), on any threads, at the same time or one after the
+  // other, and returns when all of these calls have returned. count is at most `threads`. Calls of one body
+  // do not wait for each other. Those that it leaves out, because no thread can be had or because it throws,
+  // are made by the thread that called the library: so a pool that fails costs time and never a result.
+  // Null: there is no executor.
+  void (*parallel_for)(void* context, size_t count, void (*body)(void* argument, size_t index),
+                       void* argument) = nullptr;
+};
 
 struct RunOptions {
-  // 1 or more; 0 stands for DefaultThreads(); or kCallersArena. 1 runs on the calling thread alone and
-  // starts no others. More than there are CPUs divides the work further, but starts no more threads.
+  // 1 to 65536, in an arena of oneTBB's that the library keeps for that; 0 stands for DefaultThreads(). 1
+  // runs on the calling thread alone and starts no others. More than there are CPUs divides the work further,
+  // but starts no more threads. With an executor: 0.
   int threads = 0;
-  // Scratch memory of at least WorkspaceBytes(ffn, tokens, threads), any alignment, used by this call
-  // only, and apart from x and y (this is not checked). Null: the library keeps its own, which it allocates
-  // when a call needs more than those before, so at the latest at the first call of a size, and shares
-  // between all handles.
+  // Scratch memory of at least WorkspaceBytes(ffn, tokens, threads), any alignment, used by this call only,
+  // and apart from x and y (this is not checked). Null: the library takes scratch that it keeps, see
+  // ReleaseScratch(). With `threads` 0 a call takes as many of DefaultThreads() as there is room for, so that
+  // WorkspaceBytes(ffn, tokens, 0) is enough even if DefaultThreads() has changed since.
   void* workspace = nullptr;
   size_t workspace_bytes = 0;
   // The rest of a transformer's half, y = h + mlp(norm(h)) with x = h and residual.data = h. Read during the
   // call only; null: x goes into fc1 as it is.
   const Norm* norm = nullptr;
-  Residual residual = {};
+  Addend residual = {};
+  Executor executor = {};
 };
 
 // y[t] = fc2(activation(fc1(x[t]))), or fc2(activation(fc1(x[t])) * up(x[t])), for t in [0, tokens); with
@@ -293,21 +308,12 @@ struct RunOptions {
 //   x: [tokens, dim], row stride ldx >= dim.   y: [tokens, out], row stride ldy >= out.
 //   y may be x itself with ldx == ldy, or the residual itself with the same stride, or both; any other
 //   overlap with y is an error, also where the rows of one lie between those of the other. tokens may be 0.
-// Numerics: every output element is one chain of fused multiply-adds, bias first, then k in order; a gate's
-// product is rounded once. So the bits of a row depend on that row and the weights only: not on `threads`,
-// `tokens` or the row's place. They are the same on all targets with FMA (AVX2, AVX3*, NEON), and differ on
-// those without. With kInt8 every 1152 columns of k are a group, in which a weight is scale * q, q in
-// -127..127 and one scale for each output feature, and a value of x or of the hidden ones is scale * (q -
-// zero), q in 0..255 and one scale and zero for each token. Products are summed exactly, one fused
-// multiply-add for each group. So all that is said above holds, with these operations in place of the chain.
-// A token with a NaN or infinity in x, or whose hidden values overflow, gives a row of NaN; weights with one
-// give NaN to all that needs them. Groups whose scale would be below 2^-120 count as zero. With kBF16Dot the
-// sums are the instruction's: two products at a time, in order of k; with AMX 32 of them, those of even k and
-// those of odd k in a chain each from 0, whose sum is then added. The bits of a row still depend on that row
-// and the weights only, but are those of one kind of CPU. A norm is computed in double, with sums in an order
-// that depends on dim only, and rounded to fp32 once; a residual is one fp32 addition: so they change nothing
-// of this. A row with a NaN or infinity is normalized to NaN throughout. Reference: double-precision loops in
-// tests/reference.h; README, "Accuracy" has the bounds.
+// No error comes after the first byte of y has been written.
+// Numerics: the bits of a row depend on that row and the weights only: not on threads, `tokens` or the row's
+// place, whatever the precision. With kF32 and kBF16 every output element is one chain of fused
+// multiply-adds, bias first, then k in order, so its bits are the same on all targets with FMA (AVX2, AVX3*,
+// NEON). A NaN or infinity in a row stays in that row. src/numerics.md has all of it, for each precision;
+// README, "Accuracy", the bounds.
 FUSEDFFN_API Status Run(const PackedFfn& ffn, const float* x, size_t ldx, size_t tokens, float* y, size_t ldy,
                         const RunOptions& options = {}) noexcept;
 
@@ -315,7 +321,9 @@ FUSEDFFN_API Status Run(const PackedFfn& ffn, const float* x, size_t ldx, size_t
 FUSEDFFN_API Status Run(const PackedFfn& ffn, const void* x, DType x_dtype, size_t ldx, size_t tokens,
                         void* y, DType y_dtype, size_t ldy, const RunOptions& options = {}) noexcept;
 
-// Bytes of scratch that Run() uses for this call; 0 for an empty handle or an invalid thread count.
+// Bytes of scratch that Run() uses at most for this call on `threads` threads, or with an executor of so
+// many; 0 for an empty handle or an invalid thread count. With `threads` 0: on any number up to
+// DefaultThreads().
 FUSEDFFN_API size_t WorkspaceBytes(const PackedFfn& ffn, size_t tokens, int threads) noexcept;
 
 // y[t] = activation(weight x[t] + bias) for t in [0, tokens); with options.norm of x[t] normalized, and
@@ -334,43 +342,80 @@ struct ExpertChoices {
   const int32_t* ids = nullptr;    // 0 to expert_count - 1; one that a token has twice counts twice
   const float* weights = nullptr;  // any numbers
   size_t top = 0;                  // 1 or more; tokens * top below 2^32
-};
-
-struct ExpertOptions {
-  int threads = 0;          // as in RunOptions
-  bool accumulate = false;  // add to what y holds, for example the output of the shared experts
+  // What the sums begin with, for example the output of the shared experts, which y itself may hold; null
+  // data: 0.
+  Addend start = {};
 };
 
 // Routed experts, as in DeepSeek, Qwen's and Mixtral's mixture-of-experts layers. For t in [0, tokens):
-//   y[t] = sum over j in [0, top) of choices.weights[t][j] * experts[choices.ids[t][j]](x[t])
+//   y[t] = start[t] + sum over j in [0, top) of choices.weights[t][j] * experts[choices.ids[t][j]](x[t])
 //   experts: [expert_count], each a block as for Run(). Those that a token has chosen must be complete, agree
 //   in dim, out and target, and may differ in all else; others are not looked at and may be empty.
 //   x: [tokens, dim], row stride ldx >= dim.   y: [tokens, out], row stride ldy >= out.
-//   x and y may overlap in any way: all of x is read before y is written. tokens may be 0; then nothing else
-//   is looked at but `threads`.
+//   x and y may overlap in any way: all of x is read before y is written. choices.start and options.residual
+//   may be y itself with the same stride and dtype, or apart from it. tokens may be 0; then nothing else is
+//   looked at but the threads.
+// options: as for Run(); the norm is that of x, for all experts, and the residual is added to the sum.
 // Every expert runs once, on all rows that chose it, so that its weights are read once a call; the experts
-// follow each other, each on all threads. Scratch is the library's own, as for a Run() without workspace:
-// about tokens * top * max(dim, out) floats, and that of a Run() of the largest expert. Numerics: an expert's
-// outputs are those of Run(), and every element of y is one chain of fused multiply-adds from 0 (or from y)
-// in order of j. So the bits of a row depend on that row, its choices and the weights of the experts in it
-// only: not on `threads`, `tokens`, the row's place or the other rows' choices.
+// follow each other, each on all threads. Numerics: an expert's outputs are those of Run(), and every element
+// of y is one chain of fused multiply-adds from `start` in order of j, then one addition of the residual. So
+// the bits of a row depend on that row, its choices and the weights of the experts in it only: not on
+// threads, `tokens`, the row's place or the other rows' choices.
 FUSEDFFN_API Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertChoices& choices,
                                const float* x, size_t ldx, size_t tokens, float* y, size_t ldy,
-                               const ExpertOptions& options = {}) noexcept;
+                               const RunOptions& options = {}) noexcept;
+FUSEDFFN_API Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertChoices& choices,
+                               const void* x, DType x_dtype, size_t ldx, size_t tokens, void* y,
+                               DType y_dtype, size_t ldy, const RunOptions& options = {}) noexcept;
+
+// Bytes of scratch that RunExperts() uses at most with these experts, whatever the tokens choose: about
+// tokens
+// * top * max(dim, out) floats, and those of a Run(). 0 if no expert is there, if sizes do not fit in memory,
+// or for an invalid thread count. `threads` as in WorkspaceBytes().
+FUSEDFFN_API size_t ExpertsWorkspaceBytes(const PackedFfn* experts, size_t expert_count, size_t tokens,
+                                          size_t top, int threads) noexcept;
+
+// Calls without a workspace take scratch that the library keeps for the next ones, of any handle and thread:
+// it allocates when a call needs more than those before, so at the latest at the first call of a size. At
+// most one array for each CPU stays, and 256 MiB in all, or the largest one if that is larger. This frees
+// what no call is using.
+FUSEDFFN_API void ReleaseScratch() noexcept;
 
 // An instruction set that this library was compiled for.
 struct Target {
   const char* name;  // Highway's name: "AVX2", "AVX3", "NEON", ...
   bool supported;    // by this CPU and operating system
-  size_t mr, nr;     // rows and columns of its microkernel's tile; kF32's
+  bool is_default;   // what a null PackOptions::target stands for
 };
 
-// All of them, best first; the first supported one is the default. `*count` receives their number.
+// All of them, best first. The default is the first supported one, or with the environment's FUSEDFFN_TARGET
+// the first one from that on. `*count` receives their number.
 FUSEDFFN_API const Target* Targets(size_t* count) noexcept;
 
-// The number of CPUs that this process may use: min(CPU affinity, cgroup quota rounded up), at least 1. The
-// affinity is that of the calling thread now, the quota that of the first call.
+// The number of threads that a call uses if it does not say: the smallest of
+//   the CPUs in the calling thread's affinity mask, now
+//   the cgroup's CPU quota, rounded up
+//   the environment's FUSEDFFN_THREADS
+//   the environment's OMP_NUM_THREADS, of a list its first number
+// and at least 1. The last three are read once. RunOptions::threads and Executor::threads win over all of it.
 FUSEDFFN_API int DefaultThreads() noexcept;
+
+// Not ok if FUSEDFFN_TARGET or FUSEDFFN_THREADS has a value that nothing here has: it is ignored then. Both
+// are read once, at the first call that needs one; what a call is told in its options wins over them.
+FUSEDFFN_API Status EnvironmentStatus() noexcept;
+
+// Text in place: making one allocates nothing.
+struct Description {
+  char text[1024] = "";  // lines, each with a newline
+};
+
+// What a Run() of so many tokens with these options would do, for people to read: target, kernel, tile,
+// threads, how the work is divided, scratch, and whether AMX is used or why not. Its wording may change. An
+// empty handle or threads that Run() refuses give the reason; rows may be missing yet.
+FUSEDFFN_API Description Describe(const PackedFfn& ffn, size_t tokens,
+                                  const RunOptions& options = {}) noexcept;
+FUSEDFFN_API Description Describe(const PackedLinear& linear, size_t tokens,
+                                  const RunOptions& options = {}) noexcept;
 
 }  // namespace fusedffn
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -25,13 +26,25 @@ struct Arguments {
   std::string dtype = "bf16";
 };
 
-const Target& BestTarget() {
+const Target& DefaultTarget() {
   size_t count = 0;
   const Target* targets = Targets(&count);
   for (size_t i = 0; i < count; ++i) {
-    if (targets[i].supported) return targets[i];
+    if (targets[i].is_default) return targets[i];
   }
   throw std::runtime_error("this build has no code for this CPU");
+}
+
+// "6x16": of fp32's kernel, as the library describes it; "" where the target does not run.
+std::string TileOn(const char* target) {
+  PackOptions options;
+  options.target = target;
+  PackedFfn ffn;
+  if (!PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &ffn).ok()) return "";
+  const std::string text = Describe(ffn, 1).text, label = "tile ";
+  const size_t at = text.find(label);
+  if (at == std::string::npos) return "";
+  return text.substr(at + label.size(), text.find('\n', at) - at - label.size());
 }
 
 // "label  text", the label on the first line only.
@@ -50,15 +63,15 @@ class Section {
 };
 
 void PrintTargets() {
-  const Target& best = BestTarget();
   Section section("targets");
   size_t count = 0;
   const Target* targets = Targets(&count);
   for (size_t i = 0; i < count; ++i) {
     const Target& target = targets[i];
     const char* remark = target.supported ? "supported" : "not supported by this CPU and operating system";
-    if (&target == &best) remark = "chosen: the best one compiled in that runs here";
-    section.Line("{:<10} tile {}x{:<4} {}", target.name, target.mr, target.nr, remark);
+    if (target.is_default) remark = "the default";
+    section.Line("{:<10} {:<11} {}", target.name, target.supported ? "tile " + TileOn(target.name) : "",
+                 remark);
   }
 }
 
@@ -75,7 +88,7 @@ void PrintMachine() {
 
 void PrintProbes() {
   Section peak("FMA peak"), bandwidth("reading");
-  const char* target = BestTarget().name;
+  const char* target = DefaultTarget().name;
   const int threads = DefaultThreads();
   peak.Line("{:.1f} GFLOP/s on 1 thread, {}", ProbePeak(target, Precision::kF32, 1) / 1e9, target);
   if (threads > 1) {
@@ -115,6 +128,18 @@ void PrintAllocations(const Workload& workload, uint64_t tokens) {
              WorkspaceBytes(ffn, tokens, threads));
 }
 
+// Indented as the rest.
+std::string DescribeCall(const Workload& workload, uint64_t tokens) {
+  PackedFfn ffn;
+  const Shape shape = {workload.dim, workload.hidden, workload.out, workload.gated};
+  const Status status = PackedFfn::Create(shape, Activation::kQuickGelu, {}, &ffn);
+  if (!status.ok()) return fmt::format("  not known: {}\n", status.message());
+  std::string indented;
+  std::istringstream lines(Describe(ffn, tokens).text);
+  for (std::string line; std::getline(lines, line);) indented += "  " + line + "\n";
+  return indented;
+}
+
 void PrintAccounting(const Arguments& arguments) {
   const Workload& workload = arguments.workload;
   const Accounting a = Account(workload);
@@ -137,6 +162,7 @@ void PrintAccounting(const Arguments& arguments) {
   PrintBytes("peak", a.unfused_peak_bytes);
   fmt::print("\n  bytes that this library allocates, beside the caller's x and y in fp32\n");
   PrintAllocations(workload, a.tokens);
+  fmt::print("\n  a call in fp32 here\n{}", DescribeCall(workload, a.tokens));
   if (gated) return;
   fmt::print("\n  each part cut to two decimals, as often quoted: {}\n", QuotedFigures(a, workload.layers));
 }

@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "fusedffn/fusedffn.h"
 #include "src/io/error.h"
 #include "tools/fusedffn/arguments.h"
 #include "tools/fusedffn/commands.h"
@@ -56,6 +57,8 @@ int ParseAndRun(CLI::App* app, int argc, char** argv) {
 int Main(int argc, char** argv) {
   // Beyond the user's limit on file sizes write() shall fail, and the temporary file be removed.
   std::signal(SIGXFSZ, SIG_IGN);
+
+  if (!EnvironmentStatus().ok()) Complain(EnvironmentStatus().message(), kOk);
 
   CLI::App app("A transformer's feed-forward block on CPUs: y = fc2(act(fc1(x)))", "fusedffn");
   app.get_formatter()->column_width(28);

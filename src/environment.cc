@@ -1,0 +1,63 @@
+#include "src/environment.h"
+
+#include <strings.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "kernels/kernels.h"
+#include "src/arguments.h"
+#include "src/targets.h"
+
+namespace fusedffn {
+namespace {
+
+// A number of threads that ends with the text, or with a comma where `list` is; else 0.
+int ParseThreads(const char* text, bool list) {
+  char* end = nullptr;
+  errno = 0;
+  const long value = std::strtol(text, &end, 10);
+  const bool whole = end != text && (*end == '\0' || (list && *end == ','));
+  return whole && errno == 0 && value >= 1 && value <= kMostThreads ? static_cast<int>(value) : 0;
+}
+
+Status FindCap(const char* target, size_t* first) {
+  for (size_t i = 0; i < AllKernels().count; ++i) {
+    if (strcasecmp(target, AllKernels().kernels[i].name) != 0) continue;
+    *first = i;
+    return Status();
+  }
+  return Status(StatusCode::kUnsupportedTarget,
+                "FUSEDFFN_TARGET is '%.40s', which is unknown, or not compiled in, and ignored; known are:%s",
+                target, TargetNames(false).text);
+}
+
+}  // namespace
+
+Environment ReadEnvironment(const char* target, const char* threads, const char* openmp_threads) noexcept {
+  Environment environment;
+  if (openmp_threads != nullptr) environment.openmp_threads = ParseThreads(openmp_threads, true);
+  if (threads != nullptr && *threads != '\0') {
+    environment.threads = ParseThreads(threads, false);
+    if (environment.threads == 0) {
+      environment.status =
+          Status(StatusCode::kInvalidArgument, "FUSEDFFN_THREADS is '%.40s', and ignored; it must be 1 to %d",
+                 threads, kMostThreads);
+    }
+  }
+  if (target != nullptr && *target != '\0') {
+    const Status status = FindCap(target, &environment.first_kernels);
+    if (!status.ok()) environment.status = status;
+  }
+  return environment;
+}
+
+const Environment& TheEnvironment() noexcept {
+  static const Environment environment = ReadEnvironment(
+      std::getenv("FUSEDFFN_TARGET"), std::getenv("FUSEDFFN_THREADS"), std::getenv("OMP_NUM_THREADS"));
+  return environment;
+}
+
+Status EnvironmentStatus() noexcept { return TheEnvironment().status; }
+
+}  // namespace fusedffn
