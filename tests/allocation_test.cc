@@ -3,6 +3,7 @@
 // is filled with signaling NaN.
 #include <gtest/gtest.h>
 #include <malloc.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/compare.h"
@@ -170,6 +172,40 @@ TEST_P(AllocationTest, CallersWorkspaceNeedsNoAllocationAtAll) {
     ExpectNoneInTheCallersWorkspace(PackFor(GetParam(), linear_, precision));
     ASSERT_FALSE(HasFailure()) << "a linear, " << PrecisionName(precision);
   }
+}
+
+TEST_P(AllocationTest, ReleasedScratchIsAllocatedAgain) {
+  const PackedFfn ffn = PackFor(GetParam(), block_.weights());
+  ASSERT_TRUE(RunInto(ffn, kMaxTokens, {1}).ok());
+  const long live_before = live;
+  ReleaseScratch();
+  EXPECT_LT(live, live_before);
+  EXPECT_GT(AllocationsOf([&] { EXPECT_TRUE(RunInto(ffn, kMaxTokens, {1}).ok()); }), 0);
+  EXPECT_EQ(AllocationsOf([&] { EXPECT_TRUE(RunInto(ffn, kMaxTokens, {1}).ok()); }), 0);
+}
+
+// As many calls at the same time as `callers`: each waits for the others in its executor, with its scratch.
+void RunAtOnce(const PackedFfn& ffn, const float* x, int callers) {
+  std::atomic<int> missing{callers};
+  RunOptions options;
+  options.executor = {&missing, 2, [](void* context, size_t, void (*)(void*, size_t), void*) {
+                        auto& left = *static_cast<std::atomic<int>*>(context);
+                        for (--left; left > 0;) std::this_thread::yield();
+                      }};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < callers; ++i) {
+    threads.emplace_back([&] { RunDense(ffn, x, 20, options); });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_P(AllocationTest, ABurstOfCallersLeavesAnArrayForEachCpu) {
+  const PackedFfn ffn = PackFor(GetParam(), block_.weights());
+  RunAtOnce(ffn, x_.data(), 64);  // leaves what threads leave at their first time
+  const long with_arrays = live;
+  ReleaseScratch();
+  EXPECT_LT(live, with_arrays);
+  EXPECT_LE(with_arrays - live, sysconf(_SC_NPROCESSORS_CONF));
 }
 
 // oneTBB may allocate for its tasks now and then (its own allocator, where installed, maps pages that are not

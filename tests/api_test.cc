@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 #include <ostream>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -19,6 +20,7 @@
 
 #include "fusedffn/fusedffn.h"
 #include "tests/compare.h"
+#include "tests/executors.h"
 #include "tests/guarded_buffer.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
@@ -273,6 +275,32 @@ const BadCase kBadCases[] = {
     {"ThreadsMin", kInvalid, "threads is -", [](Arguments& a) { return a.RunWith(a.packed, {INT_MIN}); }},
     {"ThreadsMax", kInvalid, "threads is 2147483647",
      [](Arguments& a) { return a.RunWith(a.packed, {INT_MAX}); }},
+    {"ThreadsMinusOne", kInvalid, "threads is -1; it must be 1 to 65536, or 0 for the default",
+     [](Arguments& a) { return a.RunWith(a.packed, {-1}); }},
+    {"ExecutorAndThreads", kInvalid, "threads is 2; with an executor it must be 0",
+     [](Arguments& a) {
+       RunOptions options = {2};
+       options.executor = OwnThreads(2);
+       return a.RunWith(a.packed, options);
+     }},
+    {"ExecutorWithoutFunction", kInvalid, "executor.parallel_for is null, but its threads are 2",
+     [](Arguments& a) {
+       RunOptions options;
+       options.executor.threads = 2;
+       return a.RunWith(a.packed, options);
+     }},
+    {"ExecutorOfNoThreads", kInvalid, "executor.threads is 0; it must be 1 to 65536",
+     [](Arguments& a) {
+       RunOptions options;
+       options.executor = OwnThreads(0);
+       return a.RunWith(a.packed, options);
+     }},
+    {"ExecutorOfTooManyThreads", kInvalid, "executor.threads is 65537;",
+     [](Arguments& a) {
+       RunOptions options;
+       options.executor = OwnThreads(65537);
+       return a.RunWith(a.packed, options);
+     }},
     {"WorkspaceOneByteShort", kInvalid, "workspace_bytes is",
      [](Arguments& a) {
        return a.RunWith(a.packed, {1, a.workspace.data(), a.workspace.size() - 1});
@@ -317,21 +345,13 @@ const BadCase kBadCases[] = {
        return a.RunNorm({NormKind::kLayerNorm, MisalignedBytes(a.block.w1)});
      }},
     {"NormBiasMisaligned", kInvalid, "norm.bias is not aligned to 4 bytes",
-     [](Arguments& a) {
-       return a.RunNorm({NormKind::kRmsNorm, nullptr, MisalignedBytes(a.block.w1)});
-     }},
+     [](Arguments& a) { return a.RunNorm({NormKind::kRmsNorm, nullptr, MisalignedBytes(a.block.w1)}); }},
     {"NormDType", kInvalid, "dtype 4",
-     [](Arguments& a) {
-       return a.RunNorm({NormKind::kLayerNorm, a.x.data(), nullptr, DType(4)});
-     }},
+     [](Arguments& a) { return a.RunNorm({NormKind::kLayerNorm, a.x.data(), nullptr, DType(4)}); }},
     {"NormWeightInY", kInvalid, "norm.weight and y overlap",
-     [](Arguments& a) {
-       return a.RunNorm({NormKind::kRmsNorm, &a.y[11]});
-     }},
+     [](Arguments& a) { return a.RunNorm({NormKind::kRmsNorm, &a.y[11]}); }},
     {"NormBiasInY", kInvalid, "norm.bias and y overlap",
-     [](Arguments& a) {
-       return a.RunNorm({NormKind::kLayerNorm, nullptr, a.y.data()});
-     }},
+     [](Arguments& a) { return a.RunNorm({NormKind::kLayerNorm, nullptr, a.y.data()}); }},
     {"ResidualStride", kInvalid, "residual.stride is 2; it must be at least 3",
      [](Arguments& a) { return a.RunResidual(a.x.data(), 2); }},
     {"ResidualStrideHuge", kInvalid, "residual: 4 rows",
@@ -475,6 +495,7 @@ TEST(TargetsTest, BestFirstAndDefault) {
     EXPECT_STREQ(a.packed.target(), best->name);
   }
   for (size_t i = 0; i < count; ++i) {
+    EXPECT_EQ(targets[i].is_default, &targets[i] == best);
     for (size_t j = 0; j < i; ++j) EXPECT_STRNE(targets[i].name, targets[j].name);
   }
 }
@@ -525,6 +546,63 @@ TEST(WorkspaceBytesTest, IsZeroForWhatCannotRun) {
   EXPECT_EQ(WorkspaceBytes(a.empty, 4, 1), 0u);
   for (const int threads : {-1, -2, INT_MIN, INT_MAX}) EXPECT_EQ(WorkspaceBytes(a.packed, 4, threads), 0u);
   for (const int threads : {0, 1, 2, 100}) EXPECT_GT(WorkspaceBytes(a.packed, 4, threads), 0u);
+}
+
+// Whole lines of a description.
+std::vector<std::string> Lines(const Description& description) {
+  std::vector<std::string> lines;
+  std::istringstream text(description.text);
+  for (std::string line; std::getline(text, line);) lines.push_back(line);
+  return lines;
+}
+
+bool Has(const Description& description, const std::string& line) {
+  const std::vector<std::string> lines = Lines(description);
+  return std::find(lines.begin(), lines.end(), line) != lines.end();
+}
+
+TEST(DescribeTest, SaysWhatACallWouldDo) {
+  for (const std::string& target : SupportedTargets()) {
+    Random random(1);
+    const PackedFfn ffn = PackFor(target, RandomBlock({64, 300, 48}, &random).weights());
+    const Description one = Describe(ffn, 257, {1});
+    EXPECT_TRUE(Has(one, "target   " + target)) << one.text;
+    EXPECT_TRUE(Has(one, "tokens   257")) << one.text;
+    EXPECT_TRUE(Has(one, "threads  1 as asked")) << one.text;
+    EXPECT_NE(std::strstr(one.text, "plan     row parallel: 1 workers"), nullptr) << one.text;
+    EXPECT_NE(std::strstr(one.text, "\nAMX      not used: "), nullptr) << one.text;
+    RunOptions options;
+    options.executor = OwnThreads(64);
+    const Description many = Describe(ffn, 257, options);
+    EXPECT_TRUE(Has(many, "threads  64 of the executor")) << many.text;
+    EXPECT_NE(std::strstr(many.text, "plan     panel parallel"), nullptr) << many.text;
+    EXPECT_LT(std::strlen(many.text), sizeof(many.text) - 200) << "room for longer names";
+  }
+}
+
+// As many threads as the workspace has room for.
+TEST(DescribeTest, OfAWorkspace) {
+  Random random(1);
+  const PackedLinear linear = PackFor(SupportedTargets()[0], RandomLinear(64, 300, &random));
+  std::vector<unsigned char> workspace(WorkspaceBytes(linear, 257, 1));
+  const Description description = Describe(linear, 257, {0, workspace.data(), workspace.size()});
+  EXPECT_NE(std::strstr(description.text, ", in the caller's workspace\n"), nullptr) << description.text;
+  EXPECT_TRUE(Has(description, "threads  1 by default")) << description.text;
+}
+
+TEST(DescribeTest, SaysWhyThereIsNone) {
+  Arguments a;
+  EXPECT_TRUE(Has(Describe(a.empty, 4), "this PackedFfn is empty: Pack() weights into it first"));
+  EXPECT_TRUE(Has(Describe(PackedLinear(), 4), "this PackedLinear is empty: Pack() weights into it first"));
+  EXPECT_TRUE(Has(Describe(a.packed, 4, {-7}), "threads is -7; it must be 1 to 65536, or 0 for the default"));
+  EXPECT_NE(std::strstr(Describe(a.half, 4).text, "target "), nullptr) << "weights may be missing";
+}
+
+TEST(VersionTest, OfTheLibraryIsThatOfTheHeader) {
+  const std::string header = std::to_string(FUSEDFFN_VERSION_MAJOR) + "." +
+                             std::to_string(FUSEDFFN_VERSION_MINOR) + "." +
+                             std::to_string(FUSEDFFN_VERSION_PATCH);
+  EXPECT_EQ(Version(), header);
 }
 
 TEST(StatusTest, SuccessHasNoMessage) {

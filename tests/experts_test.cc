@@ -14,6 +14,7 @@
 #include "fusedffn/fusedffn.h"
 #include "tests/compare.h"
 #include "tests/effort.h"
+#include "tests/element_types.h"
 #include "tests/error_bounds.h"
 #include "tests/executors.h"
 #include "tests/guarded_buffer.h"
@@ -216,6 +217,135 @@ TEST_P(ExpertsTest, SameBitsForAnyThreadsAndBatch) {
   }
 }
 
+// --- Options -----------------------------------------------------------------------------------------------
+
+// x, start, residual and y in every type, apart and in place, with and without a norm: the bytes of a chain
+// from the widened numbers, whose sum is rounded once.
+struct ManyTypes {
+  DType x, start, residual, y;
+  bool norm, in_place;  // start and residual are y
+};
+
+class ExpertOptionsTest : public ExpertsTest {
+ protected:
+  static constexpr size_t kRows = 33;
+
+  // One call; the bytes of y.
+  std::vector<unsigned char> AtOnce(const ManyTypes& types, int threads) {
+    const Kernels& kernels = KernelsNamed(GetParam());
+    const std::vector<unsigned char> x = Stored(kernels, values_, types.x);
+    std::vector<unsigned char> start = Stored(kernels, start_, types.start);
+    std::vector<unsigned char> residual = Stored(kernels, residual_, types.residual);
+    std::vector<unsigned char> y =
+        types.in_place ? start : std::vector<unsigned char>(start.size() * 2, 0xA5);
+    y.resize(kRows * kShape.out * ElementBytes(types.y));
+    ExpertChoices choices = choices_.from(0);
+    choices.start = {types.in_place ? y.data() : start.data(), types.start};
+    RunOptions options = OptionsOn(threads);
+    options.norm = types.norm ? &norm_ : nullptr;
+    options.residual = {types.in_place ? y.data() : residual.data(), types.residual};
+    const Status status = RunExperts(experts_.data(), experts_.size(), choices, x.data(), types.x, kShape.dim,
+                                     kRows, y.data(), types.y, kShape.out, options);
+    EXPECT_TRUE(status.ok()) << status.message();
+    return y;
+  }
+
+  // The same from Run() of each expert.
+  std::vector<unsigned char> InParts(const ManyTypes& types) const {
+    std::vector<float> all;
+    RunOptions options = {1};
+    options.norm = types.norm ? &norm_ : nullptr;
+    const std::vector<float>& residual = types.in_place ? start_ : residual_;
+    for (size_t t = 0; t < kRows; ++t) {
+      std::vector<float> sum(&start_[t * kShape.out], &start_[t * kShape.out] + kShape.out);
+      for (size_t i = t * kTop; i < (t + 1) * kTop; ++i) {
+        const PackedFfn& expert = experts_[static_cast<size_t>(choices_.ids[i])];
+        const std::vector<float> y = RunDense(expert, &values_[t * kShape.dim], 1, options);
+        const float weight = choices_.weights[i];
+        for (size_t n = 0; n < sum.size(); ++n) {
+          const float product = y[n] * weight;
+          sum[n] = HasFma(GetParam()) ? std::fma(y[n], weight, sum[n]) : product + sum[n];
+        }
+      }
+      for (size_t n = 0; n < sum.size(); ++n) all.push_back(sum[n] + residual[t * kShape.out + n]);
+    }
+    return Stored(KernelsNamed(GetParam()), all, types.y);
+  }
+
+  std::vector<PackedFfn> experts_ = PackAll(blocks_, Precision::kF32);
+  // Numbers that all types have.
+  std::vector<float> values_ = SevenBits(kRows * kShape.dim, &random_);
+  std::vector<float> start_ = SevenBits(kRows * kShape.out, &random_);
+  std::vector<float> residual_ = SevenBits(kRows * kShape.out, &random_);
+  std::vector<float> norm_weight_ = random_.SymmetricVector(kShape.dim, 2);
+  Norm norm_ = {NormKind::kRmsNorm, norm_weight_.data(), nullptr, DType::kF32, 1e-6};
+};
+
+TEST_P(ExpertOptionsTest, AllTypesANormAStartAndAResidual) {
+  for (const DType x : kDTypes) {
+    for (const DType y : kDTypes) {
+      for (const bool norm : {false, true}) {
+        const ManyTypes in_place = {x, y, y, y, norm, true};
+        EXPECT_EQ(AtOnce(in_place, 2), InParts(in_place)) << int(x) << int(y) << norm << ", in place";
+        const ManyTypes apart = {x, DType::kBF16, DType::kF16, y, norm, false};
+        EXPECT_EQ(AtOnce(apart, kOwnThreads), InParts(apart)) << int(x) << int(y) << norm;
+      }
+    }
+  }
+}
+
+// Any number of bytes less is refused, and nothing is written then.
+TEST_P(ExpertOptionsTest, WorkspaceBytesAreExactlyEnough) {
+  const std::vector<float> want = RunRows(experts_, choices_, 0, kTokens, {1});
+  for (const int threads : {1, 2, 5, kOwnThreads}) {
+    RunOptions options = OptionsOn(threads);
+    const size_t bytes = ExpertsWorkspaceBytes(experts_.data(), kExperts, kTokens, kTop, ThreadsOf(options));
+    for (size_t offset = 0; offset < 64; offset += 21) {
+      GuardedBuffer<unsigned char> workspace(bytes + offset, Flush::kRight);
+      options.workspace = workspace.data() + offset;
+      options.workspace_bytes = bytes - 1;
+      std::vector<float> y(want.size(), FloatOf(kPoisonBits));
+      const auto run = [&] {
+        return RunExperts(experts_.data(), kExperts, choices_.from(0), x_.data(), kShape.dim, kTokens,
+                          y.data(), kShape.out, options);
+      };
+      EXPECT_EQ(run().code(), StatusCode::kInvalidArgument);
+      EXPECT_EQ(BitsOf(y[0]), kPoisonBits);
+      options.workspace_bytes = bytes;
+      EXPECT_TRUE(run().ok());
+      EXPECT_TRUE(SameBits(y.data(), kShape.out, want.data(), kShape.out, kTokens, kShape.out));
+      EXPECT_TRUE(workspace.GapIsUntouched());
+    }
+  }
+}
+
+// However tokens choose: all the same expert, which is then one of up to tokens * top rows.
+TEST_P(ExpertOptionsTest, WorkspaceBytesAreEnoughForAnyChoice) {
+  for (size_t tokens = 1; tokens <= kTokens; tokens += FullOrLight<size_t>(7, 40)) {
+    for (const int threads : {0, 1, 2}) {
+      const size_t bytes = ExpertsWorkspaceBytes(experts_.data(), kExperts, tokens, kTop, threads);
+      std::vector<unsigned char> workspace(bytes);
+      for (const int32_t only : {-1, 1, 8}) {
+        Choices choices = choices_;
+        if (only >= 0) std::fill(choices.ids.begin(), choices.ids.end(), only);
+        const RunOptions own = {threads, workspace.data(), bytes};
+        EXPECT_EQ(RunRows(experts_, choices, 0, tokens, own), RunRows(experts_, choices, 0, tokens, {1}));
+      }
+    }
+  }
+}
+
+TEST_P(ExpertOptionsTest, AnyExecutor) {
+  const std::vector<float> want = RunRows(experts_, choices_, 0, kTokens, {1});
+  for (const auto& [name, executor] : Executors(5)) {
+    RunOptions options;
+    options.executor = executor;
+    EXPECT_EQ(RunRows(experts_, choices_, 0, kTokens, options), want) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, ExpertOptionsTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
+
 // --- Choices -----------------------------------------------------------------------------------------------
 
 // One expert of one token each; all of one expert; experts that nobody chose, empty ones.
@@ -321,6 +451,8 @@ struct Arguments {
   const PackedFfn* first = experts.data();
   const float* x_rows = x.data();
   float* y_rows = y.data();
+  DType x_dtype = DType::kF32, y_dtype = DType::kF32;
+  Norm norm;
   RunOptions options = {1};
 
   Arguments() {
@@ -333,7 +465,8 @@ struct Arguments {
   }
 
   Status Call() const {
-    return RunExperts(first, expert_count, choices, x_rows, ldx, tokens, y_rows, ldy, options);
+    return RunExperts(first, expert_count, choices, x_rows, x_dtype, ldx, tokens, y_rows, y_dtype, ldy,
+                      options);
   }
 };
 
@@ -385,6 +518,35 @@ const BadCase kBadCases[] = {
     {"LdySmall", kInvalid, "ldy is 2; it must be at least 3", [](Arguments& a) { a.ldy = 2; }},
     {"LdxHuge", kInvalid, "x: 2 rows of stride", [](Arguments& a) { a.ldx = SIZE_MAX; }},
     {"LdyHuge", kInvalid, "y: 2 rows of stride", [](Arguments& a) { a.ldy = SIZE_MAX / 4; }},
+    {"XDType", kInvalid, "dtype 3 is none of", [](Arguments& a) { a.x_dtype = DType(3); }},
+    {"YDType", kInvalid, "dtype -1 is none of", [](Arguments& a) { a.y_dtype = DType(-1); }},
+    {"StartInY", kInvalid, "choices.start and y overlap", [](Arguments& a) { a.choices.start = {&a.y[1]}; }},
+    {"StartOfOtherType", kInvalid, "choices.start and y overlap",
+     [](Arguments& a) {
+       a.choices.start = {a.y.data(), DType::kF16};
+     }},
+    {"StartStrideSmall", kInvalid, "choices.start.stride is 2; it must be at least 3",
+     [](Arguments& a) {
+       a.choices.start = {a.x.data(), DType::kF32, 2};
+     }},
+    {"ResidualInY", kInvalid, "residual and y overlap", [](Arguments& a) { a.options.residual = {&a.y[2]}; }},
+    {"NormInY", kInvalid, "norm.weight and y overlap",
+     [](Arguments& a) {
+       a.norm.weight = a.y.data();
+       a.options.norm = &a.norm;
+     }},
+    {"NormEps", kInvalid, "norm.eps is -1",
+     [](Arguments& a) {
+       a.norm.eps = -1;
+       a.options.norm = &a.norm;
+     }},
+    {"WorkspaceShort", kInvalid, "workspace_bytes is 1; this call needs ",
+     [](Arguments& a) {
+       a.options.workspace = a.x.data();
+       a.options.workspace_bytes = 1;
+     }},
+    {"ExecutorAndThreads", kInvalid, "threads is 1; with an executor it must be 0",
+     [](Arguments& a) { a.options.executor = OwnThreads(2); }},
     {"ThreadsNegative", kInvalid, "threads is -2", [](Arguments& a) { a.options.threads = -2; }},
     {"ThreadsHuge", kInvalid, "threads is 2147483647", [](Arguments& a) { a.options.threads = INT_MAX; }},
 };
@@ -519,6 +681,18 @@ TEST(ExpertArgumentsTest, ABadExpertThatManyChooseIsRefused) {
     const std::string good = "5 and out 3 on " + SupportedTargets()[0];
     ExpectRefused(call, bad.code, bad.message.empty() ? NotAlike(call.ids[0], good, 2, bad.as) : bad.message);
   }
+}
+
+TEST(ExpertsWorkspaceBytesTest, IsZeroForWhatCannotRun) {
+  Arguments a;
+  const std::vector<PackedFfn> empty(2);
+  EXPECT_EQ(ExpertsWorkspaceBytes(empty.data(), 2, 4, 2, 1), 0u);
+  EXPECT_EQ(ExpertsWorkspaceBytes(nullptr, 2, 4, 2, 1), 0u);
+  EXPECT_EQ(ExpertsWorkspaceBytes(a.first, 3, 4, 0, 1), 0u);
+  EXPECT_EQ(ExpertsWorkspaceBytes(a.first, 3, SIZE_MAX, 2, 1), 0u);
+  for (const int threads : {-1, INT_MIN, INT_MAX})
+    EXPECT_EQ(ExpertsWorkspaceBytes(a.first, 3, 4, 2, threads), 0u);
+  EXPECT_GT(ExpertsWorkspaceBytes(a.first, 3, 4, 2, 0), 0u);
 }
 
 TEST(ExpertArgumentsTest, NoTokens) {

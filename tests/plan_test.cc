@@ -218,6 +218,10 @@ void CheckPlan(const PlanCase& c) {
   const size_t block = plan.x_bytes + plan.hidden_bytes + plan.y_bytes + plan.values_bytes;
   const size_t worker = plan.kernel_bytes + plan.gate_bytes;
   ASSERT_GE(plan.scratch_bytes, plan.workers * worker + (plan.row_parallel ? plan.workers : 1) * block);
+  for (const size_t more : {1u, 3u}) {
+    ASSERT_LE(plan.scratch_bytes,
+              MostScratchBytes(c.sizes(), more * c.tokens, kernel, c.l2_bytes, more * c.threads));
+  }
   if (!plan.row_parallel) return;
   ASSERT_GE(plan.mc, 1u);
   ASSERT_EQ(plan.mc, EvenRange(c.tokens, plan.tasks, 0).size());

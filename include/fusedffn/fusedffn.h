@@ -26,9 +26,21 @@
 #include <cstdint>
 #include <memory>
 
+#define FUSEDFFN_VERSION_MAJOR 0
+#define FUSEDFFN_VERSION_MINOR 2
+#define FUSEDFFN_VERSION_PATCH 0
+
 #define FUSEDFFN_API [[gnu::visibility("default")]]
 
 namespace fusedffn {
+
+// "0.2.0": of the library that is linked; the numbers above are of this header. Until 1.0 every minor version
+// may change the interface (CHANGELOG.md says how to migrate) and has a shared library's name of its own.
+// Within one, sources that compile go on to compile. Objects must be compiled with the header of the library
+// that they are linked to; everything is in an inline namespace of the minor version, so that two versions of
+// the static library may be in one program. The C interface, when it comes, will be the one that is stable in
+// binary form.
+FUSEDFFN_API const char* Version() noexcept;
 
 enum class StatusCode {
   kOk = 0,

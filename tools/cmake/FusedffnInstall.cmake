@@ -1,4 +1,4 @@
-# `cmake --install`: the header, the library, a CMake package and a pkg-config file.
+# `cmake --install`: the headers, the library, a CMake package and a pkg-config file.
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
@@ -16,7 +16,8 @@ endif()
 set_target_properties(fusedffn PROPERTIES INSTALL_RPATH "${CMAKE_INSTALL_RPATH}")
 
 install(TARGETS fusedffn EXPORT FusedffnTargets)
-install(FILES include/fusedffn/fusedffn.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fusedffn)
+install(FILES include/fusedffn/fusedffn.h include/fusedffn/tbb_executor.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fusedffn)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/fusedffn)
 set(highway_dependency)
@@ -28,7 +29,7 @@ if(NOT BUILD_SHARED_LIBS)
 endif()
 configure_package_config_file(tools/cmake/FusedffnConfig.cmake.in fusedffn-config.cmake
                               INSTALL_DESTINATION ${package_dir} NO_SET_AND_CHECK_MACRO)
-write_basic_package_version_file(fusedffn-config-version.cmake COMPATIBILITY SameMajorVersion)
+write_basic_package_version_file(fusedffn-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(EXPORT FusedffnTargets NAMESPACE fusedffn:: DESTINATION ${package_dir})
 install(FILES ${PROJECT_BINARY_DIR}/fusedffn-config.cmake
               ${PROJECT_BINARY_DIR}/fusedffn-config-version.cmake
