@@ -1,11 +1,5 @@
 #include "kernels/cpu.h"
 
-namespace fusedffn {
-
-bool IsAnyCpu() { return true; }
-
-}  // namespace fusedffn
-
 #if defined(__x86_64__) && defined(__linux__)
 
 #include <cpuid.h>

@@ -4,7 +4,6 @@
 
 namespace fusedffn {
 
-bool IsAnyCpu();  // true
 bool IsAmdCpu();
 bool IsIntelCpu();
 

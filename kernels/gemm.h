@@ -179,8 +179,6 @@ struct GemmKernel {
 
   // Of those of one precision the first that this holds for is taken; null: it always does.
   bool (*preferred)();
-  // Whether it was measured on this kind of CPU to beat fp32's kernel, for many rows; null: it does not.
-  bool (*beats_fp32)();
 
   // Packs `rows` of `from`, the first of them as row a_row: converts, rounds or quantizes, and normalizes.
   void (*pack_a)(const ARows& from, Range rows, const PackedA& a, size_t a_row);

@@ -4,7 +4,6 @@
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "kernels/amx_gemm-inl.h"
-#include "kernels/cpu.h"
 #include "kernels/gemm_kernels-inl.h"
 #include "kernels/pack_b.h"
 #include "kernels/vector_kernel-inl.h"
@@ -22,7 +21,6 @@ constexpr GemmKernel MakeBF16DotAmxKernel() {
   GemmKernel kernel = VectorKernel<BF16Amx>("AMX", Precision::kBF16Dot);
   kernel.b = PanelsOf(2, 2);
   RoundsHidden(&kernel);
-  kernel.beats_fp32 = IsAnyCpu;  // six times as fast on Emerald Rapids
   kernel.pack_a = PackABF16;
   kernel.pack_b = PackBBF16;
   kernel.run = RunBF16Amx;

@@ -3,7 +3,6 @@
 #define HWY_TARGET_INCLUDE "kernels/gemm_bf16_dot.cc"
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
-#include "kernels/cpu.h"
 #include "kernels/gemm_kernels-inl.h"
 #include "kernels/pack_b.h"
 #include "kernels/vector_gemm-inl.h"
@@ -21,7 +20,6 @@ constexpr GemmKernel MakeBF16DotKernel() {
   GemmKernel kernel = VectorKernel<BF16Dot>("dot products of 2", Precision::kBF16Dot);
   kernel.b = PanelsOf(2, 2);
   RoundsHidden(&kernel);
-  kernel.beats_fp32 = IsAmdCpu;  // twice as fast on Zen 4, 0.55 on Emerald Rapids
   kernel.pack_a = PackABF16;
   kernel.pack_b = PackBBF16;
   kernel.run = RunBF16Dot;

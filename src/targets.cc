@@ -34,13 +34,6 @@ Status FindKernels(const char* name, const Kernels** kernels) noexcept {
                 name != nullptr ? name : AllKernels().kernels[first].name, reason, TargetNames(true).text);
 }
 
-bool BF16DotIsFaster(const char* target) noexcept {
-  const Kernels* kernels = nullptr;
-  if (!FindKernels(target, &kernels).ok()) return false;
-  const GemmKernel* const gemm = kernels->Gemm(Precision::kBF16Dot);
-  return gemm != nullptr && gemm->beats_fp32 != nullptr && gemm->beats_fp32();
-}
-
 const Target* Targets(size_t* count) noexcept {
   struct List {
     size_t count = AllKernels().count;

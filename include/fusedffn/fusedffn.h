@@ -147,11 +147,25 @@ struct PackOptions {
   Precision precision = Precision::kF32;
 };
 
-// Whether kBF16Dot runs on a target (null: the best one here) and is faster there than kBF16 for many tokens:
-// with AMX it is, six times as fast on Emerald Rapids, and on AMD, twice as fast on Zen 4. Other vector
-// instructions count as slower, as those of Emerald Rapids are (0.55); packing with kBF16Dot works there all
-// the same.
-FUSEDFFN_API bool BF16DotIsFaster(const char* target) noexcept;
+// How far y may be from the exact one, as a relative L2 error. What kInt8's depends on is in README, "int8".
+enum class Accuracy {
+  kF32Like = 0,   // about 1e-5 at most
+  kBF16Like = 1,  // about 1e-2
+  kInt8Like = 2,  // a few 1e-2
+};
+
+struct PrecisionChoice {
+  Precision precision;
+  bool measured;  // false: it is the safe one
+};
+
+// The fastest precision that keeps to `accuracy` in calls of `tokens` tokens, for weights that come as
+// `weights`, on a target (null: the best one here), as it was measured on this kind of CPU: a vendor and a
+// target. Of two that are equally fast it is the smaller one. Where nothing was measured, and for a target
+// that is unknown or not supported and an accuracy or a dtype out of range, it is the safe one, which changes
+// no weight: kBF16 for weights in bf16, else kF32. Packing with it works wherever the target is supported.
+FUSEDFFN_API PrecisionChoice FastestPrecision(Accuracy accuracy, DType weights, const char* target,
+                                              size_t tokens) noexcept;
 
 // The layers of a block. kUp: of a gated one only.
 enum class Layer { kFc1 = 0, kFc2 = 1, kUp = 2 };
