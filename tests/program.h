@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "fusedffn/fusedffn.h"
 #include "tests/test_files.h"
 
 namespace fusedffn {
@@ -52,6 +54,20 @@ inline void ExpectComplaint(const Outcome& outcome, int exit_code, const std::st
   EXPECT_TRUE(Contains(outcome.err, message));
   EXPECT_EQ(outcome.err.substr(0, 10), "fusedffn: ");
   EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+}
+
+// What --dtype takes beside the precisions' names.
+inline constexpr std::pair<const char*, Accuracy> kAutomaticDTypes[] = {{"auto", Accuracy::kF32Like},
+                                                                        {"auto:f32", Accuracy::kF32Like},
+                                                                        {"auto:bf16", Accuracy::kBF16Like},
+                                                                        {"auto:int8", Accuracy::kInt8Like}};
+
+// The line that the program prints first with one of these.
+inline std::string AutomaticLine(const std::string& dtype, const PrecisionChoice& choice, size_t tokens) {
+  return "dtype " + dtype + " -> " + PrecisionName(choice.precision) + ": for " + std::to_string(tokens) +
+         " tokens " +
+         (choice.measured ? "the fastest measured on this kind of CPU\n"
+                          : "nothing was measured on this kind of CPU, and it changes no weight\n");
 }
 
 }  // namespace fusedffn

@@ -133,7 +133,12 @@ TEST_F(BadRunTest, Options) {
           {"target and a space", {{"--isa", "avx2 "}}, "'avx2 ' is not an instruction set of this build"},
           {"two targets", {{"--isa", "avx2,avx3"}}, "is not an instruction set of this build"},
           {"control characters", {{"--isa", "\x1b[2J\n"}}, "'\\x1b[2J\\x0a' is not"},
-          {"other dtype", {{"--dtype", "int4"}}, "--dtype: must be f32, bf16, bf16-dot or int8, not 'int4'"},
+          {"other dtype",
+           {{"--dtype", "int4"}},
+           "--dtype: must be f32, bf16, bf16-dot, int8, auto, auto:f32, auto:bf16 or auto:int8, not 'int4'"},
+          {"other accuracy", {{"--dtype", "auto:x"}}, "auto:f32, auto:bf16 or auto:int8, not 'auto:x'"},
+          {"no accuracy", {{"--dtype", "auto:"}}, "auto:f32, auto:bf16 or auto:int8, not 'auto:'"},
+          {"accuracy of a product", {{"--dtype", "auto:bf16-dot"}}, "or auto:int8, not 'auto:bf16-dot'"},
           {"unknown activation",
            {{"--activation", "swish"}},
            "--activation: must be quick_gelu, gelu, gelu_tanh, silu, relu, relu2, identity or hardswish, not "
@@ -402,6 +407,33 @@ TEST_F(ProgramTest, RunsInBF16) {
   const Outcome outcome = Run({{"--dtype", "bf16"}, {"--threads", "1"}});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_TRUE(Contains(outcome.out, ", bf16, 1 thread, "));
+}
+
+TEST_F(ProgramTest, AutoTakesTheFastestPrecision) {
+  const auto expect = [&](const std::string& isa, DType weights, const char* dtype, Accuracy accuracy) {
+    SCOPED_TRACE(testing::Message() << dtype << ", weights " << static_cast<int>(weights) << ", " << isa);
+    const PrecisionChoice choice = FastestPrecision(accuracy, weights, isa.c_str(), 4);
+    const Outcome outcome = Run({{"--weights", "w.safetensors"}, {"--isa", isa}, {"--dtype", dtype}});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    const std::string line = AutomaticLine(dtype, choice, 4);
+    EXPECT_EQ(outcome.out.substr(0, line.size()), line);
+    EXPECT_TRUE(Contains(outcome.out.substr(line.size()),
+                         std::string(", ") + PrecisionName(choice.precision) + ", "));
+  };
+  const struct {
+    StoredAs stored_as;
+    DType weights;
+  } checkpoints[] = {{{"F32", "F32", "F32", "F32"}, DType::kF32},
+                     {{"BF16", "F32", "BF16", "F32"}, DType::kBF16},
+                     {{"F16", "F16", "F16", "F16"}, DType::kF16},
+                     {{"BF16", "BF16", "F32", "BF16"}, DType::kF32}};
+  for (const auto& [stored_as, weights] : checkpoints) {
+    WriteCheckpoint(folder_ / "w.safetensors", "m", kShape, stored_as);
+    for (const auto& [dtype, accuracy] : kAutomaticDTypes) {
+      expect(SupportedTargets().front(), weights, dtype, accuracy);
+    }
+    expect(SupportedTargets().back(), weights, "auto:int8", Accuracy::kInt8Like);
+  }
 }
 
 // What the names of a block and config.json say, and what was given.

@@ -330,6 +330,20 @@ TEST_F(QuantizeCommandTest, RunsInInt8Only) {
   }
 }
 
+TEST_F(QuantizeCommandTest, AutoTakesInt8) {
+  WriteQuantized("q.safetensors");
+  WriteInput(5);
+  const std::string want = BytesOfRun("q.safetensors", "m");
+  for (const char* dtype : {"auto", "auto:f32", "auto:bf16", "auto:int8"}) {
+    fs::remove(folder_ / "y.npy");
+    const Outcome outcome = Run("q.safetensors", "m", dtype);
+    const std::string line =
+        "dtype " + std::string(dtype) + " -> int8: the checkpoint's weights are quantized\n";
+    EXPECT_EQ(outcome.out.substr(0, line.size()), line);
+    EXPECT_EQ(ReadBytes(folder_ / "y.npy"), want);
+  }
+}
+
 TEST_F(QuantizeCommandTest, RunsATower) {
   constexpr Shape kShape = {31, 65, 31};
   WriteCheckpoint(folder_ / "w.safetensors", "vision_model.transformer.layers.0.mlp", kShape, {});
@@ -344,6 +358,9 @@ TEST_F(QuantizeCommandTest, RunsATower) {
   const Outcome outcome = tower("q.safetensors", "int8");
   EXPECT_EQ(ReadBytes(folder_ / "y.npy"), want);
   EXPECT_TRUE(Contains(outcome.out, "31 -> 65 -> 31, F32+I8, quick_gelu"));
+  const Outcome automatic = tower("q.safetensors", "auto");
+  EXPECT_EQ(ReadBytes(folder_ / "y.npy"), want);
+  EXPECT_EQ(automatic.out.rfind("dtype auto -> int8: the checkpoint's weights are quantized\n", 0), 0u);
   ExpectComplaint(tower("q.safetensors", "bf16"), 1, "need the dtype int8, not bf16");
 }
 

@@ -327,6 +327,28 @@ TEST_F(TowerCommandTest, PrintsWhatItRan) {
   EXPECT_TRUE(std::regex_match(outcome.out, lines)) << outcome.out;
 }
 
+TEST_F(TowerCommandTest, AutoTakesTheFastestPrecisionOfAllLayers) {
+  const auto expect = [&](const char* dtype, const PrecisionChoice& choice) {
+    SCOPED_TRACE(dtype);
+    const Outcome outcome = Tower({"--dtype", dtype});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    const std::string line = AutomaticLine(dtype, choice, kTokens);
+    EXPECT_EQ(outcome.out.substr(0, line.size()), line);
+    EXPECT_TRUE(Contains(outcome.out, std::string(", ") + PrecisionName(choice.precision) + ", "));
+  };
+  for (const auto& [dtype, accuracy] : kAutomaticDTypes) {
+    expect(dtype, FastestPrecision(accuracy, DType::kF32, nullptr, kTokens));
+  }
+  const auto rewrite = [&](size_t layer) {
+    WriteCheckpoint(folder_ / (std::to_string(layer) + ".safetensors"), PrefixOf(layer), kShape,
+                    {"BF16", "BF16", "BF16", "BF16"}, layer + 1);
+  };
+  rewrite(0), rewrite(1);  // and one is F32
+  expect("auto", FastestPrecision(Accuracy::kF32Like, DType::kF32, nullptr, kTokens));
+  rewrite(2);
+  expect("auto", FastestPrecision(Accuracy::kF32Like, DType::kBF16, nullptr, kTokens));
+}
+
 TEST_F(TowerCommandTest, NoTokens) {
   io::WriteArray(folder_ / "x.npy", {{0, kShape.dim}, {}});
   const Outcome outcome = Tower({"--output", folder_ / "y.npy"});
@@ -393,6 +415,7 @@ TEST_F(TowerCommandTest, RefusesWhatItCannotRun) {
       {{"--output", folder_ / "none/y.npy"}, 1, "cannot write to its folder"},
       {{"--threads", "0"}, 2, "--threads: must be a whole number"},
       {{"--dtype", "int4"}, 2, "--dtype: must be f32"},
+      {{"--dtype", "auto:x"}, 2, "auto:f32, auto:bf16 or auto:int8, not 'auto:x'"},
       {{"--layer-norm", "--eps", "-1e-5"},
        2,
        "--eps: must be a finite number of at least 0, and not '-1e-5'"},

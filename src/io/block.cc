@@ -145,6 +145,16 @@ bool IsQuantized(const Block& block) {
                      [](const BlockLayer* layer) { return static_cast<bool>(layer->scale); });
 }
 
+DType WeightsDType(const std::vector<Block>& blocks) {
+  const DType first = *UsableDType(*blocks[0].up.weight);
+  for (const Block& block : blocks) {
+    for (const BlockLayer* layer : PartsOf(block)) {
+      if (layer->weight && *UsableDType(*layer->weight) != first) return DType::kF32;
+    }
+  }
+  return first;
+}
+
 uint64_t FileBytes(const Block& block) {
   uint64_t bytes = 0;
   for (const BlockLayer* layer : PartsOf(block)) {

@@ -50,6 +50,10 @@ std::string ShapeText(const Shape& shape);
 // Whether some of its weights are.
 bool IsQuantized(const Block& block);
 
+// That of the weights of these blocks, one or more, none of them quantized; kF32, which has the values of all
+// others, if they differ.
+DType WeightsDType(const std::vector<Block>& blocks);
+
 // Bytes of its tensors in their files.
 uint64_t FileBytes(const Block& block);
 

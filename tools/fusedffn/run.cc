@@ -56,13 +56,14 @@ void PrintSummary(const io::Block& block, const PackedFfn& ffn, Activation activ
 
 void Run(const Arguments& arguments) {
   const auto& [files, layer, settings] = arguments;
-  const PackOptions options = PackOptionsOf(settings);
+  PackOptions options = PackOptionsOf(settings);
   const io::Checkpoint weights(files.weights);
   CheckOutput(files, weights);
   const io::Block block = io::FindBlock(weights, layer);
   const Activation activation = ChooseActivation(settings, block, KnownOf(weights, block));
   const io::Array x = io::ReadArray(files.input);
   const size_t tokens = TokensOf(files.input, x, block.shape.dim);
+  options.precision = ChoosePrecision(settings, {block}, tokens);
   const PackedFfn ffn = io::LoadBlock(block, activation, options);
   io::Array y = MakeOutput(files.output, x, tokens, block.shape.out);
   const Spread ms = SpreadOf(TimeRuns(ffn, x, tokens, settings, &y));
@@ -89,7 +90,8 @@ void AddRun(CLI::App* app) {
       "\n"
       "Prints one line: shape, activation, instruction set, dtype, threads, milliseconds\n"
       "of the best call and of the median one, GFLOP/s of the best, and how much that is\n"
-      "of the cores' peak in that dtype, which is measured right afterwards.\n"
+      "of the cores' peak in that dtype, which is measured right afterwards. With\n"
+      "--dtype auto the line before says which dtype that is, and why.\n"
       "\n"
       "Examples:\n"
       "  fusedffn run --weights clip_l.safetensors \\\n"

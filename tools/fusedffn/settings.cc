@@ -4,12 +4,37 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "bench/probe.h"
 #include "src/io/error.h"
 #include "tools/fusedffn/arguments.h"
+#include "tools/fusedffn/units.h"
 
 namespace fusedffn::program {
+namespace {
+
+constexpr std::pair<const char*, Accuracy> kAutomatic[] = {{"auto", Accuracy::kF32Like},
+                                                           {"auto:f32", Accuracy::kF32Like},
+                                                           {"auto:bf16", Accuracy::kBF16Like},
+                                                           {"auto:int8", Accuracy::kInt8Like}};
+
+std::vector<std::string> DTypeNames() {
+  std::vector<std::string> names = PrecisionNames();
+  for (const auto& [name, accuracy] : kAutomatic) names.push_back(name);
+  return names;
+}
+
+// Nothing if a precision was given.
+std::optional<Accuracy> AccuracyOf(const std::string& dtype) {
+  for (const auto& [name, accuracy] : kAutomatic) {
+    if (dtype == name) return accuracy;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 void AddSettings(CLI::App* command, Settings* settings) {
   command
@@ -35,9 +60,11 @@ void AddSettings(CLI::App* command, Settings* settings) {
                    "How weights are kept: f32 (default), bf16 (half the memory; the same\n"
                    "bits as f32 if the checkpoint is bf16), bf16-dot (x and hidden values\n"
                    "rounded to bf16 as well; needs a CPU with bf16 instructions) or int8 (a\n"
-                   "quarter of the memory, the fastest, and off by 1 to 2 %)")
+                   "quarter of the memory, the fastest, and off by 1 to 2 %). Or auto:f32,\n"
+                   "auto:bf16 or auto:int8: the fastest that is about as accurate, as far as\n"
+                   "it was measured on this kind of CPU; plain auto is auto:f32")
       ->type_name("NAME")
-      ->check(OneOf(PrecisionNames()));
+      ->check(OneOf(DTypeNames()));
   command
       ->add_option("--repeat", settings->repeat,
                    "Timed calls, default 1. With 2 or more, an untimed one comes first")
@@ -48,11 +75,27 @@ void AddSettings(CLI::App* command, Settings* settings) {
 PackOptions PackOptionsOf(const Settings& settings) {
   PackOptions options;
   options.target = settings.isa.empty() ? nullptr : settings.isa.c_str();
-  options.precision = PrecisionNamed(settings.dtype);
+  if (!AccuracyOf(settings.dtype)) options.precision = PrecisionNamed(settings.dtype);
   PackedFfn smallest;
   const Status status = PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &smallest);
   if (!status.ok()) throw UsageError(fmt::format("--dtype {}: {}", settings.dtype, status.message()));
   return options;
+}
+
+Precision ChoosePrecision(const Settings& settings, const std::vector<io::Block>& blocks, size_t tokens) {
+  const std::optional<Accuracy> accuracy = AccuracyOf(settings.dtype);
+  if (!accuracy) return PrecisionNamed(settings.dtype);
+  PrecisionChoice choice = {Precision::kInt8, false};
+  std::string why = "the checkpoint's weights are quantized";
+  if (std::none_of(blocks.begin(), blocks.end(), io::IsQuantized)) {
+    const char* const target = settings.isa.empty() ? nullptr : settings.isa.c_str();
+    choice = FastestPrecision(*accuracy, io::WeightsDType(blocks), target, tokens);
+    why = fmt::format("for {} {}", Counted(tokens, "token"),
+                      choice.measured ? "the fastest measured on this kind of CPU"
+                                      : "nothing was measured on this kind of CPU, and it changes no weight");
+  }
+  fmt::print("dtype {} -> {}: {}\n", settings.dtype, PrecisionName(choice.precision), why);
+  return choice.precision;
 }
 
 io::BlockActivation KnownOf(const io::Checkpoint& weights, const io::Block& block) {

@@ -5,6 +5,7 @@
 #include <CLI/App.hpp>
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "fusedffn/fusedffn.h"
 #include "src/io/block.h"
@@ -24,8 +25,12 @@ struct Settings {
 void AddSettings(CLI::App* command, Settings* settings);
 
 // Throws UsageError for a dtype that the instruction set has not got, so before any file is touched. The
-// target's name is that of `settings`.
+// target's name is that of `settings`. With --dtype auto the precision is still to be chosen.
 PackOptions PackOptionsOf(const Settings& settings);
+
+// The precision that --dtype says for these blocks, one or more, and so many tokens. With auto it prints a
+// line that says which one, and why.
+Precision ChoosePrecision(const Settings& settings, const std::vector<io::Block>& blocks, size_t tokens);
 
 // What the block's names, and a config.json beside the checkpoint, say of it.
 io::BlockActivation KnownOf(const io::Checkpoint& weights, const io::Block& block);

@@ -150,7 +150,7 @@ void PrintTimes(const Times& times, const std::vector<io::Block>& blocks, bool v
 
 void RunTower(const Arguments& arguments) {
   const auto& [files, family, layers, verbose, surroundings, settings] = arguments;
-  const PackOptions options = PackOptionsOf(settings);
+  PackOptions options = PackOptionsOf(settings);
   const io::Checkpoint weights(files.weights);
   CheckOutput(files, weights);
   const io::Tower tower = io::FindTower(weights, family);
@@ -161,6 +161,7 @@ void RunTower(const Arguments& arguments) {
   const io::Array x = io::ReadArray(files.input);
   const size_t tokens = TokensOf(files.input, x, blocks[0].shape.dim);
   Norms norms = LoadNorms(surroundings, known, weights, blocks);
+  options.precision = ChoosePrecision(settings, blocks, tokens);
   Loaded loaded = Load(blocks, activation, options);
   loaded.norms = std::move(norms);
   loaded.residual = surroundings.residual;
@@ -171,7 +172,8 @@ void RunTower(const Arguments& arguments) {
   if (!files.output.empty()) io::WriteArray(files.output, y);
 
   PrintTower(tower, blocks, activation, loaded);
-  fmt::print("{}, {}, {}, {}\n", io::DimsText(x.shape), loaded.layers[0].target(), settings.dtype,
+  fmt::print("{}, {}, {}, {}\n", io::DimsText(x.shape), loaded.layers[0].target(),
+             PrecisionName(loaded.layers[0].precision()),
              Counted(static_cast<uint64_t>(settings.threads), "thread"));
   PrintTimes(times, blocks, verbose, MatmulFlop(blocks[0], tokens, blocks.size()), peak);
   fmt::print("    peak memory {} bytes\n", Grouped(peak_memory));
@@ -204,7 +206,8 @@ void AddTower(CLI::App* app) {
       "Prints the layers; milliseconds of a layer in the best pass; of all layers in the\n"
       "best pass and the median one; operations, GFLOP/s, and how much that is of the\n"
       "cores' peak in that dtype; and the most memory that the process has held. The\n"
-      "operations are those of 'fusedffn info --layers'.\n"
+      "operations are those of 'fusedffn info --layers'. With --dtype auto the first line\n"
+      "says which dtype that is, and why.\n"
       "\n"
       "Examples:\n"
       "  fusedffn tower --weights clip_l.safetensors --input x.npy --repeat 10\n"
