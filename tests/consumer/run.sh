@@ -42,10 +42,31 @@ if command -v pkg-config > /dev/null; then
   LD_LIBRARY_PATH=$prefix/lib:$deps "$work/consumer"
 fi
 
+if [ "$variant" = static ]; then
+  echo "== two versions in one program"
+  # The other one is this one under another name, and says another number.
+  mkdir -p "$work/other"
+  cp -r "$source"/{include,kernels,src,tools,CMakeLists.txt} "$work/other/"
+  namespace=$(sed -n 's/^inline namespace \(v[0-9_]*\) {$/\1/p' "$source/include/fusedffn/fusedffn.h")
+  grep -rl "$namespace" "$work/other" | xargs sed -i "s/\b$namespace\b/${namespace}_other/"
+  sed -i 's/^#define FUSEDFFN_VERSION_PATCH .*/#define FUSEDFFN_VERSION_PATCH 99/' "$work/other/include/fusedffn/fusedffn.h"
+  ln -sfn "$source/build" "$work/other/build"
+  build other_library "$work/other" -DFUSEDFFN_BUILD_TOOLS=OFF -DFUSEDFFN_BUILD_TESTS=OFF -DFUSEDFFN_BUILD_BENCH=OFF
+  compile() { "$CXX" -std=c++17 -c "$@"; }
+  compile "$here/two_versions_main.cc" -o "$work/main.o"
+  compile -DTWO_VERSIONS_NAME=Old -I"$work/other/include" "$here/two_versions.cc" -o "$work/old.o"
+  compile -DTWO_VERSIONS_NAME=New -I"$source/include" "$here/two_versions.cc" -o "$work/new.o"
+  # Word splitting, as above.
+  # shellcheck disable=SC2046
+  "$CXX" "$work"/{main,old,new}.o -o "$work/two_versions" \
+    "$work/library/libfusedffn.a" "$work/other_library/libfusedffn.a" $(pkg-config --libs libhwy tbb)
+  LD_LIBRARY_PATH=$deps "$work/two_versions"
+fi
+
 if [ "$variant" = shared ]; then
   echo "== exported symbols"
   nm -DC --defined-only "$prefix/lib/libfusedffn.so" | cut -d' ' -f3- > "$work/exported"
-  if ! grep -q '^fusedffn::Run(' "$work/exported" || grep -v '^fusedffn::' "$work/exported" >&2; then
+  if ! grep -q '^fusedffn::v[0-9_]*::Run(' "$work/exported" || grep -v '^fusedffn::' "$work/exported" >&2; then
     echo "libfusedffn.so does not export fusedffn:: and nothing else" >&2
     exit 1
   fi
