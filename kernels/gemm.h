@@ -186,7 +186,8 @@ struct GemmKernel {
   // `values`, which points at element k0 of row 0, ld floats between rows. Null: the tiles' epilogue writes A
   // itself, through GemmBlock::hidden.
   void (*store_hidden)(const float* values, size_t ld, Range rows, size_t k0, size_t count, const PackedA& a);
-  // Packs `rows` of B. Threads may pack rows of different panels at the same time.
+  // Packs `rows` of B. Threads may pack different rows at the same time; fastest in different panels, since
+  // those of one panel lie in the same cache lines.
   void (*pack_b)(const BRows& from, Range rows, const PackedB& b);
   void (*run)(const GemmBlock& block);
 

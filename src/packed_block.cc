@@ -9,6 +9,7 @@
 #include "kernels/dtype_traits.h"
 #include "kernels/pack_b.h"
 #include "src/arguments.h"
+#include "src/parallel.h"
 #include "src/targets.h"
 
 namespace fusedffn {
@@ -59,7 +60,7 @@ void AddLayer(const char* name, size_t n, size_t k, size_t interleaved, size_t s
   PackedLayer& layer = block->layers[block->layer_count++];
   layer.name = name;
   layer.b.layout = {block->gemm->b, n, k, interleaved, slot};
-  layer.row_packed.resize(n);
+  layer.row_taken.resize(n);
   layer.rows_left = n;
 }
 
@@ -104,6 +105,7 @@ Status Create(size_t dim, size_t hidden, size_t out, Activation activation, cons
   const GemmKernel* gemm = nullptr;
   Status status = CheckNamed<Activation>("activation", activation, kActivationCount, ActivationName);
   if (status.ok()) status = FindGemm(options, &kernels, &gemm);
+  if (status.ok()) status = CheckThreads(options.threads);
   if (!status.ok()) return status;
   try {
     BlockPtr block(new PackedBlock());
@@ -119,7 +121,7 @@ Status Create(size_t dim, size_t hidden, size_t out, Activation activation, cons
   }
 }
 
-// Whether these rows can be packed now.
+// Whether there are such rows.
 Status CheckRows(const PackedLayer& layer, size_t first_row, size_t rows, const BRows& from) {
   const size_t n = layer.b.layout.n;
   if (first_row > n || rows > n - first_row) {
@@ -130,14 +132,36 @@ Status CheckRows(const PackedLayer& layer, size_t first_row, size_t rows, const 
   if (rows == 0) return Status();
   if (from.data == nullptr) return Status(StatusCode::kInvalidArgument, "%s: weight is null", layer.name);
   const size_t bytes = from.scales == nullptr ? BytesOf(from.dtype) : sizeof(int8_t);
-  const Status status = CheckStride(layer.name, rows, from.stride, layer.b.layout.k, bytes);
+  return CheckStride(layer.name, rows, from.stride, layer.b.layout.k, bytes);
+}
+
+// Gives these rows to the caller, who packs them: all of them or, with an error, none.
+Status TakeRows(size_t first_row, size_t rows, const BRows& from, PackedLayer* layer) {
+  Status status = CheckDType(from.dtype);
+  if (status.ok()) status = CheckRows(*layer, first_row, rows, from);
   if (!status.ok()) return status;
+  const std::lock_guard<std::mutex> lock(layer->taking);
   for (size_t row = first_row; row < first_row + rows; ++row) {
-    if (layer.row_packed[row]) {
-      return Status(StatusCode::kInvalidArgument, "%s: row %zu has been packed before", layer.name, row);
+    if (layer->row_taken[row]) {
+      return Status(StatusCode::kInvalidArgument, "%s: row %zu has been packed before", layer->name, row);
     }
   }
+  std::fill_n(layer->row_taken.begin() + static_cast<ptrdiff_t>(first_row), rows, true);
   return Status();
+}
+
+// All rows, in parts of whole panels: threads in one panel would write to the same cache lines.
+void PackAllRows(const GemmKernel& gemm, const BRows& from, const Team& team, PackedLayer* layer) {
+  const PanelLayout& layout = layer->b.layout;
+  const size_t parts = CopyParts(layout.n, layout.k, team.threads);
+  const size_t part_rows = RoundUp(DivideUp(layout.n, parts), layout.b.nr);
+  const auto* const weight = static_cast<const unsigned char*>(from.data);
+  ParallelFor(team, DivideUp(layout.n, part_rows), [&](size_t part) {
+    const size_t begin = part * part_rows, end = std::min(begin + part_rows, layout.n);
+    const BRows rows = {weight + begin * from.stride * BytesOf(from.dtype), from.stride, from.dtype};
+    gemm.pack_b(rows, {begin, end}, layer->b);
+    layer->rows_left -= end - begin;
+  });
 }
 
 }  // namespace
@@ -186,11 +210,9 @@ Status CreateLinear(size_t in, size_t out, Activation activation, const PackOpti
 Status PackLayerRows(PackedBlock* block, size_t which, size_t first_row, size_t rows,
                      const BRows& from) noexcept {
   PackedLayer& layer = block->layers[which];
-  Status status = CheckDType(from.dtype);
-  if (status.ok()) status = CheckRows(layer, first_row, rows, from);
+  const Status status = TakeRows(first_row, rows, from, &layer);
   if (!status.ok()) return status;
   block->gemm->pack_b(from, {first_row, first_row + rows}, layer.b);
-  std::fill_n(layer.row_packed.begin() + static_cast<ptrdiff_t>(first_row), rows, true);
   layer.rows_left -= rows;
   return status;
 }
@@ -221,19 +243,19 @@ Status CheckLinear(const char* name, const Linear& linear, size_t rows, size_t c
   return status.ok() ? CheckStride(name, rows, stride, cols, BytesOf(linear.dtype)) : status;
 }
 
-Status PackLayer(PackedBlock* block, size_t layer, const Linear& linear) noexcept {
-  const PanelLayout& layout = block->layers[layer].b.layout;
-  const size_t stride = linear.stride == 0 ? layout.k : linear.stride;
-  Status status = PackLayerRows(block, layer, 0, layout.n, {linear.weight, stride, linear.dtype});
-  if (status.ok() && linear.bias != nullptr) {
-    status = PackLayerBias(block, layer, linear.bias, linear.dtype);
-  }
-  return status;
+Status PackLayer(PackedBlock* block, size_t which, const Linear& linear, int threads) noexcept {
+  PackedLayer& layer = block->layers[which];
+  const PanelLayout& layout = layer.b.layout;
+  const BRows from = {linear.weight, linear.stride == 0 ? layout.k : linear.stride, linear.dtype};
+  const Status status = TakeRows(0, layout.n, from, &layer);
+  if (!status.ok()) return status;
+  PackAllRows(*block->gemm, from, {ThreadCount(threads)}, &layer);
+  return linear.bias == nullptr ? status : PackLayerBias(block, which, linear.bias, linear.dtype);
 }
 
 size_t PackedBytes(const PackedBlock& block) {
   size_t bytes = sizeof(block) + block.memory.count() * sizeof(float);
-  for (const PackedLayer& layer : block.layers) bytes += layer.row_packed.capacity() / 8;
+  for (const PackedLayer& layer : block.layers) bytes += layer.row_taken.capacity() / 8;
   return bytes;
 }
 

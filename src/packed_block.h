@@ -2,9 +2,11 @@
 #ifndef FUSEDFFN_SRC_PACKED_BLOCK_H_
 #define FUSEDFFN_SRC_PACKED_BLOCK_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -20,8 +22,9 @@ inline constexpr size_t kMaxLayers = 3;
 struct PackedLayer {
   const char* name;  // in messages
   PackedB b;
-  std::vector<bool> row_packed;
-  size_t rows_left;
+  std::mutex taking;                 // of rows
+  std::vector<bool> row_taken;       // by the call that packs it or has packed it
+  std::atomic<size_t> rows_left{0};  // that no call has finished with
 
   // In whole vectors, so that each array begins where one may. The first of those that are interleaved has
   // the memory of all of them.
@@ -84,15 +87,16 @@ Status CreateLinear(size_t in, size_t out, Activation activation, const PackOpti
                     BlockPtr* block) noexcept;
 
 // Rows [first_row, first_row + rows) of a layer's weight, which begin at from.data; nothing is packed twice.
+// Several threads may do so at the same time.
 Status PackLayerRows(PackedBlock* block, size_t layer, size_t first_row, size_t rows,
                      const BRows& from) noexcept;
 Status PackLayerQuantizedRows(PackedBlock* block, size_t layer, size_t first_row, size_t rows,
                               const int8_t* q, size_t stride, const float* scales) noexcept;
 Status PackLayerBias(PackedBlock* block, size_t layer, const void* bias, DType dtype) noexcept;
 
-// Whether all of a weight, called `name`, can be packed; and does so.
+// Whether all of a weight, called `name`, can be packed; and does so, on `threads` as in PackOptions.
 Status CheckLinear(const char* name, const Linear& linear, size_t rows, size_t cols) noexcept;
-Status PackLayer(PackedBlock* block, size_t layer, const Linear& linear) noexcept;
+Status PackLayer(PackedBlock* block, size_t layer, const Linear& linear, int threads) noexcept;
 
 size_t PackedBytes(const PackedBlock& block);
 

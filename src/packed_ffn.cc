@@ -77,7 +77,7 @@ Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) 
   for (const auto& [layer, linear] : layers) {
     if (!status.ok()) return status;
     if (linear->weight == nullptr) continue;  // up, where there is none
-    status = PackLayer(block.get(), static_cast<size_t>(layer), *linear);
+    status = PackLayer(block.get(), static_cast<size_t>(layer), *linear, options.threads);
   }
   if (status.ok()) PackedBlockAccess::Set(std::move(block), ffn);
   return status;

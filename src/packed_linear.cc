@@ -57,7 +57,7 @@ Status Pack(const Linear& weights, size_t in, size_t out, Activation activation,
   BlockPtr block;
   Status status = CreateLinear(in, out, activation, options, &block);
   if (status.ok()) status = CheckLinear("linear", weights, out, in);
-  if (status.ok()) status = PackLayer(block.get(), 0, weights);
+  if (status.ok()) status = PackLayer(block.get(), 0, weights, options.threads);
   if (status.ok()) PackedBlockAccess::Set(std::move(block), linear);
   return status;
 }

@@ -291,12 +291,17 @@ TEST_P(AllocationTest, CreateAndPackOfALinearReportEveryFailure) {
 }
 
 TEST_P(AllocationTest, PackReportsEveryFailure) {
-  ExpectNoLeak([&] {
-    PackedFfn ffn;
-    FailEachAllocation([&] { return Pack(block_.weights(), {GetParam().c_str()}, &ffn); });
-    FailEachAllocation([&] { return Pack(gated_.weights(), {GetParam().c_str()}, &ffn); });
-    EXPECT_TRUE(RunInto(ffn, 3, {1}).ok());
-  });
+  ASSERT_TRUE(RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());  // oneTBB's own start-up
+  for (const int threads : {1, 2}) {
+    PackOptions options = OptionsFor(GetParam());
+    options.threads = threads;
+    ExpectNoLeak([&] {
+      PackedFfn ffn;
+      FailEachAllocation([&] { return Pack(block_.weights(), options, &ffn); });
+      FailEachAllocation([&] { return Pack(gated_.weights(), options, &ffn); });
+      EXPECT_TRUE(RunInto(ffn, 3, {1}).ok());
+    });
+  }
 }
 
 // Each call needs scratch again.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cctype>
 #include <climits>
 #include <cmath>
@@ -20,6 +21,7 @@
 
 #include "fusedffn/fusedffn.h"
 #include "tests/compare.h"
+#include "tests/effort.h"
 #include "tests/executors.h"
 #include "tests/guarded_buffer.h"
 #include "tests/targets.h"
@@ -164,6 +166,10 @@ const BadCase kBadCases[] = {
      [](Arguments& a) { return a.options.target = "X", a.PackAll(); }},
     {"PackActivation", kInvalid, "activation -1",
      [](Arguments& a) { return a.weights.activation = static_cast<Activation>(-1), a.PackAll(); }},
+    {"PackThreads", kInvalid, "threads is -2",
+     [](Arguments& a) { return a.options.threads = -2, a.PackAll(); }},
+    {"CreateThreads", kInvalid, "threads is 65537",
+     [](Arguments& a) { return a.options.threads = 65537, a.CreateShape(kShape); }},
     {"Fc1WeightNull", kInvalid, "fc1.weight is null",
      [](Arguments& a) { return a.weights.fc1.weight = nullptr, a.PackAll(); }},
     {"Fc2WeightNull", kInvalid, "fc2.weight is null",
@@ -448,6 +454,106 @@ TEST_P(ApiTargetTest, PackingInPiecesEqualsPackingAtOnce) {
     const std::vector<float> y = RunDense(ffn, x.data(), 9);
     ASSERT_TRUE(SameBits(y.data(), shape.out, want.data(), shape.out, 9, shape.out)) << "seed " << seed;
   }
+}
+
+// On which thread it is packed changes no bit: more threads than parts, and than CPUs, among them.
+TEST_P(ApiTargetTest, PackingOnThreadsEqualsPackingOnOne) {
+  const Shape shape = FullOrLight<Shape>({300, 700, 130, true}, {64, 512, 8, true});
+  Random random(1);
+  const TestBlock block = RandomBlock(shape, &random);
+  const std::vector<float> x = RandomTokens(shape, 5, &random);
+  for (const Precision precision : PrecisionsOn(GetParam())) {
+    PackOptions options = OptionsFor(GetParam(), precision);
+    const auto run_packed_on = [&](int threads) {
+      options.threads = threads;
+      PackedFfn ffn;
+      EXPECT_TRUE(Pack(block.weights(), options, &ffn).ok());
+      EXPECT_FALSE(ffn.PackRows(Layer::kUp, 1, 1, block.up_w.data(), DType::kF32, shape.dim).ok());
+      return RunDense(ffn, x.data(), 5);
+    };
+    const std::vector<float> want = run_packed_on(1);
+    for (const int threads : {0, 2, 3, 64, kCallersArena}) {
+      const std::vector<float> y = run_packed_on(threads);
+      ASSERT_TRUE(SameBits(y.data(), shape.out, want.data(), shape.out, 5, shape.out))
+          << PrecisionName(precision) << ", " << threads << " threads";
+    }
+  }
+}
+
+// Calls work(0), ..., work(kPackers - 1) at the same time.
+constexpr size_t kPackers = 4;
+
+template <class Work>
+void OnPackers(const Work& work) {
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < kPackers; ++i) threads.emplace_back([&work, i] { work(i); });
+  for (std::thread& thread : threads) thread.join();
+}
+
+// Rows of every panel by all threads by turns, quantised ones among them, and biases in between.
+TEST_P(ApiTargetTest, ThreadsPackRowsOfTheSamePanels) {
+  const Shape shape = {37, 131, 101, true};
+  Random random(1);
+  const TestBlock block = RandomBlock(shape, &random);
+  const std::vector<float> x = RandomTokens(shape, 9, &random);
+  const Weights weights = block.weights();
+  for (const Precision precision : PrecisionsOn(GetParam())) {
+    PackedFfn ffn;
+    const PackOptions options = OptionsFor(GetParam(), precision);
+    ASSERT_TRUE(PackedFfn::Create(shape, block.activation, options, &ffn).ok());
+    const auto pack_row = [&](Layer layer, const float* row, size_t i, size_t cols) {
+      if (precision != Precision::kInt8) return ffn.PackRows(layer, i, 1, row, DType::kF32, cols).ok();
+      std::vector<int8_t> q(cols);
+      float scale = 0;
+      return QuantizeRows(row, DType::kF32, 1, cols, cols, q.data(), &scale).ok() &&
+             ffn.PackQuantizedRows(layer, i, 1, q.data(), cols, &scale).ok();
+    };
+    OnPackers([&](size_t packer) {
+      for (size_t i = packer; i < shape.hidden; i += kPackers) {
+        EXPECT_TRUE(pack_row(Layer::kFc1, &block.w1[i * shape.dim], i, shape.dim));
+        EXPECT_TRUE(pack_row(Layer::kUp, &block.up_w[i * shape.dim], i, shape.dim));
+        if (i >= shape.out) continue;
+        EXPECT_TRUE(pack_row(Layer::kFc2, &block.w2[i * shape.hidden], i, shape.hidden));
+      }
+      const Linear* const linears[] = {&weights.fc1, &weights.fc2, &weights.up};
+      if (packer >= 3) return;
+      EXPECT_TRUE(ffn.PackBias(static_cast<Layer>(packer), linears[packer]->bias, DType::kF32).ok());
+    });
+    const std::vector<float> y = RunDense(ffn, x.data(), 9),
+                             want = RunDense(PackFor(GetParam(), weights, precision), x.data(), 9);
+    ASSERT_TRUE(SameBits(y.data(), shape.out, want.data(), shape.out, 9, shape.out))
+        << PrecisionName(precision);
+  }
+}
+
+// All threads want all pieces of three rows, which overlap. No row is packed twice, and none is lost to a
+// call that was refused.
+TEST_P(ApiTargetTest, OneOfTheThreadsThatWantARowGetsIt) {
+  const Shape shape = {16, 600, 3};
+  Random random(1);
+  const TestBlock block = RandomBlock(shape, &random);
+  const std::vector<float> x = RandomTokens(shape, 2, &random);
+  PackedFfn ffn;
+  ASSERT_TRUE(PackedFfn::Create(shape, block.activation, {GetParam().c_str()}, &ffn).ok());
+  const auto pack = [&](size_t row, size_t rows) {
+    return ffn.PackRows(Layer::kFc1, row, rows, &block.w1[row * shape.dim], DType::kF32, shape.dim);
+  };
+  std::vector<std::atomic<int>> packed(shape.hidden);
+  OnPackers([&](size_t packer) {
+    for (size_t row = packer % 2; row + 3 <= shape.hidden; row += 2) {
+      const Status status = pack(row, 3);
+      for (size_t i = row; status.ok() && i < row + 3; ++i) ++packed[i];
+      EXPECT_EQ(std::strstr(status.message(), "has been packed before") == nullptr, status.ok());
+    }
+  });
+  for (size_t row = 0; row < shape.hidden; ++row) {
+    ASSERT_LE(packed[row], 1);
+    ASSERT_EQ(pack(row, 1).ok(), packed[row] == 0) << "row " << row;
+  }
+  ASSERT_TRUE(ffn.PackRows(Layer::kFc2, 0, 3, block.w2.data(), DType::kF32, shape.hidden).ok());
+  ASSERT_TRUE(ffn.PackBias(Layer::kFc1, block.b1.data(), DType::kF32).ok());
+  ASSERT_TRUE(ffn.PackBias(Layer::kFc2, block.b2.data(), DType::kF32).ok());
+  EXPECT_EQ(RunDense(ffn, x.data(), 2), RunDense(PackFor(GetParam(), block.weights()), x.data(), 2));
 }
 
 TEST_P(ApiTargetTest, NamesAreFoundInAnyCase) {

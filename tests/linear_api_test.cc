@@ -325,6 +325,23 @@ TEST(LinearWorkspaceTest, IsZeroForWhatCannotRun) {
 
 class LinearTargetTest : public TargetTest {};
 
+TEST_P(LinearTargetTest, PackingOnThreadsEqualsPackingOnOne) {
+  Random random(1);
+  const TestLinear linear = RandomLinear(64, FullOrLight<size_t>(2500, 512), &random);
+  const std::vector<float> x = RandomTokens(linear.in, 5, &random);
+  for (const Precision precision : PrecisionsOn(GetParam())) {
+    const auto run_packed_on = [&](int threads) {
+      PackOptions options = OptionsFor(GetParam(), precision);
+      options.threads = threads;
+      PackedLinear packed;
+      EXPECT_TRUE(Pack(linear.weights(), linear.in, linear.out, linear.activation, options, &packed).ok());
+      return RunDense(packed, x.data(), 5);
+    };
+    const std::vector<float> want = run_packed_on(1);
+    for (const int threads : {0, 2, 3, 64, kCallersArena}) EXPECT_EQ(run_packed_on(threads), want) << threads;
+  }
+}
+
 // Rows in pieces of random sizes and in random order, the bias in between.
 TEST_P(LinearTargetTest, PackingInPiecesEqualsPackingAtOnce) {
   for (const Precision precision : PrecisionsOn(GetParam())) {

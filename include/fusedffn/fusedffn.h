@@ -145,6 +145,7 @@ struct PackOptions {
   // them: the first call that looks for targets does.
   const char* target = nullptr;
   Precision precision = Precision::kF32;
+  int threads = 0;  // that Pack() packs on, as in RunOptions
 };
 
 // How far y may be from the exact one, as a relative L2 error. What kInt8's depends on is in README, "int8".
@@ -193,7 +194,10 @@ class FUSEDFFN_API PackedFfn {
                        PackedFfn* ffn) noexcept;
 
   // Packs rows [first_row, first_row + rows) of one layer's weight: `weight` points at row `first_row`.
-  // Each row must be packed once, in any order and any pieces. Not thread-safe.
+  // Each row must be packed once, in any order and any pieces. Several threads may pack at the same time: of
+  // calls that want the same row one packs it, and the others are refused and pack nothing. It is fastest in
+  // pieces of a multiple of 192 rows, which share no cache line on any target. Before Run() all calls that
+  // pack must have returned, and its thread must see that: by joining the others, or by a lock.
   Status PackRows(Layer layer, size_t first_row, size_t rows, const void* weight, DType dtype,
                   size_t stride) noexcept;
 
@@ -203,7 +207,8 @@ class FUSEDFFN_API PackedFfn {
   Status PackQuantizedRows(Layer layer, size_t first_row, size_t rows, const int8_t* q, size_t stride,
                            const float* scales) noexcept;
 
-  // Sets one layer's whole bias ([hidden] or [out] elements). Not thread-safe.
+  // Sets one layer's whole bias ([hidden] or [out] elements). Threads may do so for different layers at the
+  // same time, and while rows are packed.
   Status PackBias(Layer layer, const void* bias, DType dtype) noexcept;
 
   Shape shape() const noexcept;          // {} if empty
@@ -230,11 +235,12 @@ class FUSEDFFN_API PackedLinear {
   // `in` and `out`: 1 to 2^30. Memory for weights that arrive in pieces; the bias starts as zero.
   static Status Create(size_t in, size_t out, Activation activation, const PackOptions& options,
                        PackedLinear* linear) noexcept;
-  // Rows [first_row, first_row + rows), each once, `stride` elements apart. Not thread-safe.
+  // Rows [first_row, first_row + rows), each once, `stride` elements apart; on several threads as those of a
+  // PackedFfn.
   Status PackRows(size_t first_row, size_t rows, const void* weight, DType dtype, size_t stride) noexcept;
   Status PackQuantizedRows(size_t first_row, size_t rows, const int8_t* q, size_t stride,
                            const float* scales) noexcept;
-  // The whole bias. Not thread-safe.
+  // The whole bias; on one thread at a time, which may be while others pack rows.
   Status PackBias(const void* bias, DType dtype) noexcept;
 
   size_t in() const noexcept;   // 0 if empty
@@ -259,8 +265,9 @@ constexpr size_t Int8Groups(size_t cols) { return cols / kInt8GroupSize + (cols 
 FUSEDFFN_API Status QuantizeRows(const void* weight, DType dtype, size_t rows, size_t cols, size_t stride,
                                  int8_t* q, float* scales) noexcept;
 
-// Create(), PackRows() and PackBias() in one call for weights that are in memory. Reads them once and does
-// not keep the pointers. `*ffn` is replaced on success only.
+// Create(), PackRows() and PackBias() in one call for weights that are in memory, on options.threads. Reads
+// them once and does not keep the pointers. `*ffn` is replaced on success only. The packed bits do not depend
+// on the threads.
 FUSEDFFN_API Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) noexcept;
 // The same for a single layer; `*linear` is replaced on success only.
 FUSEDFFN_API Status Pack(const Linear& weights, size_t in, size_t out, Activation activation,
