@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -245,6 +246,36 @@ TEST(CheckpointBlocksTest, LoadsGatedBlocksInEveryPrecision) {
   }
 }
 
+// And told of every byte, by one thread at a time.
+TEST(CheckpointBlocksTest, LoadsTheSameOnAnyThreads) {
+  const Shape shape = {1000, 700, 300, true};
+  const TempFolder folder;
+  const std::string path = folder / "file.safetensors";
+  const TestBlock block = WriteCheckpoint(path, "a.mlp", shape, GatedAs("F32", "BF16"));
+  const Checkpoint file(path);
+  const Block stored = FindBlock(file, "a.mlp");
+  Random random(2);
+  const std::vector<float> x = RandomTokens(shape, 2, &random);
+  PackOptions options;
+  for (const Precision precision : {Precision::kF32, Precision::kBF16, Precision::kInt8}) {
+    options.precision = precision;
+    const auto run_loaded_on = [&](int threads) {
+      options.threads = threads;
+      std::atomic<int> telling{0};
+      uint64_t bytes_read = 0;
+      const PackedFfn ffn = LoadBlock(stored, block.activation, options, [&](uint64_t bytes) {
+        EXPECT_EQ(telling++, 0);
+        bytes_read += bytes;
+        --telling;
+      });
+      EXPECT_EQ(bytes_read, FileBytes(stored));
+      return RunDense(ffn, x.data(), 2);
+    };
+    const std::vector<float> want = run_loaded_on(1);
+    for (const int threads : {0, 2, 7}) EXPECT_EQ(run_loaded_on(threads), want) << threads << " threads";
+  }
+}
+
 TEST(CheckpointBlocksTest, LoadRefusesAnUnknownTarget) {
   const TempFolder folder;
   const std::string path = folder / "file.safetensors";
@@ -264,6 +295,26 @@ TEST(CheckpointBlocksTest, LoadSeesThatTheFileHasShrunk) {
   std::filesystem::resize_file(path, 20'000);
   EXPECT_TRUE(
       Contains(ErrorOf(path, [&] { LoadBlock(block, Activation::kQuickGelu, {}); }), "ends at byte 20000"));
+}
+
+// Wherever it ends, in weights of several pieces or in a bias: which thread sees it first does not count.
+TEST(CheckpointBlocksTest, LoadFailsTheSameOnAnyThreads) {
+  const TempFolder folder;
+  const std::string path = folder / "file.safetensors";
+  WriteCheckpoint(path, "m", {1000, 1500, 300}, {});
+  const Checkpoint file(path);
+  const Block block = FindBlock(file, "m");
+  const auto error_on = [&](int threads) {
+    PackOptions options;
+    options.threads = threads;
+    return ErrorOf(path, [&] { LoadBlock(block, Activation::kQuickGelu, options); });
+  };
+  for (uint64_t bytes = std::filesystem::file_size(path) - 1; bytes > 400'000; bytes -= 400'000) {
+    std::filesystem::resize_file(path, bytes);
+    const std::string want = error_on(1);
+    EXPECT_TRUE(Contains(want, "too early: truncated"));
+    for (const int threads : {2, 7}) EXPECT_EQ(error_on(threads), want);
+  }
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 # The file side and the program.
-foreach(part accounting array_file atomic_file block_activation block_norm checkpoint checkpoint_blocks families npy prefix_ranges safetensors tower)
+foreach(part accounting array_file atomic_file block_activation block_norm checkpoint checkpoint_blocks families npy pieces prefix_ranges safetensors tower)
   fusedffn_test(${part}_test SOURCES ${part}_test.cc LIBRARIES fusedffn_io)
 endforeach()
 target_sources(accounting_test PRIVATE ${PROJECT_SOURCE_DIR}/tools/fusedffn/accounting.cc

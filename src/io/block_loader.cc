@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
 #include <vector>
 
 #include "src/io/error.h"
+#include "src/io/pieces.h"
 #include "src/io/weight_rows.h"
 
 namespace fusedffn::io {
@@ -18,38 +20,79 @@ void Check(const Status& status, const Block& block) {
   }
 }
 
-void ReadBytes(const StoredTensor& from, uint64_t first, uint64_t bytes, const OnRead& on_read, void* to) {
-  from.file->Read(*from, first, bytes, to);
-  on_read(bytes);
+// What one thread reads and packs at a time: rows of a layer's weight; or, where they are none, its bias.
+struct Piece {
+  const BlockLayer* from;
+  Layer to;
+  uint64_t first_row, rows;
+};
+
+void AddPieces(const BlockLayer& from, Layer to, const Layout& layout, std::vector<Piece>* pieces) {
+  const RowReader reader(from.weight, layout);
+  const uint64_t piece_rows = reader.ChunkRows();
+  for (uint64_t row = 0; row < reader.rows(); row += piece_rows) {
+    pieces->push_back({&from, to, row, std::min(piece_rows, reader.rows() - row)});
+  }
+  if (from.bias) pieces->push_back({&from, to, 0, 0});
 }
 
-// Packs rows that have been read.
-Status PackChunk(const BlockLayer& from, Layer to, uint64_t row, uint64_t count, uint64_t cols,
-                 const std::vector<char>& chunk, const OnRead& on_read, PackedFfn* ffn) {
-  if (!from.scale) return ffn->PackRows(to, row, count, chunk.data(), *UsableDType(*from.weight), cols);
-  std::vector<float> scales(count * Int8Groups(cols));
-  const uint64_t row_bytes = Int8Groups(cols) * sizeof(float);
-  ReadBytes(from.scale, row * row_bytes, count * row_bytes, on_read, scales.data());
-  const auto* q = reinterpret_cast<const int8_t*>(chunk.data());
-  return ffn->PackQuantizedRows(to, row, count, q, cols, scales.data());
+std::vector<Piece> PiecesOf(const Block& block) {
+  std::vector<Piece> pieces;
+  AddPieces(block.shape.gated ? block.gate : block.up, Layer::kFc1, *block.layout, &pieces);
+  if (block.shape.gated) AddPieces(block.up, Layer::kUp, *block.layout, &pieces);
+  AddPieces(block.down, Layer::kFc2, *block.layout, &pieces);
+  return pieces;
 }
 
-void LoadLayer(const Block& block, const BlockLayer& from, Layer to, const OnRead& on_read, PackedFfn* ffn) {
-  RowReader reader(from.weight, *block.layout);
-  const uint64_t chunk_rows = reader.ChunkRows();
-  std::vector<char> chunk;
-  for (uint64_t row = 0; row < reader.rows(); row += chunk_rows) {
-    const uint64_t count = std::min(chunk_rows, reader.rows() - row);
-    reader.Read(row, count, &chunk);
-    on_read(chunk.size());
-    Check(PackChunk(from, to, row, count, reader.cols(), chunk, on_read, ffn), block);
+// Puts pieces into `ffn`, on any threads at the same time.
+class Loader {
+ public:
+  Loader(const Block& block, const OnRead& on_read, PackedFfn* ffn)
+      : block_(block), on_read_(on_read), ffn_(*ffn) {}
+
+  void Load(const Piece& piece, std::vector<char>* buffer) {
+    Check(piece.rows == 0 ? LoadBias(piece, buffer) : LoadRows(piece, buffer), block_);
   }
-  if (from.bias) {
-    chunk.resize(from.bias->bytes());
-    ReadBytes(from.bias, 0, chunk.size(), on_read, chunk.data());
-    Check(ffn->PackBias(to, chunk.data(), *UsableDType(*from.bias)), block);
+
+ private:
+  Status LoadRows(const Piece& piece, std::vector<char>* buffer) {
+    const auto& [from, to, first_row, rows] = piece;
+    RowReader reader(from->weight, *block_.layout);
+    reader.Read(first_row, rows, buffer);
+    CountRead(buffer->size());
+    const uint64_t cols = reader.cols();
+    if (!from->scale) {
+      return ffn_.PackRows(to, first_row, rows, buffer->data(), *UsableDType(*from->weight), cols);
+    }
+    std::vector<float> scales(rows * Int8Groups(cols));
+    const uint64_t row_bytes = Int8Groups(cols) * sizeof(float);
+    ReadBytes(from->scale, first_row * row_bytes, rows * row_bytes, scales.data());
+    const auto* q = reinterpret_cast<const int8_t*>(buffer->data());
+    return ffn_.PackQuantizedRows(to, first_row, rows, q, cols, scales.data());
   }
-}
+
+  Status LoadBias(const Piece& piece, std::vector<char>* buffer) {
+    const StoredTensor& bias = piece.from->bias;
+    buffer->resize(bias->bytes());
+    ReadBytes(bias, 0, buffer->size(), buffer->data());
+    return ffn_.PackBias(piece.to, buffer->data(), *UsableDType(*bias));
+  }
+
+  void ReadBytes(const StoredTensor& from, uint64_t first, uint64_t bytes, void* to) {
+    from.file->Read(*from, first, bytes, to);
+    CountRead(bytes);
+  }
+
+  void CountRead(uint64_t bytes) {
+    const std::lock_guard<std::mutex> lock(counting_);
+    on_read_(bytes);
+  }
+
+  const Block& block_;
+  const OnRead& on_read_;
+  PackedFfn& ffn_;
+  std::mutex counting_;
+};
 
 }  // namespace
 
@@ -63,9 +106,11 @@ PackedFfn LoadBlock(const Block& block, Activation activation, const PackOptions
   }
   PackedFfn ffn;
   Check(PackedFfn::Create(block.shape, activation, options, &ffn), block);
-  LoadLayer(block, block.shape.gated ? block.gate : block.up, Layer::kFc1, on_read, &ffn);
-  if (block.shape.gated) LoadLayer(block, block.up, Layer::kUp, on_read, &ffn);
-  LoadLayer(block, block.down, Layer::kFc2, on_read, &ffn);
+  const std::vector<Piece> pieces = PiecesOf(block);
+  Loader loader(block, on_read, &ffn);
+  const int threads = options.threads > 0 ? options.threads : DefaultThreads();
+  ForEachPiece(threads, pieces.size(),
+               [&](size_t i, std::vector<char>* buffer) { loader.Load(pieces[i], buffer); });
   return ffn;
 }
 

@@ -10,11 +10,12 @@
 
 namespace fusedffn::io {
 
-// Told how many more bytes have been read.
+// Told how many more bytes have been read, by one thread at a time.
 using OnRead = std::function<void(uint64_t bytes)>;
 
-// Reads a block's tensors a few rows at a time into packed weights, so that memory never holds them twice.
-// Quantised weights need Precision::kInt8. Throws Error.
+// Reads a block's tensors into packed weights, a few MiB at a time on each of options.threads, so that memory
+// never holds them twice. Quantised weights need Precision::kInt8. Throws Error, the same on any number of
+// threads: the first of the tensors' order.
 PackedFfn LoadBlock(
     const Block& block, Activation activation, const PackOptions& options,
     const OnRead& on_read = [](uint64_t) {});

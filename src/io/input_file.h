@@ -19,7 +19,7 @@ class InputFile {
   const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }  // when it was opened
 
-  // Exactly `bytes` bytes from `offset`, else Error.
+  // Exactly `bytes` bytes from `offset`, else Error. Thread-safe.
   void ReadAt(uint64_t offset, size_t bytes, void* to) const;
 
  private:

@@ -50,7 +50,7 @@ class SafetensorsFile {
   const Metadata& metadata() const { return metadata_; }
   const Tensor* Find(std::string_view name) const;  // null if there is none
 
-  // Bytes [first, first + bytes) of a tensor of this file.
+  // Bytes [first, first + bytes) of a tensor of this file. Thread-safe.
   void Read(const Tensor& tensor, uint64_t first, size_t bytes, void* to) const;
 
  private:

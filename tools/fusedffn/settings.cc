@@ -76,6 +76,7 @@ PackOptions PackOptionsOf(const Settings& settings) {
   PackOptions options;
   options.target = settings.isa.empty() ? nullptr : settings.isa.c_str();
   if (!AccuracyOf(settings.dtype)) options.precision = PrecisionNamed(settings.dtype);
+  options.threads = settings.threads;
   PackedFfn smallest;
   const Status status = PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &smallest);
   if (!status.ok()) throw UsageError(fmt::format("--dtype {}: {}", settings.dtype, status.message()));

@@ -128,7 +128,7 @@ void PrintTower(const io::Tower& tower, const std::vector<io::Block>& blocks, Ac
   }
   if (!loaded.norms.blocks.empty()) PrintNorms(loaded.norms);
   if (loaded.residual) fmt::print("    x added to each block's y\n");
-  fmt::print("    {} bytes of the checkpoint, {} bytes packed, loaded in {:.1f} s\n",
+  fmt::print("    {} bytes of the checkpoint, {} bytes packed, loaded in {:.3f} s\n",
              Grouped(loaded.file_bytes), Grouped(loaded.packed_bytes), loaded.seconds);
 }
 
