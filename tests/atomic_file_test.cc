@@ -2,6 +2,7 @@
 #include "src/io/atomic_file.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -49,14 +50,110 @@ TEST_P(AtomicFileTest, WritesAtAnyPlace) {
   EXPECT_EQ(folder.Contents(), (Files{{"y", "01234567"}}));
 }
 
-TEST_P(AtomicFileTest, HasTheUsualPermissions) {
+struct stat StatusOf(const std::string& path) {
+  struct stat status = {};
+  EXPECT_EQ(stat(path.c_str(), &status), 0) << path;
+  return status;
+}
+
+mode_t ModeOf(const std::string& path) { return StatusOf(path).st_mode & 07777; }
+
+TEST_P(AtomicFileTest, ANewFileHasTheUsualPermissions) {
   const TempFolder folder;
-  WriteFile(folder / "y", "bytes", GetParam());
-  const mode_t mask = umask(0);
-  umask(mask);
-  struct stat status;
-  ASSERT_EQ(stat((folder / "y").c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777, 0666 & ~mask);
+  for (const mode_t mask : {022, 077, 002, 0}) {
+    const std::string path = folder / std::to_string(mask);
+    const mode_t before = umask(mask);
+    WriteFile(path, "bytes", GetParam());
+    umask(before);
+    EXPECT_EQ(ModeOf(path), 0666 & ~mask);
+  }
+}
+
+// Whatever the umask. Of an old file that is written to, the system takes the set-user-ID bit.
+TEST_P(AtomicFileTest, AReplacedFilesPermissionsAreKept) {
+  const TempFolder folder;
+  folder.Write("y", "old");
+  std::filesystem::create_symlink("y", folder / "link");
+  const mode_t before = umask(027);
+  for (const char* name : {"y", "link"}) {
+    for (const mode_t mode : {0600, 0755, 0644, 0666, 0400, 04755, 02770}) {
+      ASSERT_EQ(chmod((folder / "y").c_str(), mode), 0);
+      WriteFile(folder / name, "new", GetParam());
+      EXPECT_EQ(ModeOf(folder / "y"), mode & 0777) << name << std::oct << ", mode " << mode;
+    }
+  }
+  umask(before);
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+}
+
+// Of the files in a folder that this process has open, the mode of the only one.
+mode_t ModeWhileItIsWritten(const TempFolder& folder) {
+  mode_t mode = 0;
+  int found = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+    if (gone || target.rfind(folder.path() + "/", 0) != 0) continue;
+    mode = ModeOf(entry.path());
+    ++found;
+  }
+  EXPECT_EQ(found, 1);
+  return mode;
+}
+
+TEST_P(AtomicFileTest, NobodyElseReadsWhileItIsWritten) {
+  const TempFolder folder;
+  folder.Write("y", "old");
+  for (const mode_t mode : {0600, 0640}) {
+    ASSERT_EQ(chmod((folder / "y").c_str(), mode), 0);
+    AtomicFile file(folder / "y", GetParam());
+    file.Write("bytes", 5);
+    EXPECT_EQ(ModeWhileItIsWritten(folder) & ~mode, 0u);
+  }
+}
+
+TEST_P(AtomicFileTest, OwnerAndGroupAreKept) {
+  const TempFolder folder;
+  folder.Write("y", "old");
+  if (chown((folder / "y").c_str(), 1234, 5678) != 0) GTEST_SKIP() << "only root gives files away";
+  ASSERT_EQ(chmod((folder / "y").c_str(), 0640), 0);
+  WriteFile(folder / "y", "new", GetParam());
+  EXPECT_EQ(StatusOf(folder / "y").st_uid, 1234u);
+  EXPECT_EQ(StatusOf(folder / "y").st_gid, 5678u);
+  EXPECT_EQ(ModeOf(folder / "y"), 0640u);
+}
+
+// Replaces a file of root's as a user who belongs to `group` besides his own.
+void ReplaceAsAnother(const std::string& path, gid_t group, bool named) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (setgroups(1, &group) != 0 || setgid(1234) != 0 || setuid(1234) != 0) _exit(1);
+    _exit(ErrorOf(path, [&] { WriteFile(path, "new", named); }).empty() ? 0 : 2);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 0);
+}
+
+TEST_P(AtomicFileTest, WithoutItsGroupNobodyGetsMore) {
+  const TempFolder folder;
+  if (chown(folder.path().c_str(), 1234, 5678) != 0) GTEST_SKIP() << "only root becomes another user";
+  const struct {
+    mode_t before;
+    gid_t group;  // that the user may give files to, besides his own
+    mode_t after;
+  } cases[] = {{0664, 5678, 0664}, {0640, 5678, 0640}, {0664, 99, 0644},
+               {0640, 99, 0600},   {0604, 99, 0600},   {0666, 99, 0666}};
+  for (const auto& [before, group, after] : cases) {
+    folder.Write("y", "old");
+    ASSERT_EQ(chown((folder / "y").c_str(), 0, 5678), 0);
+    ASSERT_EQ(chmod((folder / "y").c_str(), before), 0);
+    ReplaceAsAnother(folder / "y", group, GetParam());
+    EXPECT_EQ(ReadBytes(folder / "y"), "new");
+    EXPECT_EQ(ModeOf(folder / "y"), after) << std::oct << before;
+    EXPECT_EQ(StatusOf(folder / "y").st_gid, group == 5678 ? 5678u : 1234u);
+  }
 }
 
 TEST_P(AtomicFileTest, WithoutCommitNothingHappens) {

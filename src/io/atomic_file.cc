@@ -29,9 +29,24 @@ std::string FolderOf(const fs::path& path) {
 }
 
 // A file without a name, or -1: some file systems have none, and without /proc it could never get one.
-int OpenNameless(const std::string& folder) {
+int OpenNameless(const std::string& folder, mode_t mode) {
   if (access("/proc/self/fd", X_OK) != 0) return -1;
-  return open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  return open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+}
+
+// Gives a file another's permissions, as the header says, or false and errno. The mode comes last: before it
+// has its group, it would let the wrong one in.
+bool TakeAfter(const struct stat& other, int fd) {
+  struct stat own;
+  if (fstat(fd, &own) != 0) return false;
+  const bool has_group = fchown(fd, other.st_uid, other.st_gid) == 0 || own.st_gid == other.st_gid ||
+                         fchown(fd, static_cast<uid_t>(-1), other.st_gid) == 0;
+  mode_t mode = other.st_mode & 0777;
+  if (!has_group) {
+    const mode_t common = mode & mode >> 3 & 07;
+    mode = (mode & 0700) | common << 3 | common;
+  }
+  return (own.st_mode & 07777) == mode || fchmod(fd, mode) == 0;
 }
 
 // The name in `folder` with which make(name) succeeded, or "" and errno. A short name of its own, since that
@@ -61,17 +76,30 @@ void CheckWritable(const std::string& path) {
 
 AtomicFile::AtomicFile(const std::string& path, bool named) : path_(path) {
   CheckWritable(path);
-  const std::string folder = FolderOf(Resolved(path));
-  if (!named) fd_ = OpenNameless(folder);
+  const fs::path resolved = Resolved(path);
+  struct stat replaced;
+  const bool replaces = stat(resolved.c_str(), &replaced) == 0;
+  // At first for nobody but this user, and never for those who could not read the file that it replaces.
+  Open(FolderOf(resolved), named, replaces ? replaced.st_mode & 0600 : 0666);
+  if (!replaces || TakeAfter(replaced, fd_)) return;
+  const Error error = Error::FromErrno(path_, "give a temporary file beside it the same permissions");
+  Discard();
+  throw error;
+}
+
+AtomicFile::~AtomicFile() { Discard(); }
+
+void AtomicFile::Open(const std::string& folder, bool named, mode_t mode) {
+  if (!named) fd_ = OpenNameless(folder, mode);
   if (fd_ >= 0) return;
-  temporary_ = MakeIn(folder, [this](const char* name) {
-    fd_ = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  temporary_ = MakeIn(folder, [this, mode](const char* name) {
+    fd_ = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     return fd_ >= 0;
   });
   if (fd_ < 0) throw Error::FromErrno(path_, "create a temporary file beside it");
 }
 
-AtomicFile::~AtomicFile() {
+void AtomicFile::Discard() {
   if (fd_ >= 0) close(fd_);
   if (!temporary_.empty()) unlink(temporary_.c_str());
 }

@@ -2,6 +2,8 @@
 #ifndef FUSEDFFN_SRC_IO_ATOMIC_FILE_H_
 #define FUSEDFFN_SRC_IO_ATOMIC_FILE_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -12,6 +14,10 @@ namespace fusedffn::io {
 // after any failure, the temporary file is removed and whatever `path` held before is still there. Until
 // Commit() it has no name, so that a process that is killed leaves nothing behind; where the file system
 // cannot do that (NFS), or if `named`, it is `.fusedffn-PID-N.tmp`. All functions throw Error.
+//
+// A new file has the usual permissions. One that replaces another has that one's, and its owner and group as
+// far as this process may set them: without its group, others and the group get what both of them had. Set
+// user and group IDs are not kept, as if the old file had been written to; nor are access control lists.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path, bool named = false);
@@ -24,6 +30,9 @@ class AtomicFile {
   void Commit();
 
  private:
+  void Open(const std::string& folder, bool named, mode_t mode);
+  void Discard();
+
   std::string path_;
   std::string temporary_;  // "" while it has no name, and once it has become `path_`
   int fd_ = -1;
