@@ -163,7 +163,7 @@ HWY_INLINE void BeginAmx(BF16Amx, const AmxRows& rows, const TileOfC& tile) {
 }
 
 template <size_t kRegRows, size_t kVecs>
-HWY_INLINE void EndAmx(BF16Amx, const AmxRows& rows, const TileOfC& tile, const uint32_t* /*a*/) {
+HWY_INLINE void EndAmx(BF16Amx, const AmxRows& rows, const TileOfC& tile) {
   ForEachOfC<kRegRows, kVecs>(rows, tile.ldc, [&](auto reg, size_t at) HWY_ATTR {
     TileStore<reg>(tile.c + at, tile.ldc * sizeof(float));
   });
@@ -175,7 +175,7 @@ HWY_INLINE void BeginAmx(Int8Amx, const AmxRows& /*rows*/, const TileOfC& /*tile
 }
 
 template <size_t kRegRows, size_t kVecs>
-HWY_INLINE void EndAmx(Int8Amx, const AmxRows& rows, const TileOfC& tile, const uint32_t* a) {
+HWY_INLINE void EndAmx(Int8Amx, const AmxRows& rows, const TileOfC& tile) {
   constexpr size_t kStride = kVecs * kAmxRows;
   HWY_ALIGN int32_t sums[kRegRows * kAmxRows * kStride];
   ForEachOfC<kRegRows, kVecs>(rows, kStride, [&](auto reg, size_t at) HWY_ATTR {
@@ -184,7 +184,7 @@ HWY_INLINE void EndAmx(Int8Amx, const AmxRows& rows, const TileOfC& tile, const 
   const D d;
   const float* const c0 = tile.c0();
   for (size_t r = 0; r < rows.rows; ++r) {
-    const RowQuant& row = QuantOf(a + r * kAStride);
+    const RowQuant& row = tile.a_quant[r * kQuantStride];
     HWY_UNROLL(8)
     for (size_t v = 0; v < kVecs; ++v) {
       const size_t column = v * kAmxRows;
@@ -224,7 +224,7 @@ HWY_NOINLINE void AmxTile(const uint32_t* a, const uint32_t* b, const uint32_t* 
     }
     AmxMultiply<Mma, kRegRows, kVecs>({a_tail, a_tail + rows.second * kAmxSteps, kLineBytes}, b_tail);
   }
-  EndAmx<kRegRows, kVecs>(Mma(), rows, tile, a);
+  EndAmx<kRegRows, kVecs>(Mma(), rows, tile);
 }
 
 // By kRegRows and kVecs, both less one.
@@ -237,25 +237,27 @@ template <class Mma>
 class AmxRunner {
  public:
   AmxRunner(const uint32_t* b, size_t /*b_panel*/, const TileSize& size, const Prefetch& prefetch)
-      : b_(b), k_(size.k), vecs_(size.vecs), prefetch_(prefetch) {
-    const size_t tail = k_ % kAmxSteps, width = vecs_ * hn::Lanes(D());
+      : b_(b), vecs_(size.vecs), prefetch_(prefetch) {
+    const size_t tail = size.k % kAmxSteps, width = vecs_ * hn::Lanes(D());
     if (tail == 0) return;
     std::memset(b_tail_, 0, sizeof(b_tail_));
-    std::memcpy(b_tail_, b_ + (k_ - tail) * width, tail * width * sizeof(*b_));
+    std::memcpy(b_tail_, b_ + (size.k - tail) * width, tail * width * sizeof(*b_));
   }
 
-  HWY_INLINE void operator()(size_t ir, size_t rows, const uint32_t* a, const TileOfC& c) {
+  HWY_INLINE void operator()(size_t ir, size_t rows, Range steps, const uint32_t* a, const TileOfC& c) const {
     const AmxRows split(rows);
     ConfigureAmx(split.of_register);
     // A panel's only tile asks for as far ahead as the vectors' tiles do in L2.
-    const char* const next = prefetch_.OfTile(ir) + (prefetch_.share_index == 0 ? kFurtherBytes : 0);
-    kAmxTiles<Mma>[rows > kAmxRows][vecs_ - 1](a, b_, b_tail_, k_, split, c, next,
+    const char* const next =
+        prefetch_.OfTile(ir, steps.begin) + (prefetch_.share_index == 0 ? kFurtherBytes : 0);
+    const uint32_t* const b = b_ + steps.begin * vecs_ * hn::Lanes(D());
+    kAmxTiles<Mma>[rows > kAmxRows][vecs_ - 1](a + steps.begin, b, b_tail_, steps.size(), split, c, next,
                                                prefetch_.lines * kAmxSteps / kUnroll);
   }
 
  private:
   const uint32_t* b_;
-  size_t k_, vecs_;
+  size_t vecs_;
   Prefetch prefetch_;
   HWY_ALIGN uint32_t b_tail_[kAmxSteps * kTileVecs * kAmxRows];
 };

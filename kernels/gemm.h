@@ -22,6 +22,9 @@ constexpr size_t RoundUp(size_t a, size_t b) { return DivideUp(a, b) * b; }
 
 constexpr size_t BytesOf(DType dtype) { return dtype == DType::kF32 ? 4 : 2; }
 
+// Columns of k that may be a group in kInt8: kInt8GroupSize, which is the default, or so many.
+inline constexpr size_t kSmallInt8GroupSize = 128;
+
 struct Range {
   size_t begin, end;
   size_t size() const { return end - begin; }
@@ -177,7 +180,7 @@ struct GemmKernel {
   size_t scratch_fixed, scratch_row;
   size_t scratch_bytes(size_t m) const { return scratch_fixed + m * scratch_row; }
 
-  // Of those of one precision the first that this holds for is taken; null: it always does.
+  // Of those of one precision, and int8 group, the first that this holds for is taken; null: it always does.
   bool (*preferred)();
 
   // Packs `rows` of `from`, the first of them as row a_row: converts, rounds or quantizes, and normalizes.

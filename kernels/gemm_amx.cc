@@ -30,15 +30,16 @@ constexpr GemmKernel MakeBF16DotAmxKernel() {
 }
 constexpr GemmKernel kBF16DotAmxKernel = MakeBF16DotAmxKernel();
 
-constexpr GemmKernel MakeInt8AmxKernel() {
+constexpr GemmKernel MakeInt8AmxKernel(size_t group) {
   GemmKernel kernel = VectorKernel<Int8Amx>("AMX", Precision::kInt8);
-  QuantizesGroups<Int8Amx>(&kernel);
+  QuantizesGroups<Int8Amx>(group, &kernel);
   kernel.run = RunInt8Amx;
   kernel.enter = EnterAmx;
   kernel.leave = LeaveAmx;
   return kernel;
 }
-constexpr GemmKernel kInt8AmxKernel = MakeInt8AmxKernel();
+constexpr GemmKernel kInt8AmxKernel = MakeInt8AmxKernel(kInt8GroupSize);
+constexpr GemmKernel kSmallInt8AmxKernel = MakeInt8AmxKernel(kSmallInt8GroupSize);
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

@@ -14,14 +14,15 @@ namespace HWY_NAMESPACE {
 
 void RunInt8(const GemmBlock& block) { RunGemm<Int8>(block); }
 
-constexpr GemmKernel MakeInt8Kernel() {
+constexpr GemmKernel MakeInt8Kernel(size_t group) {
   constexpr const char* kName = Int8::kStep == 4 ? "dot products of 4" : "dot products of 2, in 16 bits";
   GemmKernel kernel = VectorKernel<Int8>(kName, Precision::kInt8);
-  QuantizesGroups<Int8>(&kernel);
+  QuantizesGroups<Int8>(group, &kernel);
   kernel.run = RunInt8;
   return kernel;
 }
-constexpr GemmKernel kInt8Kernel = MakeInt8Kernel();
+constexpr GemmKernel kInt8Kernel = MakeInt8Kernel(kInt8GroupSize);
+constexpr GemmKernel kSmallInt8Kernel = MakeInt8Kernel(kSmallInt8GroupSize);
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

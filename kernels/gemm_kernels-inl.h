@@ -27,16 +27,21 @@ extern const GemmKernel kBF16Kernel;      // widens it in each of them
 extern const GemmKernel kBF16DotKernel;
 #endif
 extern const GemmKernel kInt8Kernel;
+extern const GemmKernel kSmallInt8Kernel;  // the same in groups of kSmallInt8GroupSize
 #if FUSEDFFN_HAVE_AMX
 extern const GemmKernel kBF16DotAmxKernel;
 extern const GemmKernel kInt8AmxKernel;
+extern const GemmKernel kSmallInt8AmxKernel;
 #endif
 
 // GemmKernel::pack_a and store_hidden: see pack_a-inl.h.
 void PackAF32(const ARows& from, Range rows, const PackedA& a, size_t a_row);
 void PackABF16(const ARows& from, Range rows, const PackedA& a, size_t a_row);
 void PackAInt8(const ARows& from, Range rows, const PackedA& a, size_t a_row);
+void PackASmallInt8(const ARows& from, Range rows, const PackedA& a, size_t a_row);
 void StoreHiddenInt8(const float* values, size_t ld, Range rows, size_t k0, size_t count, const PackedA& a);
+void StoreHiddenSmallInt8(const float* values, size_t ld, Range rows, size_t k0, size_t count,
+                          const PackedA& a);
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn

@@ -1,5 +1,5 @@
 // Compiled once. int8 weights: w = scale * q, with q in -127..127 and a scale for each row and each
-// kInt8GroupSize of k, the largest |w| there / 127. Packing and QuantizeRows() both come here, so their bits
+// group of k, the largest |w| there / 127. Packing and QuantizeRows() both come here, so their bits
 // are the same.
 #ifndef FUSEDFFN_KERNELS_INT8_WEIGHTS_H_
 #define FUSEDFFN_KERNELS_INT8_WEIGHTS_H_

@@ -68,10 +68,17 @@ void PackABF16(const ARows& from, Range rows, const PackedA& a, size_t a_row) {
   PackA(from, rows, a, a_row, StoreBF16Row);
 }
 void PackAInt8(const ARows& from, Range rows, const PackedA& a, size_t a_row) {
-  PackA(from, rows, a, a_row, QuantizeRow);
+  PackA(from, rows, a, a_row, QuantizeRow<kInt8GroupSize>);
+}
+void PackASmallInt8(const ARows& from, Range rows, const PackedA& a, size_t a_row) {
+  PackA(from, rows, a, a_row, QuantizeRow<kSmallInt8GroupSize>);
 }
 void StoreHiddenInt8(const float* values, size_t ld, Range rows, size_t k0, size_t count, const PackedA& a) {
-  for (size_t row = rows.begin; row < rows.end; ++row) QuantizeRow(values + row * ld, count, a.at(row, k0));
+  StoreHidden(values, ld, rows, k0, count, a, QuantizeRow<kInt8GroupSize>);
+}
+void StoreHiddenSmallInt8(const float* values, size_t ld, Range rows, size_t k0, size_t count,
+                          const PackedA& a) {
+  StoreHidden(values, ld, rows, k0, count, a, QuantizeRow<kSmallInt8GroupSize>);
 }
 
 constexpr Kernels kRows[] = {
@@ -81,7 +88,8 @@ constexpr Kernels kRows[] = {
      MayUseAmx,
      true,
      kOps,
-     {&kF32Kernel, &kBF16OnceKernel, &kBF16Kernel, &kBF16DotAmxKernel, &kInt8AmxKernel}},
+     {&kF32Kernel, &kBF16OnceKernel, &kBF16Kernel, &kBF16DotAmxKernel, &kInt8AmxKernel,
+      &kSmallInt8AmxKernel}},
 #endif
     {nullptr,
      HWY_TARGET,
@@ -89,9 +97,9 @@ constexpr Kernels kRows[] = {
      HWY_NATIVE_FMA != 0,
      kOps,
 #if FUSEDFFN_HAVE_BF16_DOT
-     {&kF32Kernel, &kBF16OnceKernel, &kBF16Kernel, &kBF16DotKernel, &kInt8Kernel}},
+     {&kF32Kernel, &kBF16OnceKernel, &kBF16Kernel, &kBF16DotKernel, &kInt8Kernel, &kSmallInt8Kernel}},
 #else
-     {&kF32Kernel, &kBF16OnceKernel, &kBF16Kernel, &kInt8Kernel}},
+     {&kF32Kernel, &kBF16OnceKernel, &kBF16Kernel, &kInt8Kernel, &kSmallInt8Kernel}},
 #endif
 };
 

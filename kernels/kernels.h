@@ -75,12 +75,13 @@ struct Kernels {
 
   // By this CPU and operating system.
   bool supported() const { return IsTargetSupported(target) && (permitted == nullptr || permitted()); }
-  // Null where the CPU lacks the instruction.
-  const GemmKernel* Gemm(Precision precision) const {
+  // Null where the CPU lacks the instruction. `int8_group`: of kInt8.
+  const GemmKernel* Gemm(Precision precision, size_t int8_group = kInt8GroupSize) const {
+    const size_t group = precision == Precision::kInt8 ? int8_group : 0;
     for (const GemmKernel* kernel : gemm) {
       if (kernel == nullptr) break;
       const bool preferred = kernel->preferred == nullptr || kernel->preferred();
-      if (kernel->precision == precision && preferred) return kernel;
+      if (kernel->precision == precision && kernel->b.scale_group == group && preferred) return kernel;
     }
     return nullptr;
   }

@@ -98,9 +98,10 @@ struct TileOfC {
   const float* bias;  // C0 in every row; or null: C itself
   float* c;
   size_t ldc;
-  // int8: of the tile's columns, in the group that is multiplied
+  // int8: of the tile's columns, and its rows, in the group that is multiplied
   const float* b_scale;
   const int32_t* b_sum;
+  const RowQuant* a_quant;  // kQuantStride apart
 
   const float* c0() const { return bias ? bias : c; }
   size_t ldc0() const { return bias ? 0 : ldc; }
@@ -119,7 +120,7 @@ HWY_INLINE void Begin(const TileOfC& tile, V (&acc)[kRows][kVecs]) {
 }
 
 template <size_t kRows, size_t kVecs>
-HWY_INLINE void End(const TileOfC& tile, const void* /*a*/, const V (&acc)[kRows][kVecs]) {
+HWY_INLINE void End(const TileOfC& tile, const V (&acc)[kRows][kVecs]) {
   const D d;
   HWY_UNROLL(16)
   for (size_t r = 0; r < kRows; ++r) {
@@ -138,11 +139,6 @@ HWY_INLINE void Begin(const TileOfC& /*tile*/, hn::Vec<DI32> (&acc)[kRows][kVecs
   }
 }
 
-// Of a row of A in the group that is multiplied.
-HWY_INLINE const RowQuant& QuantOf(const Int8::A* a) {
-  return *reinterpret_cast<const RowQuant*>(a + kRowSteps);
-}
-
 // What a vector of sums of one row of A is worth, added to `start`; `column` is its first one in the tile.
 // The sum over a group of (q - zero) * b is that of q * b less zero times that of b.
 HWY_INLINE V Dequantized(const TileOfC& tile, const RowQuant& row, hn::Vec<DI32> acc, V start,
@@ -156,14 +152,14 @@ HWY_INLINE V Dequantized(const TileOfC& tile, const RowQuant& row, hn::Vec<DI32>
 }
 
 template <size_t kRows, size_t kVecs>
-HWY_INLINE void End(const TileOfC& tile, const Int8::A* HWY_RESTRICT a,
-                    const hn::Vec<DI32> (&acc)[kRows][kVecs]) {
+HWY_INLINE void End(const TileOfC& tile, const hn::Vec<DI32> (&acc)[kRows][kVecs]) {
   const D d;
   const size_t lanes = hn::Lanes(d);
   const float* const c0 = tile.c0();
+  const RowQuant* const a_quant = tile.a_quant;
   HWY_UNROLL(16)
   for (size_t r = 0; r < kRows; ++r) {
-    const RowQuant& row = QuantOf(a + r * kAStride);
+    const RowQuant& row = a_quant[r * kQuantStride];
     HWY_UNROLL(8)
     for (size_t v = 0; v < kVecs; ++v) {
       const V start = hn::Load(d, c0 + r * tile.ldc0() + v * lanes);
@@ -181,7 +177,6 @@ HWY_NOINLINE void Tile(const typename Mma::A* HWY_RESTRICT a, const typename Mma
   const size_t b_step = kVecs * hn::Lanes(D());
   VecSum<Mma> acc[kRows][kPanels * kVecs];
   Begin(tile, acc);
-  const auto* const a_begin = a;
   const auto* const b_unrolled = b + k / kUnroll * kUnroll * b_step;
   while (b != b_unrolled) {
     Steps<Mma, kPanels, kUnroll, kLines, kIntoL1>(a, b, b_panel, acc, next);
@@ -195,7 +190,7 @@ HWY_NOINLINE void Tile(const typename Mma::A* HWY_RESTRICT a, const typename Mma
     b += 2 * b_step;
   }
   if (k & 1) Steps<Mma, kPanels, 1, 0, kIntoL1>(a, b, b_panel, acc, next);
-  End(tile, a_begin, acc);
+  End(tile, acc);
 }
 
 }  // namespace HWY_NAMESPACE

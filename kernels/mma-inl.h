@@ -10,9 +10,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 
 #include "fusedffn/fusedffn.h"
 #include "hwy/highway.h"
+#include "kernels/gemm.h"
 #include "kernels/tuning-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -41,13 +43,14 @@ static_assert(kKc % 16 == 0 && kInt8GroupSize % 16 == 0, "AMX multiplies 16 step
 inline constexpr size_t kAStride = kRowSteps + 16;
 static_assert(kAStride * 4 / kLineBytes % 2 == 1);
 
-// An int8 row of A, quantized: element = scale * (q - zero), q in 0..255, or both of them less 128 where
-// signed numbers are multiplied. It lies behind the row's last step.
+// A group of an int8 row of A, quantized: element = scale * (q - zero), q in 0..255, or both of them less 128
+// where signed numbers are multiplied. Those of a row's groups lie behind the steps of a whole chunk.
 struct RowQuant {
   float scale;
   int32_t zero;
 };
-static_assert(sizeof(RowQuant) <= (kAStride - kRowSteps) * 4);
+inline constexpr size_t kQuantStride = kAStride * 4 / sizeof(RowQuant);  // from one row to the next
+static_assert(kAStride * 4 % sizeof(RowQuant) == 0);
 static_assert(size_t{255} * 127 * kInt8GroupSize <= INT32_MAX, "a group's products are summed in 32 bits");
 
 // Elements of k in a chunk of A, at most, of any precision: arrays on the stack have room for them.
@@ -270,6 +273,15 @@ struct Int8 {
   }
 };
 #endif
+
+// int8: elements of k in a chunk of A, as many whole groups, and whole panels of fc1, as a row has room for
+// with their RowQuants: 1152, or 1024 or 768 in small groups where elements take 16 bits.
+constexpr size_t Int8Chunk(size_t group) {
+  const size_t row_groups = kAStride * 4 / (group * 4 / Int8::kStep + sizeof(RowQuant));
+  const size_t whole = std::lcm(group, kNr);
+  return HWY_MIN(row_groups * group, kMaxChunk) / whole * whole;
+}
+static_assert(Int8Chunk(kInt8GroupSize) == kInt8GroupSize && Int8Chunk(kSmallInt8GroupSize) != 0);
 
 template <class Mma>
 using VecB = decltype(Mma::LoadB(nullptr, 0, 0, 0));

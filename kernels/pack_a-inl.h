@@ -73,6 +73,12 @@ inline void PackA(const ARows& from, Range rows, const PackedA& a, size_t a_row,
   }
 }
 
+// GemmKernel::store_hidden.
+inline void StoreHidden(const float* values, size_t ld, Range rows, size_t k0, size_t count, const PackedA& a,
+                        StoreRowFn store) {
+  for (size_t row = rows.begin; row < rows.end; ++row) store(values + row * ld, count, a.at(row, k0));
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();

@@ -51,7 +51,7 @@ template <class From, class To>
 void PackPanelPart(const unsigned char* weight, size_t rows, size_t k, size_t stride, size_t width,
                    size_t first_row, const To& to, typename To::Stored* panel) {
   constexpr size_t kLine = 16, kKr = To::kKr;
-  static_assert(kInt8GroupSize % kLine == 0);
+  static_assert(kInt8GroupSize % kLine == 0 && kSmallInt8GroupSize % kLine == 0);
   float line[kLine];
   for (size_t k0 = 0; k0 < k; k0 += kLine) {
     const size_t count = std::min(kLine, k - k0);

@@ -40,7 +40,10 @@ struct Prefetch {
   size_t tiles;           // ... and how many tiles ask at all;
   const char* harmless;   // the others ask for this, which is there already
 
-  const char* OfTile(size_t ir) const { return ir < tiles ? first + ir * bytes_per_tile : harmless; }
+  // What a tile asks for from one of its steps on.
+  const char* OfTile(size_t ir, size_t step) const {
+    return (ir < tiles ? first + ir * bytes_per_tile : harmless) + step / kUnroll * lines * kLineBytes;
+  }
 };
 
 // While one chunk of `panels` panels is computed; `next` is the chunk after it, or null. Mma is what the

@@ -44,14 +44,14 @@ HWY_INLINE Extent ExtentOf(const float* in, size_t count) {
   return {hn::ReduceMin(d, lo), hn::ReduceMax(d, hi), hn::AllFalse(d, hn::IsNaN(nan))};
 }
 
-// `in` into the steps of one row of an A chunk, up to a whole vector of `in` beyond count.
-HWY_INLINE void StoreQuantized(const float* in, size_t count, float inverse, int32_t zero, void* row) {
+// `in` into the steps of one group of an A chunk's row, up to a whole vector of `in` beyond count.
+HWY_INLINE void StoreQuantized(const float* in, size_t count, float inverse, int32_t zero, void* steps) {
   using Unsigned = hwy::UnsignedFromSize<4 / Int8::kStep>;
   using Q = hwy::If<Int8::kLess == 0, Unsigned, hwy::MakeSigned<Unsigned>>;
   const D d;
   const hn::Rebind<Q, D> dq;
   const size_t lanes = hn::Lanes(d);
-  Q* const to = static_cast<Q*>(row);
+  Q* const to = static_cast<Q*>(steps);
   const auto store = [&](V x, size_t i) HWY_ATTR {
     const auto q = hn::Add(hn::NearestInt(hn::Mul(x, hn::Set(d, inverse))), hn::Set(DI32(), zero));
     hn::StoreU(hn::DemoteTo(dq, hn::Min(q, hn::Set(DI32(), 255 - Int8::kLess))), dq, to + i);
@@ -61,11 +61,10 @@ HWY_INLINE void StoreQuantized(const float* in, size_t count, float inverse, int
   if (i != count) store(hn::LoadN(d, in + i, count - i), i);
 }
 
-// A row that is not finite gets a scale of NaN, which makes NaN of all that it is multiplied with. One whose
-// scale would be below 2^-120, where 1 / scale is no longer good, counts as zero.
-inline void QuantizeRow(const float* in, size_t count, void* row) {
+// A group that is not finite gets a scale of NaN, which makes NaN of all that it is multiplied with. One
+// whose scale would be below 2^-120, where 1 / scale is no longer good, counts as zero.
+inline void QuantizeGroup(const float* in, size_t count, RowQuant* quant, void* steps) {
   const Extent extent = ExtentOf(in, count);
-  auto* const quant = reinterpret_cast<RowQuant*>(static_cast<float*>(row) + kRowSteps);
   *quant = {extent.hi / 255 - extent.lo / 255, 0};
   float inverse = 0;
   if (!extent.finite) {
@@ -78,7 +77,18 @@ inline void QuantizeRow(const float* in, size_t count, void* row) {
     quant->zero = hn::GetLane(hn::NearestInt(hn::Set(d1, -extent.lo * inverse)));
   }
   quant->zero -= Int8::kLess;
-  StoreQuantized(in, count, inverse, quant->zero, row);
+  StoreQuantized(in, count, inverse, quant->zero, steps);
+}
+
+// `in` as one row of a chunk.
+template <size_t kGroup>
+void QuantizeRow(const float* in, size_t count, void* row) {
+  constexpr size_t kElementBytes = 4 / Int8::kStep;
+  auto* const bytes = static_cast<unsigned char*>(row);
+  auto* quant = reinterpret_cast<RowQuant*>(bytes + Int8Chunk(kGroup) * kElementBytes);
+  for (size_t k = 0; k < count; k += kGroup) {
+    QuantizeGroup(in + k, HWY_MIN(kGroup, count - k), quant++, bytes + k * kElementBytes);
+  }
 }
 
 }  // namespace HWY_NAMESPACE

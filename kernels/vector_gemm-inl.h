@@ -113,21 +113,53 @@ struct TileRunner {
   TileSize size;
   Prefetch prefetch;
 
-  // Tile `ir`; `rows` is kRowsOfTile at most.
-  HWY_INLINE void operator()(size_t ir, size_t rows, const typename Mma::A* a, const TileOfC& c) const {
+  // Some steps of tile `ir`, whose rows of A begin at a; `rows` is kRowsOfTile at most.
+  HWY_INLINE void operator()(size_t ir, size_t rows, Range steps, const typename Mma::A* a,
+                             const TileOfC& c) const {
     auto tile = kTiles<Mma>.Get(rows, size.vecs, prefetch.share_index);
     if constexpr (Mma::kDualPanel) {
       if (size.panels == 2) tile = kPairTiles<Mma>.fn[rows - 1];
     }
-    tile(a, b, b_panel, size.k, c, prefetch.OfTile(ir));
+    tile(a + steps.begin, b + steps.begin * size.vecs * kLanes, b_panel, steps.size(), c,
+         prefetch.OfTile(ir, steps.begin));
   }
 };
+
+// All steps of tile `ir`: in int8 a group at a time, each of which is added to C. `c` is changed on the way,
+// and put back: a copy of it costs 1 token 1.03. See bench/results/tuning.md.
+template <class Mma, class Stored>
+HWY_INLINE void RunTile(const MmaBlock<Stored>& g, size_t k, const TileRunner<Mma>& run, size_t ir,
+                        size_t rows, const typename Mma::A* a, TileOfC* c) {
+  if constexpr (std::is_same_v<typename Mma::Sum, float>) {
+    run(ir, rows, {0, k}, a, *c);
+  } else {
+    const PanelLayout& layout = g.block.b->layout;
+    const size_t group = layout.b.scale_group / Mma::kStep;
+    c->a_quant = reinterpret_cast<const RowQuant*>(a + g.a_steps);
+    run(ir, rows, {0, HWY_MIN(group, k)}, a, *c);
+    if (k <= group) return;
+    const size_t b_stride = RoundUp(layout.n, kLanes);  // padded_n() divides by what is not known here
+    const auto* const bias = c->bias;
+    const auto* const b_scale = c->b_scale;
+    const auto* const b_sum = c->b_sum;
+    c->bias = nullptr;
+    for (size_t k0 = group; k0 < k; k0 += group) {
+      c->b_scale += b_stride;
+      c->b_sum += b_stride;
+      ++c->a_quant;
+      run(ir, rows, {k0, HWY_MIN(k0 + group, k)}, a, *c);
+    }
+    c->bias = bias;
+    c->b_scale = b_scale;
+    c->b_sum = b_sum;
+  }
+}
 
 // All rows of one panel, or pair of them, and chunk of k, whose weights lie at b in the form that Mma reads.
 template <class Mma, class Stored>
 HWY_INLINE void MultiplyChunk(const MmaBlock<Stored>& g, const Chunk<Stored>& chunk, const typename Mma::B* b,
-                              const RowTiles& tiles, TileOfC c, const void* next) {
-  TileRunner<Mma> run = {
+                              const RowTiles& tiles, TileOfC* c, const void* next) {
+  const TileRunner<Mma> run = {
       b,
       g.b_panel * kNr,
       {chunk.k, chunk.vecs, chunk.panels},
@@ -136,17 +168,17 @@ HWY_INLINE void MultiplyChunk(const MmaBlock<Stored>& g, const Chunk<Stored>& ch
   const bool finish = chunk.k0 + chunk.k == g.k && g.has_epilogue();
   for (size_t ir = 0, row = 0; ir < tiles.count; ++ir) {
     const size_t rows = tiles.rows(ir);
-    run(ir, rows, a, c);
-    if (finish) Epilogue(g, chunk.jr, chunk.columns(), row, rows, c.c);
+    RunTile(g, chunk.k, run, ir, rows, a, c);
+    if (finish) Epilogue(g, chunk.jr, chunk.columns(), row, rows, c->c);
     row += rows;
     a += rows * kAStride;
-    c.c += rows * g.ldc;
+    c->c += rows * g.ldc;
   }
 }
 
 template <class Mma>
 HWY_INLINE void MultiplyChunk(const MmaBlock<Mma>& g, const Chunk<Mma>& chunk, const RowTiles& tiles,
-                              const TileOfC& c, const void* next) {
+                              TileOfC* c, const void* next) {
   MultiplyChunk<Mma, Mma>(g, chunk, chunk.b, tiles, c, next);
 }
 
@@ -166,7 +198,7 @@ HWY_INLINE void Widen(const Chunk<BF16Widened>& chunk, float* HWY_RESTRICT wide)
 // Scratch is room for a panel's chunk in fp32: then it is widened once for all row tiles.
 template <>
 HWY_INLINE void MultiplyChunk<BF16Widened>(const MmaBlock<BF16Widened>& g, const Chunk<BF16Widened>& chunk,
-                                           const RowTiles& tiles, const TileOfC& c, const void* next) {
+                                           const RowTiles& tiles, TileOfC* c, const void* next) {
   if (g.block.scratch == nullptr || tiles.count < kWidenFrom) {
     return MultiplyChunk<BF16Widened, BF16Widened>(g, chunk, chunk.b, tiles, c, next);
   }
@@ -207,7 +239,8 @@ HWY_NOINLINE void Gemm(const MmaBlock<Mma>& g) {
       } else if (k0 + k < g.k) {
         next = ChunkAt<Mma>(g, 0, k0 + k, 0).b;
       }
-      MultiplyChunk<Mma>(g, chunk, tiles, TileOfCAt(g, jr, k0), next);
+      TileOfC c = TileOfCAt(g, jr, k0);
+      MultiplyChunk<Mma>(g, chunk, tiles, &c, next);
       jr = end;
     }
   }

@@ -42,13 +42,13 @@ constexpr void RoundsHidden(GemmKernel* kernel) {
   kernel->scratch_row = kNr * sizeof(float);
 }
 
-// A chunk is a group of elements that are quantized together.
+// A chunk is one or more groups of elements that are quantized together.
 template <class Mma>
-constexpr void QuantizesGroups(GemmKernel* kernel) {
-  kernel->a.kc = kernel->a.k_align = kInt8GroupSize;
-  kernel->b = PanelsOf(1, Mma::kStep, kInt8GroupSize);
-  kernel->pack_a = PackAInt8;
-  kernel->store_hidden = StoreHiddenInt8;
+constexpr void QuantizesGroups(size_t group, GemmKernel* kernel) {
+  kernel->a.kc = kernel->a.k_align = Int8Chunk(group);
+  kernel->b = PanelsOf(1, Mma::kStep, group);
+  kernel->pack_a = group == kInt8GroupSize ? PackAInt8 : PackASmallInt8;
+  kernel->store_hidden = group == kInt8GroupSize ? StoreHiddenInt8 : StoreHiddenSmallInt8;
   kernel->pack_b = PackBInt8<Mma::kStep>;
 }
 

@@ -38,6 +38,12 @@ Status CheckDType(DType dtype) noexcept {
                 static_cast<int>(dtype));
 }
 
+Status CheckInt8Group(const char* name, size_t group) noexcept {
+  if (group == kInt8GroupSize || group == kSmallInt8GroupSize) return Status();
+  return Status(StatusCode::kInvalidArgument, "%s is %zu; it must be %zu or %zu", name, group, kInt8GroupSize,
+                kSmallInt8GroupSize);
+}
+
 Status CheckStride(const char* name, size_t rows, size_t stride, size_t cols, size_t element_bytes) noexcept {
   if (stride < cols) {
     return Status(StatusCode::kInvalidArgument, "%s.stride is %zu; it must be at least %zu, the columns",

@@ -29,6 +29,9 @@ bool Overlap(const Rows& a, const Rows& b) noexcept;
 
 Status CheckDType(DType dtype) noexcept;
 
+// Whether an int8 group may be of so many columns.
+Status CheckInt8Group(const char* name, size_t group) noexcept;
+
 // Of `rows` rows of a matrix called `name`.
 Status CheckStride(const char* name, size_t rows, size_t stride, size_t cols, size_t element_bytes) noexcept;
 

@@ -48,8 +48,9 @@ Status FindGemm(const PackOptions& options, const Kernels** kernels, const GemmK
   if (status.ok()) {
     status = CheckNamed<Precision>("precision", options.precision, kPrecisionCount, PrecisionName);
   }
+  if (status.ok()) status = CheckInt8Group("options.int8_group", options.int8_group);
   if (!status.ok()) return status;
-  *gemm = (*kernels)->Gemm(options.precision);
+  *gemm = (*kernels)->Gemm(options.precision, options.int8_group);
   if (*gemm != nullptr) return Status();
   return Status(StatusCode::kUnsupportedTarget,
                 "target %s has no bf16 dot-product instruction; kBF16 runs on every target",
@@ -218,10 +219,14 @@ Status PackLayerRows(PackedBlock* block, size_t which, size_t first_row, size_t 
 }
 
 Status PackLayerQuantizedRows(PackedBlock* block, size_t which, size_t first_row, size_t rows,
-                              const int8_t* q, size_t stride, const float* scales) noexcept {
-  if (block->gemm->b.scale_group == 0) {
+                              const int8_t* q, size_t stride, const float* scales, size_t group) noexcept {
+  const size_t wanted = block->gemm->b.scale_group;
+  if (wanted == 0) {
     return Status(StatusCode::kInvalidArgument, "quantised rows need precision kInt8; this is %s",
                   PrecisionName(block->gemm->precision));
+  }
+  if (group != wanted) {
+    return Status(StatusCode::kInvalidArgument, "group is %zu; options.int8_group was %zu", group, wanted);
   }
   if (scales == nullptr && rows != 0) return Status(StatusCode::kInvalidArgument, "scales is null");
   return PackLayerRows(block, which, first_row, rows, {q, stride, DType::kF32, scales});

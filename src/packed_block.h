@@ -91,7 +91,7 @@ Status CreateLinear(size_t in, size_t out, Activation activation, const PackOpti
 Status PackLayerRows(PackedBlock* block, size_t layer, size_t first_row, size_t rows,
                      const BRows& from) noexcept;
 Status PackLayerQuantizedRows(PackedBlock* block, size_t layer, size_t first_row, size_t rows,
-                              const int8_t* q, size_t stride, const float* scales) noexcept;
+                              const int8_t* q, size_t stride, const float* scales, size_t group) noexcept;
 Status PackLayerBias(PackedBlock* block, size_t layer, const void* bias, DType dtype) noexcept;
 
 // Whether all of a weight, called `name`, can be packed; and does so, on `threads` as in PackOptions.

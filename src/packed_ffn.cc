@@ -43,10 +43,11 @@ Status PackedFfn::PackRows(Layer layer, size_t first_row, size_t rows, const voi
 }
 
 Status PackedFfn::PackQuantizedRows(Layer layer, size_t first_row, size_t rows, const int8_t* q,
-                                    size_t stride, const float* scales) noexcept {
+                                    size_t stride, const float* scales, size_t group) noexcept {
   const Status status = CheckLayer(block_.get(), layer);
   if (!status.ok()) return status;
-  return PackLayerQuantizedRows(block_.get(), static_cast<size_t>(layer), first_row, rows, q, stride, scales);
+  return PackLayerQuantizedRows(block_.get(), static_cast<size_t>(layer), first_row, rows, q, stride, scales,
+                                group);
 }
 
 Status PackedFfn::PackBias(Layer layer, const void* bias, DType dtype) noexcept {

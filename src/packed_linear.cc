@@ -32,10 +32,10 @@ Status PackedLinear::PackRows(size_t first_row, size_t rows, const void* weight,
 }
 
 Status PackedLinear::PackQuantizedRows(size_t first_row, size_t rows, const int8_t* q, size_t stride,
-                                       const float* scales) noexcept {
+                                       const float* scales, size_t group) noexcept {
   const Status status = CheckCreated(block_.get());
   if (!status.ok()) return status;
-  return PackLayerQuantizedRows(block_.get(), 0, first_row, rows, q, stride, scales);
+  return PackLayerQuantizedRows(block_.get(), 0, first_row, rows, q, stride, scales, group);
 }
 
 Status PackedLinear::PackBias(const void* bias, DType dtype) noexcept {

@@ -17,9 +17,10 @@ void QuantizeGroup(const unsigned char* weight, size_t count, int8_t* q, float* 
 }
 
 Status CheckArguments(const void* weight, DType dtype, size_t rows, size_t cols, size_t stride,
-                      const int8_t* q, const float* scales) {
+                      const int8_t* q, const float* scales, size_t group) {
   if (cols == 0) return Status(StatusCode::kInvalidArgument, "cols is 0; it must be at least 1");
-  Status status = CheckDType(dtype);
+  Status status = CheckInt8Group("group", group);
+  if (status.ok()) status = CheckDType(dtype);
   if (status.ok()) status = CheckStride("weight", rows, stride, cols, BytesOf(dtype));
   if (!status.ok() || rows == 0) return status;
   const std::pair<const char*, const void*> arrays[] = {{"weight", weight}, {"q", q}, {"scales", scales}};
@@ -32,16 +33,16 @@ Status CheckArguments(const void* weight, DType dtype, size_t rows, size_t cols,
 }  // namespace
 
 Status QuantizeRows(const void* weight, DType dtype, size_t rows, size_t cols, size_t stride, int8_t* q,
-                    float* scales) noexcept {
-  Status status = CheckArguments(weight, dtype, rows, cols, stride, q, scales);
+                    float* scales, size_t group) noexcept {
+  Status status = CheckArguments(weight, dtype, rows, cols, stride, q, scales, group);
   if (!status.ok()) return status;
   const auto* from = static_cast<const unsigned char*>(weight);
   VisitDType(dtype, [&](auto type) {
     using From = decltype(type);
     for (size_t row = 0; row < rows; ++row) {
-      for (size_t k = 0; k < cols; k += kInt8GroupSize) {
+      for (size_t k = 0; k < cols; k += group) {
         QuantizeGroup<From>(from + (row * stride + k) * sizeof(typename From::Stored),
-                            std::min(kInt8GroupSize, cols - k), q + row * cols + k, scales++);
+                            std::min(group, cols - k), q + row * cols + k, scales++);
       }
     }
   });

@@ -21,16 +21,21 @@
 namespace fusedffn {
 namespace {
 
-enum class Kind { kF32, kBF16, kBF16WidenedOnce, kBF16Dot, kInt8 };
+enum class Kind { kF32, kBF16, kBF16WidenedOnce, kBF16Dot, kInt8, kSmallInt8 };
+
+bool IsInt8(Kind kind) { return kind >= Kind::kInt8; }
 
 Precision PrecisionOf(Kind kind) {
   if (kind == Kind::kF32) return Precision::kF32;
-  if (kind == Kind::kInt8) return Precision::kInt8;
+  if (IsInt8(kind)) return Precision::kInt8;
   return kind == Kind::kBF16Dot ? Precision::kBF16Dot : Precision::kBF16;
 }
 
+size_t GroupOf(Kind kind) { return kind == Kind::kSmallInt8 ? kSmallInt8GroupSize : kInt8GroupSize; }
+
 // The one of `kind`, whether or not it is preferred on this CPU.
 const GemmKernel& KernelOf(const Kernels& kernels, Kind kind) {
+  if (IsInt8(kind)) return *kernels.Gemm(Precision::kInt8, GroupOf(kind));
   for (const GemmKernel* gemm : kernels.gemm) {
     if (gemm == nullptr) break;
     const bool once = gemm->precision == Precision::kBF16 && gemm->scratch_fixed != 0;
@@ -57,8 +62,8 @@ class GemmProblem {
     Random random(seed);
     a_ = Values(max_m * k, false, &random);
     std::vector<float> weight = Values(n * k, kind != Kind::kF32, &random);
-    for (size_t i = 0; kind == Kind::kInt8 && i < n * k; ++i) {
-      if (i % k % kInt8GroupSize == 0) weight[i] = 127;  // so that the scale is 1
+    for (size_t i = 0; IsInt8(kind) && i < n * k; ++i) {
+      if (i % k % GroupOf(kind) == 0) weight[i] = 127;  // so that the scale is 1
     }
     const std::vector<float> bias = Values(n, false, &random);
     ZeroPadding(b_);
@@ -139,20 +144,23 @@ class GemmProblem {
       for (size_t i = 0; i < count; i += step) {
         const float bits = StepBits(row, k0 + i);
         std::memcpy(chunks + gemm_.a.offset(row, i, m, gemm_.a.kc), &bits, sizeof(bits));
-        if (kind_ != Kind::kInt8 || i % gemm_.a.kc != 0) continue;
+        if (!IsInt8(kind_) || i % GroupOf(kind_) != 0) continue;
         const struct {
           float scale;
           int32_t zero;
-        } quant = {1, kZero};
-        std::memcpy(chunks + gemm_.a.offset(row, i, m, gemm_.a.kc) + QuantBytes(), &quant, sizeof(quant));
+        } quant = {1, ZeroAt(k0 + i)};
+        const size_t chunk = i / gemm_.a.kc * gemm_.a.kc, group = (i - chunk) / GroupOf(kind_);
+        std::memcpy(chunks + gemm_.a.offset(row, chunk, m, gemm_.a.kc) + QuantBytes(group), &quant,
+                    sizeof(quant));
       }
     }
   }
 
-  static constexpr int32_t kZero = 100;
+  // int8: another one in each group.
+  int32_t ZeroAt(size_t k) const { return 100 + static_cast<int32_t>(k / GroupOf(kind_) % 20); }
 
-  // int8: from a row's first element to its scale and zero, which 14 floats follow up to the next row.
-  size_t QuantBytes() const { return gemm_.a.row_bytes - 16 * sizeof(float); }
+  // int8: from a row's first element in a chunk to a group's scale and zero.
+  size_t QuantBytes(size_t group) const { return gemm_.a.kc * gemm_.a.element_bytes + group * 8; }
 
   // Elements of k in 4 bytes of A.
   size_t Step() const { return 4 / gemm_.a.element_bytes; }
@@ -165,17 +173,17 @@ class GemmProblem {
       return FloatOf(BitsOf(element(0)) >> 16 | (BitsOf(element(1)) & 0xFFFF0000u));
     uint32_t bits = 0;
     for (size_t i = 0; i < Step(); ++i) {
-      const auto q = static_cast<uint32_t>(static_cast<int32_t>(element(i)) + kZero);
+      const auto q = static_cast<uint32_t>(static_cast<int32_t>(element(i)) + ZeroAt(k));
       bits |= q << (i * 32 / Step());
     }
     return FloatOf(bits);
   }
 
-  // Up to the last step of the last row, or to its scale and zero.
+  // Up to the last step of the last row, or to its last scale and zero.
   size_t PackedBytesOf(size_t m, size_t k) const {
     const size_t last = k - 1,
                  last_row = gemm_.a.offset(m - 1, last / gemm_.a.kc * gemm_.a.kc, m, gemm_.a.kc);
-    if (kind_ == Kind::kInt8) return last_row + QuantBytes() + 8;
+    if (IsInt8(kind_)) return last_row + QuantBytes(last % gemm_.a.kc / GroupOf(kind_)) + 8;
     return last_row + RoundUp((last % gemm_.a.kc + 1) * gemm_.a.element_bytes, 4);
   }
 
@@ -194,14 +202,15 @@ class GemmProblem {
 class GemmBlockTest : public TargetTest {
  protected:
   const Kernels& kernels() const { return KernelsNamed(GetParam()); }
-  const GemmKernel& gemm(Kind kind) const { return *kernels().Gemm(PrecisionOf(kind)); }
+  const GemmKernel& gemm(Kind kind) const { return *kernels().Gemm(PrecisionOf(kind), GroupOf(kind)); }
   size_t mr(Kind kind) const { return gemm(kind).mr; }
   size_t nr() const { return gemm(Kind::kF32).b.nr; }
   size_t lanes() const { return gemm(Kind::kF32).b.n_align; }
   size_t kc() const { return gemm(Kind::kF32).a.kc; }
 
   std::vector<Kind> Kinds() const {
-    std::vector<Kind> kinds = {Kind::kF32, Kind::kBF16, Kind::kBF16WidenedOnce, Kind::kInt8};
+    std::vector<Kind> kinds = {Kind::kF32, Kind::kBF16, Kind::kBF16WidenedOnce, Kind::kInt8,
+                               Kind::kSmallInt8};
     if (kernels().Gemm(Precision::kBF16Dot) != nullptr) kinds.push_back(Kind::kBF16Dot);
     return kinds;
   }
@@ -255,7 +264,7 @@ TEST_P(GemmBlockTest, EverySplitOfKIntoCalls) {
   for (const Kind kind : Kinds()) {
     const size_t m = mr(kind) + 1;
     GemmProblem problem(kernels(), kind, m, n, k, 1);
-    if (kind == Kind::kInt8) continue;                // only at a group, see below
+    if (IsInt8(kind)) continue;                       // only at a group, see below
     for (size_t steps = 2; steps <= k; steps += 2) {  // bf16 starts at an even k
       ASSERT_TRUE(problem.Run(m, 0, steps, true, Flush::kRight))
           << "kind " << static_cast<int>(kind) << ", calls of " << steps << " of k " << k;
@@ -280,10 +289,12 @@ TEST_P(GemmBlockTest, GateComesLast) {
 }
 
 TEST_P(GemmBlockTest, Int8GoesOnFromGroupToGroup) {
-  const size_t m = mr(Kind::kInt8) + 1, k = 2 * kInt8GroupSize + 97;
-  GemmProblem problem(kernels(), Kind::kInt8, m, 2 * nr() + 1, k, 1);
-  for (const size_t groups : {1u, 2u}) {
-    ASSERT_TRUE(problem.Run(m, 0, groups * kInt8GroupSize, true, Flush::kRight)) << groups;
+  for (const Kind kind : {Kind::kInt8, Kind::kSmallInt8}) {
+    const size_t m = mr(kind) + 1, k = 2 * kInt8GroupSize + 97;
+    GemmProblem problem(kernels(), kind, m, 2 * nr() + 1, k, 1);
+    for (const size_t groups : {1u, 2u}) {
+      ASSERT_TRUE(problem.Run(m, 0, groups * GroupOf(kind), true, Flush::kRight)) << groups;
+    }
   }
 }
 

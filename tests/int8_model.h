@@ -58,15 +58,16 @@ inline QuantisedGroup QuantiseWeights(const float* w, size_t count) {
   return group;
 }
 
-// One layer in fp32, quantised when made.
+// One layer in fp32, quantised in groups of `group` when made.
 class Int8Layer {
  public:
-  Int8Layer(bool fma, const Linear& layer, size_t rows, size_t cols) : fma_(fma), cols_(cols) {
+  Int8Layer(bool fma, const Linear& layer, size_t rows, size_t cols, size_t group)
+      : fma_(fma), cols_(cols), group_(group) {
     const auto* bias = static_cast<const float*>(layer.bias);
     bias_.assign(rows, 0.0f);
     if (bias != nullptr) bias_.assign(bias, bias + rows);
     for (size_t n = 0; n < rows; ++n) {
-      for (size_t k = 0; k < cols; k += kInt8GroupSize) {
+      for (size_t k = 0; k < cols; k += group) {
         weights_.push_back(QuantiseWeights(static_cast<const float*>(layer.weight) + n * cols + k, Count(k)));
       }
     }
@@ -74,10 +75,10 @@ class Int8Layer {
 
   std::vector<float> Apply(const float* x) const {
     std::vector<float> y = bias_;
-    for (size_t k = 0; k < cols_; k += kInt8GroupSize) {
+    for (size_t k = 0; k < cols_; k += group_) {
       const QuantisedGroup row = QuantiseRow(x + k, Count(k));
       for (size_t n = 0; n < y.size(); ++n) {
-        const QuantisedGroup& weights = weights_[n * Groups() + k / kInt8GroupSize];
+        const QuantisedGroup& weights = weights_[n * Int8Groups(cols_, group_) + k / group_];
         int64_t sum = 0;
         for (size_t i = 0; i < Count(k); ++i) sum += row.steps[i] * weights.steps[i];
         const float scale = row.scale * weights.scale, value = static_cast<float>(sum);
@@ -88,22 +89,21 @@ class Int8Layer {
   }
 
  private:
-  size_t Count(size_t k) const { return std::min(kInt8GroupSize, cols_ - k); }
-  size_t Groups() const { return (cols_ + kInt8GroupSize - 1) / kInt8GroupSize; }
+  size_t Count(size_t k) const { return std::min(group_, cols_ - k); }
 
   bool fma_;
-  size_t cols_;
+  size_t cols_, group_;
   std::vector<float> bias_;
   std::vector<QuantisedGroup> weights_;  // [rows][groups]
 };
 
 // The whole block, [tokens, out], with the activation of `kernels`.
-inline std::vector<float> Int8Ffn(const Kernels& kernels, const Weights& weights, const float* x,
-                                  size_t tokens) {
+inline std::vector<float> Int8Ffn(const Kernels& kernels, const Weights& weights, size_t group,
+                                  const float* x, size_t tokens) {
   const Shape& shape = weights.shape;
-  const Int8Layer fc1(kernels.fma, weights.fc1, shape.hidden, shape.dim);
-  const Int8Layer up(kernels.fma, weights.up, shape.gated ? shape.hidden : 0, shape.dim);
-  const Int8Layer fc2(kernels.fma, weights.fc2, shape.out, shape.hidden);
+  const Int8Layer fc1(kernels.fma, weights.fc1, shape.hidden, shape.dim, group);
+  const Int8Layer up(kernels.fma, weights.up, shape.gated ? shape.hidden : 0, shape.dim, group);
+  const Int8Layer fc2(kernels.fma, weights.fc2, shape.out, shape.hidden, group);
   std::vector<float> y;
   for (size_t t = 0; t < tokens; ++t) {
     std::vector<float> hidden = Activated(kernels, weights.activation, fc1.Apply(x + t * shape.dim));

@@ -23,10 +23,11 @@
 namespace fusedffn {
 namespace {
 
-// Tails of k, n and rows; one and several groups of k in either layer; more than one block of rows.
-constexpr Shape kShapes[] = {{1, 1, 1},          {7, 33, 5},      {530, 70, 97},    {1061, 1200, 49},
-                             {64, 2200, 130},    {1, 1, 1, true}, {7, 33, 5, true}, {1061, 1200, 49, true},
-                             {530, 70, 97, true}};
+// Tails of k, n and rows; one and several groups of k in either layer, whole ones among them, and several
+// chunks of these; more than one block of rows.
+constexpr Shape kShapes[] = {{1, 1, 1},        {7, 33, 5},          {530, 70, 97},         {1061, 1200, 49},
+                             {64, 2200, 130},  {256, 129, 20},      {127, 2304, 33},       {1, 1, 1, true},
+                             {7, 33, 5, true}, {530, 70, 97, true}, {1061, 1200, 49, true}};
 constexpr size_t kTokens[] = {1, 5, 9, 40, 130, 300};
 constexpr size_t kMostTokens = 300;
 
@@ -34,17 +35,19 @@ testing::AssertionResult Same(const std::vector<float>& got, const std::vector<f
   return SameBits(got.data(), got.size(), want.data(), want.size(), 1, got.size());
 }
 
-class Int8Test : public TargetTest {
+class Int8Test : public Int8TargetTest {
  protected:
-  const Kernels& kernels() const { return KernelsNamed(GetParam()); }
-  PackedFfn Packed(const Weights& weights) const { return PackFor(GetParam(), weights, Precision::kInt8); }
+  const Kernels& kernels() const { return KernelsNamed(target()); }
+  PackedFfn Packed(const Weights& weights) const {
+    return PackFor(target(), weights, Precision::kInt8, group());
+  }
 
   // Of every batch and several numbers of threads.
   testing::AssertionResult SameAsModel(const TestBlock& block, const std::vector<float>& x,
                                        size_t most_tokens) const {
     const Shape& shape = block.shape;
     const PackedFfn ffn = Packed(block.weights());
-    const std::vector<float> model = Int8Ffn(kernels(), block.weights(), x.data(), most_tokens);
+    const std::vector<float> model = Int8Ffn(kernels(), block.weights(), group(), x.data(), most_tokens);
     for (const size_t tokens : kTokens) {
       if (tokens > most_tokens) break;
       const std::vector<float> want(model.begin(),
@@ -72,7 +75,7 @@ TEST_P(Int8Test, GivesTheBitsOfTheModelForAnyThreadsAndBatch) {
 // Every product at its largest, of either sign: nothing may saturate, up to a whole group of them.
 TEST_P(Int8Test, NothingSaturates) {
   Random random(1);
-  for (const size_t dim : {2u, 4u, 37u, 1152u, 1153u}) {
+  for (const size_t dim : {2u, 4u, 37u, 128u, 129u, 1152u, 1153u}) {
     TestBlock block = RandomBlock({dim, 40, 17}, &random);
     for (size_t n = 0; n < 40; ++n) {
       for (size_t k = 0; k < dim; ++k) {
@@ -90,7 +93,21 @@ TEST_P(Int8Test, NothingSaturates) {
 TEST_P(Int8Test, TakesAQuarterOfTheBytes) {
   Random random(1);
   const PackedFfn ffn = Packed(RandomBlock(kClipL, &random).weights());
-  EXPECT_LE(static_cast<double>(ffn.packed_bytes()), 1.02 * (2 * 1024 * 4096 + 4096 + 1024));
+  const double scales = 2 * sizeof(float) / static_cast<double>(group());  // and sums, for each weight
+  EXPECT_LE(static_cast<double>(ffn.packed_bytes()), (1.015 + scales) * (2 * 1024 * 4096 + 4096 + 1024));
+}
+
+TEST_P(Int8Test, YMayBeX) {
+  Random random(1);
+  const Shape shape = {300, 1300, 300};
+  const PackedFfn ffn = Packed(RandomBlock(shape, &random).weights());
+  for (const size_t tokens : {1u, 3u, 130u}) {
+    const std::vector<float> x = RandomTokens(shape, tokens, &random);
+    std::vector<float> y = x;
+    const Status status = fusedffn::Run(ffn, y.data(), shape.dim, tokens, y.data(), shape.out, {2});
+    ASSERT_TRUE(status.ok()) << status.message();
+    EXPECT_TRUE(Same(y, RunDense(ffn, x.data(), tokens)));
+  }
 }
 
 TEST_P(Int8Test, XOfSixteenBitsIsWidened) {
@@ -119,13 +136,13 @@ TEST_P(Int8Test, XOfSixteenBitsIsWidened) {
 // weights, for an input that was off by sqrt(x_error2) already.
 class ErrorBudget {
  public:
-  ErrorBudget(const Linear& layer, size_t rows, size_t cols) : rows_(rows), cols_(cols) {
+  ErrorBudget(const Linear& layer, size_t rows, size_t cols, size_t group)
+      : rows_(rows), cols_(cols), group_(group) {
     const auto* weight = static_cast<const float*>(layer.weight);
     for (size_t n = 0; n < rows; ++n) {
       for (size_t k = 0; k < cols; ++k) {
-        const size_t group = k / kInt8GroupSize * kInt8GroupSize,
-                     count = std::min(kInt8GroupSize, cols - group);
-        if (k == group) scale_.push_back(QuantiseWeights(weight + n * cols + k, count).scale);
+        const size_t count = std::min(group, cols - k);
+        if (k % group == 0) scale_.push_back(QuantiseWeights(weight + n * cols + k, count).scale);
         weight2_.push_back(weight[n * cols + k] * weight[n * cols + k]);
       }
     }
@@ -134,9 +151,9 @@ class ErrorBudget {
   std::vector<double> Squares(const std::vector<double>& x, const std::vector<double>& x_error2) const {
     std::vector<float> narrow(x.begin(), x.end());
     std::vector<double> errors(rows_);
-    const size_t groups = (cols_ + kInt8GroupSize - 1) / kInt8GroupSize;
+    const size_t groups = Int8Groups(cols_, group_);
     for (size_t g = 0; g < groups; ++g) {
-      const size_t k0 = g * kInt8GroupSize, k1 = std::min(k0 + kInt8GroupSize, cols_);
+      const size_t k0 = g * group_, k1 = std::min(k0 + group_, cols_);
       const double step = QuantiseRow(&narrow[k0], k1 - k0).scale;
       for (size_t n = 0; n < rows_; ++n) {
         const double weight_step = scale_[n * groups + g];
@@ -150,7 +167,7 @@ class ErrorBudget {
   }
 
  private:
-  size_t rows_, cols_;
+  size_t rows_, cols_, group_;
   std::vector<double> scale_, weight2_;
 };
 
@@ -158,12 +175,14 @@ struct RelativeErrors {
   double measured, expected;  // L2, of all of y
 };
 
-RelativeErrors ErrorsOf(const PackedFfn& ffn, const Weights& weights, const std::vector<float>& x) {
+RelativeErrors ErrorsOf(const PackedFfn& ffn, const Weights& weights, size_t group,
+                        const std::vector<float>& x) {
   const Shape& shape = weights.shape;
   const size_t tokens = x.size() / shape.dim;
   const std::vector<float> y = RunDense(ffn, x.data(), tokens);
-  const ErrorBudget fc1(weights.fc1, shape.hidden, shape.dim), fc2(weights.fc2, shape.out, shape.hidden);
-  const ErrorBudget up(weights.up, shape.gated ? shape.hidden : 0, shape.dim);
+  const ErrorBudget fc1(weights.fc1, shape.hidden, shape.dim, group);
+  const ErrorBudget fc2(weights.fc2, shape.out, shape.hidden, group);
+  const ErrorBudget up(weights.up, shape.gated ? shape.hidden : 0, shape.dim, group);
   double error2 = 0, expected2 = 0, norm2 = 0;
   for (size_t t = 0; t < tokens; ++t) {
     const std::vector<double> row(&x[t * shape.dim], &x[t * shape.dim] + shape.dim);
@@ -206,9 +225,9 @@ TEST_P(Int8Test, IsAsFarFromDoublePrecisionAsItsStepsSay) {
     for (const float outlier : {1.0f, 20.0f, 100.0f}) {
       std::vector<float> x = even;
       for (size_t t = 0; t < 20; ++t) x[t * 300 + 17] *= outlier;
-      const RelativeErrors errors = ErrorsOf(Packed(block.weights()), block.weights(), x);
-      std::printf("%s, %s%s, a channel %g times larger: relative error %.2e, expected %.2e\n",
-                  GetParam().c_str(), ActivationName(activation), gated ? ", gated" : "", outlier,
+      const RelativeErrors errors = ErrorsOf(Packed(block.weights()), block.weights(), group(), x);
+      std::printf("%s, groups of %zu, %s%s, a channel %g times larger: relative error %.2e, expected %.2e\n",
+                  target().c_str(), group(), ActivationName(activation), gated ? ", gated" : "", outlier,
                   errors.measured, errors.expected);
       EXPECT_LE(errors.measured, 1.3 * errors.expected);
       EXPECT_GE(errors.measured, 0.5 * errors.expected);
@@ -299,7 +318,7 @@ TEST_P(Int8Test, WeightsOfZeroLeaveTheBias) {
   for (size_t i = 0; i < y.size(); ++i) ASSERT_EQ(y[i], block.b2[i % 50]);
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, Int8Test, testing::ValuesIn(SupportedTargets()), TargetAsName());
+INSTANTIATE_TEST_SUITE_P(Targets, Int8Test, Int8Targets(), TargetAndGroupAsName());
 
 }  // namespace
 }  // namespace fusedffn

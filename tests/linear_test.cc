@@ -198,12 +198,14 @@ TEST_P(LinearTest, Int8GivesTheBitsOfTheModel) {
   for (const Size& size : Sizes(Precision::kInt8)) {
     TestLinear linear = RandomLinear(size.in, size.out, &random);
     linear.activation = AllActivations()[size.out % kActivationCount];
-    const Int8Layer model(kernels().fma, linear.weights(), size.out, size.in);
     const std::set<size_t> token_counts = TokenCounts(Precision::kInt8);
     const std::vector<float> x = RandomTokens(size.in, *token_counts.rbegin(), &random);
-    const std::vector<float> want = EachRow(linear, x, [&](const float* row) { return model.Apply(row); });
-    ExpectRows(PackFor(GetParam(), linear, Precision::kInt8), x, want, token_counts, all_threads);
-    ASSERT_FALSE(HasFatalFailure());
+    for (const size_t group : {kInt8GroupSize, kSmallInt8GroupSize}) {
+      const Int8Layer model(kernels().fma, linear.weights(), size.out, size.in, group);
+      const std::vector<float> want = EachRow(linear, x, [&](const float* row) { return model.Apply(row); });
+      ExpectRows(PackFor(GetParam(), linear, Precision::kInt8, group), x, want, token_counts, all_threads);
+      ASSERT_FALSE(HasFatalFailure());
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -54,10 +55,12 @@ inline const Kernels& KernelsNamed(const std::string& name) {
 
 // On one thread, since the thread sanitizer does not see oneTBB's begin, and takes each weight that they read
 // for a race.
-inline PackOptions OptionsFor(const std::string& target, Precision precision = Precision::kF32) {
+inline PackOptions OptionsFor(const std::string& target, Precision precision = Precision::kF32,
+                              size_t int8_group = kInt8GroupSize) {
   PackOptions options;
   options.target = target.c_str();
   options.precision = precision;
+  options.int8_group = int8_group;
   options.threads = 1;
   return options;
 }
@@ -78,9 +81,9 @@ inline std::vector<Precision> PrecisionsOn(const std::string& target) {
 
 // What pack(options, &packed) packs for one target; a test that would silently run on another fails instead.
 template <class Packed, class PackInto>
-Packed PackChecked(const std::string& target, Precision precision, const PackInto& pack) {
+Packed PackChecked(const std::string& target, Precision precision, size_t int8_group, const PackInto& pack) {
   Packed packed;
-  const Status status = pack(OptionsFor(target, precision), &packed);
+  const Status status = pack(OptionsFor(target, precision, int8_group), &packed);
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_EQ(target, packed.target());
   EXPECT_EQ(precision, packed.precision());
@@ -88,22 +91,24 @@ Packed PackChecked(const std::string& target, Precision precision, const PackInt
 }
 
 inline PackedFfn PackFor(const std::string& target, const Weights& weights,
-                         Precision precision = Precision::kF32) {
-  return PackChecked<PackedFfn>(target, precision, [&](const PackOptions& options, PackedFfn* ffn) {
-    return Pack(weights, options, ffn);
-  });
+                         Precision precision = Precision::kF32, size_t int8_group = kInt8GroupSize) {
+  return PackChecked<PackedFfn>(
+      target, precision, int8_group,
+      [&](const PackOptions& options, PackedFfn* ffn) { return Pack(weights, options, ffn); });
 }
 
 inline PackedLinear PackFor(const std::string& target, const Linear& weights, size_t in, size_t out,
-                            Activation activation, Precision precision = Precision::kF32) {
-  return PackChecked<PackedLinear>(target, precision, [&](const PackOptions& options, PackedLinear* linear) {
-    return Pack(weights, in, out, activation, options, linear);
-  });
+                            Activation activation, Precision precision = Precision::kF32,
+                            size_t int8_group = kInt8GroupSize) {
+  return PackChecked<PackedLinear>(target, precision, int8_group,
+                                   [&](const PackOptions& options, PackedLinear* linear) {
+                                     return Pack(weights, in, out, activation, options, linear);
+                                   });
 }
 
 inline PackedLinear PackFor(const std::string& target, const TestLinear& linear,
-                            Precision precision = Precision::kF32) {
-  return PackFor(target, linear.weights(), linear.in, linear.out, linear.activation, precision);
+                            Precision precision = Precision::kF32, size_t int8_group = kInt8GroupSize) {
+  return PackFor(target, linear.weights(), linear.in, linear.out, linear.activation, precision, int8_group);
 }
 
 // A suite of tests, each of which runs on the target named by its parameter.
@@ -111,6 +116,24 @@ class TargetTest : public testing::TestWithParam<std::string> {};
 
 struct TargetAsName {
   std::string operator()(const testing::TestParamInfo<std::string>& info) const { return info.param; }
+};
+
+// The same with either size of an int8 group.
+class Int8TargetTest : public testing::TestWithParam<std::tuple<std::string, size_t>> {
+ protected:
+  std::string target() const { return std::get<0>(GetParam()); }
+  size_t group() const { return std::get<1>(GetParam()); }
+};
+
+inline auto Int8Targets() {
+  return testing::Combine(testing::ValuesIn(SupportedTargets()),
+                          testing::Values(kInt8GroupSize, kSmallInt8GroupSize));
+}
+
+struct TargetAndGroupAsName {
+  std::string operator()(const testing::TestParamInfo<std::tuple<std::string, size_t>>& info) const {
+    return std::get<0>(info.param) + "_" + std::to_string(std::get<1>(info.param));
+  }
 };
 
 }  // namespace fusedffn

@@ -38,9 +38,12 @@ void ExpectSound(const GemmKernel& gemm) {
   EXPECT_EQ(a.k_align % b.nr, 0u) << "a panel of fc1 must end in one chunk";
   EXPECT_EQ(b.nr % b.n_align, 0u) << "a panel is whole vectors";
   if (b.scale_group != 0) {
-    EXPECT_EQ(b.scale_group, kInt8GroupSize) << "files are written with groups of that size";
-    EXPECT_EQ(a.kc, b.scale_group) << "a chunk of A has one scale a row";
-    EXPECT_EQ(a.k_align, b.scale_group) << "every chunk is a group";
+    EXPECT_TRUE(b.scale_group == kInt8GroupSize || b.scale_group == kSmallInt8GroupSize)
+        << "files are written with groups of these sizes";
+    EXPECT_EQ(a.kc % b.scale_group, 0u) << "a group must end in one chunk";
+    EXPECT_EQ(a.k_align, a.kc) << "scales and zeros lie behind as many elements in every row";
+    EXPECT_LE(a.kc * a.element_bytes + a.kc / b.scale_group * 8, a.row_bytes)
+        << "a row has no room for its scales and zeros";
     EXPECT_NE(gemm.store_hidden, nullptr) << "what is quantized has to be whole";
   }
   EXPECT_GE(gemm.mr, 1u);
@@ -56,6 +59,10 @@ TEST(TargetsTest, EveryKernelsNumbersFitTogether) {
     const Kernels& kernels = all.kernels[i];
     for (const Precision precision : {Precision::kF32, Precision::kBF16, Precision::kInt8}) {
       EXPECT_NE(kernels.Gemm(precision), nullptr) << kernels.name << ", " << PrecisionName(precision);
+    }
+    for (const size_t group : {kInt8GroupSize, kSmallInt8GroupSize}) {
+      ASSERT_NE(kernels.Gemm(Precision::kInt8, group), nullptr) << kernels.name << ", " << group;
+      EXPECT_EQ(kernels.Gemm(Precision::kInt8, group)->b.scale_group, group) << kernels.name;
     }
     for (const GemmKernel* gemm : kernels.gemm) {
       if (gemm == nullptr) break;

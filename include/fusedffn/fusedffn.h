@@ -139,12 +139,23 @@ struct Weights {
   Linear up = {};  // [hidden, dim] if shape.gated, else left alone
 };
 
+// kInt8's weights: w = scale * q, q in -127..127, with a scale for each row and for each group of so many
+// columns, the last of which may be smaller. This is the default; PackOptions::int8_group has the other size.
+inline constexpr size_t kInt8GroupSize = 1152;
+// `group`: 1 or more.
+constexpr size_t Int8Groups(size_t cols, size_t group = kInt8GroupSize) {
+  return cols / group + (cols % group != 0);
+}
+
 struct PackOptions {
   // Instruction set to pack and run for, by its name in Targets(), in any case; null: the best one here.
   // "AVX3_AMX" is AVX3_SPR with AMX's tile registers for kBF16Dot and kInt8. Linux wants a process to ask for
   // them: the first call that looks for targets does.
   const char* target = nullptr;
   Precision precision = Precision::kF32;
+  // kInt8's groups, see Run(): 1152 columns of k, or 128, which is more exact, above all where few of a
+  // token's values are far larger than the others, and slower.
+  size_t int8_group = kInt8GroupSize;
   int threads = 0;  // that Pack() packs on, as in RunOptions
 };
 
@@ -202,10 +213,10 @@ class FUSEDFFN_API PackedFfn {
                   size_t stride) noexcept;
 
   // The same for rows that QuantizeRows() has quantized: `q` and `scales` of row `first_row` and the
-  // following. The precision must be kInt8; then the packed bits are those that PackRows() makes of the
-  // original rows.
+  // following. The precision must be kInt8, and `group` the options' int8_group; then the packed bits are
+  // those that PackRows() makes of the original rows.
   Status PackQuantizedRows(Layer layer, size_t first_row, size_t rows, const int8_t* q, size_t stride,
-                           const float* scales) noexcept;
+                           const float* scales, size_t group = kInt8GroupSize) noexcept;
 
   // Sets one layer's whole bias ([hidden] or [out] elements). Threads may do so for different layers at the
   // same time, and while rows are packed.
@@ -238,8 +249,8 @@ class FUSEDFFN_API PackedLinear {
   // Rows [first_row, first_row + rows), each once, `stride` elements apart; on several threads as those of a
   // PackedFfn.
   Status PackRows(size_t first_row, size_t rows, const void* weight, DType dtype, size_t stride) noexcept;
-  Status PackQuantizedRows(size_t first_row, size_t rows, const int8_t* q, size_t stride,
-                           const float* scales) noexcept;
+  Status PackQuantizedRows(size_t first_row, size_t rows, const int8_t* q, size_t stride, const float* scales,
+                           size_t group = kInt8GroupSize) noexcept;
   // The whole bias; on one thread at a time, which may be while others pack rows.
   Status PackBias(const void* bias, DType dtype) noexcept;
 
@@ -254,16 +265,12 @@ class FUSEDFFN_API PackedLinear {
   std::unique_ptr<PackedBlock, PackedBlockDeleter> block_;
 };
 
-// kInt8's weights outside of a PackedFfn, so that a file can hold them: w = scale * q, q in -127..127, with a
-// scale for each row and for each group of so many columns, the last of which may be smaller.
-inline constexpr size_t kInt8GroupSize = 1152;
-constexpr size_t Int8Groups(size_t cols) { return cols / kInt8GroupSize + (cols % kInt8GroupSize != 0); }
-
-// Quantizes `rows` rows of `cols` elements, `stride` apart, as packing with kInt8 does: q [rows][cols] and
-// scales [rows][Int8Groups(cols)], both without gaps. A group with a NaN or infinity gets zeros and a scale
-// of NaN; one whose scale would be below 2^-120 zeros and a scale of 0. Allocates nothing; thread-safe.
+// Quantizes `rows` rows of `cols` elements, `stride` apart, as packing with kInt8 and an int8_group of
+// `group` does: q [rows][cols] and scales [rows][Int8Groups(cols, group)], both without gaps. A group with a
+// NaN or infinity gets zeros and a scale of NaN; one whose scale would be below 2^-120 zeros and a scale of
+// 0. Allocates nothing; thread-safe.
 FUSEDFFN_API Status QuantizeRows(const void* weight, DType dtype, size_t rows, size_t cols, size_t stride,
-                                 int8_t* q, float* scales) noexcept;
+                                 int8_t* q, float* scales, size_t group = kInt8GroupSize) noexcept;
 
 // Create(), PackRows() and PackBias() in one call for weights that are in memory, on options.threads. Reads
 // them once and does not keep the pointers. `*ffn` is replaced on success only. The packed bits do not depend
