@@ -43,14 +43,17 @@ class QuantizeCommandTest : public testing::Test {
     return Start(arguments);
   }
 
-  Outcome Run(const std::string& weights, const std::string& layer, const std::string& dtype) const {
+  Outcome Run(const std::string& weights, const std::string& layer, const std::string& dtype,
+              const std::string& group = "1152") const {
     return Start({"run", "--weights", folder_ / weights, "--layer", layer, "--input", folder_ / "x.npy",
-                  "--output", folder_ / "y.npy", "--dtype", dtype, "--activation", "gelu"});
+                  "--output", folder_ / "y.npy", "--dtype", dtype, "--int8-group", group, "--activation",
+                  "gelu"});
   }
 
   // y's bytes, in int8.
-  std::string BytesOfRun(const std::string& weights, const std::string& layer) const {
-    const Outcome outcome = Run(weights, layer, "int8");
+  std::string BytesOfRun(const std::string& weights, const std::string& layer,
+                         const std::string& group = "1152") const {
+    const Outcome outcome = Run(weights, layer, "int8", group);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     return ReadBytes(folder_ / "y.npy");
   }
@@ -86,13 +89,37 @@ TEST_F(QuantizeCommandTest, TheCopyGivesTheSameBytes) {
     SCOPED_TRACE(layer + std::string(", hidden ") + std::to_string(shape.hidden));
     WriteCheckpoint(folder_ / "w.safetensors", layer, shape, stored_as);
     WriteInput(shape.dim);
-    const Outcome outcome = Quantize("w.safetensors", "q.safetensors");
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-    EXPECT_EQ(outcome.err, "");
-    EXPECT_EQ(BytesOfRun("q.safetensors", layer), BytesOfRun("w.safetensors", layer));
-    EXPECT_TRUE(
-        Contains(Start({"inspect", folder_ / "q.safetensors"}).out, "    quantised: give --dtype int8\n"));
+    for (const char* group : {"1152", "128"}) {
+      const Outcome outcome = Quantize("w.safetensors", "q.safetensors", {"--group", group});
+      EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+      EXPECT_EQ(outcome.err, "");
+      EXPECT_EQ(BytesOfRun("q.safetensors", layer), BytesOfRun("w.safetensors", layer, group));
+      EXPECT_TRUE(
+          Contains(Start({"inspect", folder_ / "q.safetensors"}).out, "    quantised: give --dtype int8\n"));
+    }
+    const bool one_group = shape.dim <= 128 && shape.hidden <= 128;
+    EXPECT_EQ(BytesOfRun("w.safetensors", layer) == BytesOfRun("w.safetensors", layer, "128"), one_group);
   }
+}
+
+TEST_F(QuantizeCommandTest, TheDefaultIs1152) {
+  WriteCheckpoint(folder_ / "w.safetensors", "m", {5, 200, 3}, {});
+  Quantize("w.safetensors", "q.safetensors");
+  Quantize("w.safetensors", "q1152.safetensors", {"--group", "1152"});
+  EXPECT_EQ(ReadBytes(folder_ / "q.safetensors"), ReadBytes(folder_ / "q1152.safetensors"));
+}
+
+// Of the parts of one block in two files.
+TEST_F(QuantizeCommandTest, RefusesABlockOfBothGroups) {
+  WriteQuantized("q.safetensors");
+  Quantize("small.safetensors", "q128.safetensors", {"--group", "128"});
+  WriteInput(5);
+  folder_.Write("model.safetensors.index.json", R"({"weight_map": {
+      "m.fc1.weight": "q.safetensors", "m.fc1.weight_scale": "q.safetensors",
+      "m.fc2.weight": "q128.safetensors", "m.fc2.weight_scale": "q128.safetensors"}})");
+  ExpectComplaint(Run("", "m", "int8"), 1,
+                  "'m.fc1.weight' is quantised in groups of 1152, and 'm.fc2.weight' of 128; they must be "
+                  "the same");
 }
 
 // Zeros, NaN and infinities. The last layer's rows are the columns of y.
@@ -123,7 +150,11 @@ TEST_F(QuantizeCommandTest, UnusualRows) {
 }
 
 // Weights and scales are QuantizeRows()'s, and all else is as it was.
-TEST_F(QuantizeCommandTest, HoldsWhatItSays) {
+class QuantizedFileTest : public QuantizeCommandTest,
+                          public testing::WithParamInterface<std::pair<const char*, size_t>> {};
+
+TEST_P(QuantizedFileTest, HoldsWhatItSays) {
+  const auto& [version, group] = GetParam();
   constexpr Shape kShape = {3, 1200, 4};
   Random random(1);
   const TestBlock block = RandomBlock(kShape, &random);
@@ -138,13 +169,13 @@ TEST_F(QuantizeCommandTest, HoldsWhatItSays) {
                         {"other", "U8", {3}, odd.data()},
                         {"step", "I64", {1}, block.w1.data()}},
                        {{"format", "pt"}});
-  const Outcome outcome = Quantize("w.safetensors", "q.safetensors");
+  const Outcome outcome = Quantize("w.safetensors", "q.safetensors", {"--group", std::to_string(group)});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
 
   const io::SafetensorsFile was(folder_ / "w.safetensors"), file(folder_ / "q.safetensors");
-  EXPECT_EQ(
-      file.metadata(),
-      (io::Metadata{{"format", "pt"}, {"fusedffn.int8.version", "1"}, {"fusedffn.int8.group", "1152"}}));
+  EXPECT_EQ(file.metadata(), (io::Metadata{{"format", "pt"},
+                                           {"fusedffn.int8.version", version},
+                                           {"fusedffn.int8.group", std::to_string(group)}}));
   EXPECT_EQ(file.tensors().size(), 7u);
   for (const char* name : {"h.0.mlp.c_fc.bias", "other", "step"}) {
     EXPECT_EQ(TensorBytes(file, name), TensorBytes(was, name));
@@ -156,14 +187,15 @@ TEST_F(QuantizeCommandTest, HoldsWhatItSays) {
   for (const auto& [name, values] : layers) {
     const io::Dims shape = was.Find(name)->shape;
     const size_t cols = shape[0], rows = shape[1];
-    std::vector<float> turned(rows * cols), scales(rows * Int8Groups(cols));
+    std::vector<float> turned(rows * cols), scales(rows * Int8Groups(cols, group));
     std::vector<int8_t> q(rows * cols);
     for (size_t i = 0; i < rows * cols; ++i) turned[i] = (*values)[i % cols * rows + i / cols];
-    ASSERT_TRUE(QuantizeRows(turned.data(), DType::kF32, rows, cols, cols, q.data(), scales.data()).ok());
+    ASSERT_TRUE(
+        QuantizeRows(turned.data(), DType::kF32, rows, cols, cols, q.data(), scales.data(), group).ok());
     EXPECT_EQ(file.Find(name)->dtype, "I8");
     EXPECT_EQ(file.Find(name)->shape, shape);
     EXPECT_EQ(file.Find(name + "_scale")->dtype, "F32");
-    EXPECT_EQ(file.Find(name + "_scale")->shape, (io::Dims{rows, Int8Groups(cols)}));
+    EXPECT_EQ(file.Find(name + "_scale")->shape, (io::Dims{rows, Int8Groups(cols, group)}));
     EXPECT_EQ(file.Find(name + "_scale")->begin % 4, 0u);
     const std::string stored = TensorBytes(file, name), stored_scales = TensorBytes(file, name + "_scale");
     EXPECT_EQ(std::memcmp(stored_scales.data(), scales.data(), stored_scales.size()), 0);
@@ -172,6 +204,9 @@ TEST_F(QuantizeCommandTest, HoldsWhatItSays) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Groups, QuantizedFileTest,
+                         testing::Values(std::pair("1", size_t{1152}), std::pair("2", size_t{128})));
 
 TEST_F(QuantizeCommandTest, PrintsWhatItDid) {
   WriteCheckpoint(folder_ / "w.safetensors", "model.layers.3.mlp", {4, 8, 4, true}, GatedAs("BF16", "F32"));
@@ -255,6 +290,11 @@ TEST_F(QuantizeCommandTest, RefusesAndLeavesEveryFileAsItWas) {
   WriteZeros(folder_ / "half.safetensors", {{"h.0.mlp.c_fc.weight", "F32", {2, 8}},
                                             {"h.1.mlp.c_fc.weight", "F32", {2, 8}},
                                             {"h.1.mlp.c_proj.weight", "F32", {8, 2}}});
+  WriteZeros(folder_ / "two.safetensors", {{"h.0.mlp.c_fc.weight", "F32", {2, 8}},
+                                           {"h.0.mlp.c_proj.weight", "F32", {8, 2}},
+                                           {"h.1.mlp.c_fc.weight", "F32", {2, 8}},
+                                           {"h.1.mlp.c_proj.weight", "F32", {8, 2}}});
+  Quantize("two.safetensors", "part.safetensors", {"--layer", "h.1.mlp"});
   folder_.Write("shard.safetensors.index.json",
                 R"({"weight_map": {"m.fc1.weight": "small.safetensors", "m.fc2.weight": "small.safetensors",
                                    "z": "gone.safetensors"}})");
@@ -287,6 +327,12 @@ TEST_F(QuantizeCommandTest, RefusesAndLeavesEveryFileAsItWas) {
        {"--family", "h.N.mlp"},
        1,
        "'h.0.mlp': not usable: there is no"},
+      {"small.safetensors", "old.safetensors", {"--group", "64"}, 2, "must be 1152 or 128, not '64'"},
+      {"part.safetensors",
+       "old.safetensors",
+       {"--group", "128"},
+       1,
+       "__metadata__ has fusedffn.int8.group '1152'; with groups of 128 it would be '128'"},
       {"scaled.safetensors", "old.safetensors", {}, 1, "'m.fc1.weight' has a scale already, 'm.fc1.weight_"},
       {index, "old.safetensors", {}, 1, "'z' should be in 'gone.safetensors', and there is no such file"},
       {"old.safetensors", "new.safetensors", {}, 1, "bytes are too few for a safetensors file"},
@@ -345,22 +391,29 @@ TEST_F(QuantizeCommandTest, AutoTakesInt8) {
 }
 
 TEST_F(QuantizeCommandTest, RunsATower) {
-  constexpr Shape kShape = {31, 65, 31};
+  constexpr Shape kShape = {31, 165, 31};
   WriteCheckpoint(folder_ / "w.safetensors", "vision_model.transformer.layers.0.mlp", kShape, {});
   WriteInput(kShape.dim);
   Quantize("w.safetensors", "q.safetensors");
-  const auto tower = [&](const char* weights, const char* dtype) {
+  Quantize("w.safetensors", "q128.safetensors", {"--group", "128"});
+  const auto tower = [&](const char* weights, const char* dtype, const char* group = "1152") {
     return Start({"tower", "--weights", folder_ / weights, "--input", folder_ / "x.npy", "--family",
-                  "DeepSeek-OCR CLIP-L", "--output", folder_ / "y.npy", "--dtype", dtype});
+                  "DeepSeek-OCR CLIP-L", "--output", folder_ / "y.npy", "--dtype", dtype, "--int8-group",
+                  group});
   };
   EXPECT_EQ(tower("w.safetensors", "int8").exit_code, 0);
   const std::string want = ReadBytes(folder_ / "y.npy");
+  EXPECT_EQ(tower("w.safetensors", "int8", "128").exit_code, 0);
+  const std::string want128 = ReadBytes(folder_ / "y.npy");
   const Outcome outcome = tower("q.safetensors", "int8");
   EXPECT_EQ(ReadBytes(folder_ / "y.npy"), want);
-  EXPECT_TRUE(Contains(outcome.out, "31 -> 65 -> 31, F32+I8, quick_gelu"));
+  EXPECT_TRUE(Contains(outcome.out, "31 -> 165 -> 31, F32+I8, quick_gelu"));
   const Outcome automatic = tower("q.safetensors", "auto");
   EXPECT_EQ(ReadBytes(folder_ / "y.npy"), want);
   EXPECT_EQ(automatic.out.rfind("dtype auto -> int8: the checkpoint's weights are quantized\n", 0), 0u);
+  tower("q128.safetensors", "int8");
+  EXPECT_EQ(ReadBytes(folder_ / "y.npy"), want128);
+  EXPECT_NE(want128, want);
   ExpectComplaint(tower("q.safetensors", "bf16"), 1, "need the dtype int8, not bf16");
 }
 
@@ -368,6 +421,7 @@ TEST_F(QuantizeCommandTest, RunsATower) {
 TEST_F(QuantizeCommandTest, RefusesWhatItCannotHaveWritten) {
   WriteInput(5);
   const io::Metadata good = {{"fusedffn.int8.version", "1"}, {"fusedffn.int8.group", "1152"}};
+  const io::Metadata small = {{"fusedffn.int8.version", "2"}, {"fusedffn.int8.group", "128"}};
   const std::vector<float> zeros(64);
   const struct {
     io::Metadata metadata;
@@ -378,13 +432,22 @@ TEST_F(QuantizeCommandTest, RefusesWhatItCannotHaveWritten) {
        {{"m.fc1.weight_scale", "F32", {7, 1}}},
        "'m.fc1.weight' is of dtype 'I8', and accepted is only "
        "what 'fusedffn quantize' has written: its file's "
-       "__metadata__ must have fusedffn.int8.group '1152', and has none"},
+       "__metadata__ must have fusedffn.int8.version '1' or '2', and has none"},
       {{{"fusedffn.int8.version", "1"}, {"fusedffn.int8.group", "128"}},
        {{"m.fc1.weight_scale", "F32", {7, 1}}},
-       "must have fusedffn.int8.group '1152', and has '128'"},
+       "must have fusedffn.int8.group '1152' in version '1', and has '128'"},
       {{{"fusedffn.int8.version", "2"}, {"fusedffn.int8.group", "1152"}},
        {{"m.fc1.weight_scale", "F32", {7, 1}}},
-       "must have fusedffn.int8.version '1', and has '2'"},
+       "must have fusedffn.int8.group '128' in version '2', and has '1152'"},
+      {{{"fusedffn.int8.version", "1"}},
+       {{"m.fc1.weight_scale", "F32", {7, 1}}},
+       "must have fusedffn.int8.group '1152' in version '1', and has none"},
+      {{{"fusedffn.int8.version", "3"}, {"fusedffn.int8.group", "128"}},
+       {{"m.fc1.weight_scale", "F32", {7, 1}}},
+       "must have fusedffn.int8.version '1' or '2', and has '3'"},
+      {small,
+       {{"m.fc1.weight_scale", "F32", {7, 2}}},
+       "it must be F32 [7, 1], a scale for each output and 128 inputs"},
       {good, {}, "'m.fc1.weight' is of dtype 'I8', and there is no tensor 'm.fc1.weight_scale' beside it"},
       {good,
        {{"m.fc1.weight_scale", "F32", {7, 2}}},

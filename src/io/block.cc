@@ -77,6 +77,21 @@ std::string CheckBias(const BlockLayer& layer, const Layout& layout) {
                      DimsText(layer.bias->shape), Described(layer.weight), outputs);
 }
 
+// Whether the quantised weights, which may be in several files, have the same groups.
+std::string CheckGroups(const Block& block) {
+  const BlockLayer* first = nullptr;
+  for (const BlockLayer* layer : PartsOf(block)) {
+    if (!layer->scale) continue;
+    if (first == nullptr) first = layer;
+    const size_t group = Int8GroupOf(layer->weight.file->metadata());
+    const size_t wanted = Int8GroupOf(first->weight.file->metadata());
+    if (group == wanted) continue;
+    return fmt::format("{} is quantised in groups of {}, and {} of {}; they must be the same",
+                       Quoted(first->weight->name), wanted, Quoted(layer->weight->name), group);
+  }
+  return "";
+}
+
 // Whether the layers fit each other. Returns what is wrong, or "".
 std::string CheckFit(const Block& block) {
   const Layout& layout = *block.layout;
@@ -102,7 +117,7 @@ std::string CheckFit(const Block& block) {
     if (!layer->weight) continue;
     if (std::string problem = CheckBias(*layer, layout); !problem.empty()) return problem;
   }
-  return "";
+  return CheckGroups(block);
 }
 
 }  // namespace
@@ -139,10 +154,13 @@ std::string ShapeText(const Shape& shape) {
   return fmt::format("{} -> {}{} -> {}", shape.dim, shape.hidden, shape.gated ? " gated" : "", shape.out);
 }
 
-bool IsQuantized(const Block& block) {
-  const auto layers = PartsOf(block);
-  return std::any_of(layers.begin(), layers.end(),
-                     [](const BlockLayer* layer) { return static_cast<bool>(layer->scale); });
+bool IsQuantized(const Block& block) { return Int8GroupOf(block) != 0; }
+
+size_t Int8GroupOf(const Block& block) {
+  for (const BlockLayer* layer : PartsOf(block)) {
+    if (layer->scale) return Int8GroupOf(layer->weight.file->metadata());
+  }
+  return 0;
 }
 
 DType WeightsDType(const std::vector<Block>& blocks) {

@@ -47,7 +47,8 @@ uint64_t InputsOf(const Tensor& weight, const Layout& layout);
 // "1024 -> 4096 -> 1024", "1280 -> 6848 gated -> 1280"
 std::string ShapeText(const Shape& shape);
 
-// Whether some of its weights are.
+// Columns in the groups of its quantised weights, which are the same in all of them; 0 if none is quantised.
+size_t Int8GroupOf(const Block& block);
 bool IsQuantized(const Block& block);
 
 // That of the weights of these blocks, one or more, none of them quantized; kF32, which has the values of all

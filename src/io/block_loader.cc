@@ -64,11 +64,12 @@ class Loader {
     if (!from->scale) {
       return ffn_.PackRows(to, first_row, rows, buffer->data(), *UsableDType(*from->weight), cols);
     }
-    std::vector<float> scales(rows * Int8Groups(cols));
-    const uint64_t row_bytes = Int8Groups(cols) * sizeof(float);
+    const size_t group = Int8GroupOf(block_), groups = Int8Groups(cols, group);
+    std::vector<float> scales(rows * groups);
+    const uint64_t row_bytes = groups * sizeof(float);
     ReadBytes(from->scale, first_row * row_bytes, rows * row_bytes, scales.data());
     const auto* q = reinterpret_cast<const int8_t*>(buffer->data());
-    return ffn_.PackQuantizedRows(to, first_row, rows, q, cols, scales.data());
+    return ffn_.PackQuantizedRows(to, first_row, rows, q, cols, scales.data(), group);
   }
 
   Status LoadBias(const Piece& piece, std::vector<char>* buffer) {
@@ -104,8 +105,10 @@ PackedFfn LoadBlock(const Block& block, Activation activation, const PackOptions
         fmt::format("block {} has quantised weights (I8), which need the dtype {}, not {}",
                     Quoted(block.prefix), PrecisionName(Precision::kInt8), PrecisionName(options.precision)));
   }
+  PackOptions as_stored = options;
+  if (IsQuantized(block)) as_stored.int8_group = Int8GroupOf(block);
   PackedFfn ffn;
-  Check(PackedFfn::Create(block.shape, activation, options, &ffn), block);
+  Check(PackedFfn::Create(block.shape, activation, as_stored, &ffn), block);
   const std::vector<Piece> pieces = PiecesOf(block);
   Loader loader(block, on_read, &ffn);
   const int threads = options.threads > 0 ? options.threads : DefaultThreads();

@@ -14,8 +14,8 @@ namespace fusedffn::io {
 using OnRead = std::function<void(uint64_t bytes)>;
 
 // Reads a block's tensors into packed weights, a few MiB at a time on each of options.threads, so that memory
-// never holds them twice. Quantised weights need Precision::kInt8. Throws Error, the same on any number of
-// threads: the first of the tensors' order.
+// never holds them twice. Quantized weights need Precision::kInt8, and have their own groups, whatever
+// options.int8_group. Throws Error, the same on any number of threads: the first of the tensors' order.
 PackedFfn LoadBlock(
     const Block& block, Activation activation, const PackOptions& options,
     const OnRead& on_read = [](uint64_t) {});

@@ -19,13 +19,14 @@ namespace {
 
 // The metadata of all files, with ours. They cannot be told apart in one file, so none may differ from ours.
 Metadata MergeMetadata(const Checkpoint& checkpoint, const QuantizePlan& plan) {
-  Metadata merged = Int8Metadata();
+  const Metadata ours = Int8Metadata(plan.int8_group);
+  Metadata merged = ours;
   for (const QuantizePlan::Item& item : plan.items) {
     for (const auto& [key, value] : item.from.file->metadata()) {
       const auto [entry, is_new] = merged.emplace(key, value);
-      if (is_new || entry->second == value || Int8Metadata().count(key) == 0) continue;
-      throw Error(checkpoint.path(), fmt::format("__metadata__ has {} {}; this version writes {}", key,
-                                                 Quoted(value), Quoted(entry->second)));
+      if (is_new || entry->second == value || ours.count(key) == 0) continue;
+      throw Error(checkpoint.path(), fmt::format("__metadata__ has {} {}; with groups of {} it would be {}",
+                                                 key, Quoted(value), plan.int8_group, Quoted(entry->second)));
     }
   }
   return merged;
@@ -36,7 +37,8 @@ std::vector<Tensor> Described(const QuantizePlan& plan) {
   std::vector<Tensor> tensors;
   for (const auto& [from, layout] : plan.items) {
     tensors.push_back({from->name, layout ? "I8" : from->dtype, from->shape});
-    if (layout) tensors.push_back({ScaleName(from->name), "F32", ScaleShape(*from, *layout)});
+    if (layout)
+      tensors.push_back({ScaleName(from->name), "F32", ScaleShape(*from, *layout, plan.int8_group)});
   }
   // The largest elements first, as other writers do: then all are aligned, which some readers need.
   std::stable_sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
@@ -57,18 +59,19 @@ void Copy(const StoredTensor& from, const Tensor& to, const OnRead& on_read, Saf
 }
 
 // Adds the error of rows that have been quantised.
-void AddError(const char* rows, DType dtype, uint64_t count, uint64_t cols, const int8_t* q,
+void AddError(const char* rows, DType dtype, uint64_t count, uint64_t cols, size_t group, const int8_t* q,
               const float* scales, QuantizeReport* report) {
+  const uint64_t groups = Int8Groups(cols, group);
   VisitDType(dtype, [&](auto type) {
     const auto* from = reinterpret_cast<const unsigned char*>(rows);
-    for (uint64_t i = 0; i < count * Int8Groups(cols); ++i) {
+    for (uint64_t i = 0; i < count * groups; ++i) {
       ++report->groups;
       if (std::isnan(scales[i])) {
         ++report->not_finite;
         continue;
       }
-      const uint64_t row = i / Int8Groups(cols), k = i % Int8Groups(cols) * kInt8GroupSize;
-      const uint64_t end = row * cols + std::min(cols, k + kInt8GroupSize);
+      const uint64_t row = i / groups, k = i % groups * group;
+      const uint64_t end = row * cols + std::min(cols, k + group);
       for (uint64_t at = row * cols + k; at < end; ++at) {
         const double wanted = LoadElement<decltype(type)>(from, at),
                      error = wanted - double{scales[i]} * q[at];
@@ -79,12 +82,12 @@ void AddError(const char* rows, DType dtype, uint64_t count, uint64_t cols, cons
   });
 }
 
-void Quantize(const QuantizePlan::Item& item, const Tensor& to, const Tensor& scale, const OnRead& on_read,
-              SafetensorsWriter* file, QuantizeReport* report) {
+void Quantize(const QuantizePlan::Item& item, size_t group, const Tensor& to, const Tensor& scale,
+              const OnRead& on_read, SafetensorsWriter* file, QuantizeReport* report) {
   RowReader reader(item.from, *item.layout);
   RowWriter writer(file, to, *item.layout);
   const DType dtype = *UsableDType(*item.from);
-  const uint64_t cols = reader.cols(), groups = Int8Groups(cols), chunk_rows = reader.ChunkRows();
+  const uint64_t cols = reader.cols(), groups = Int8Groups(cols, group), chunk_rows = reader.ChunkRows();
   std::vector<char> chunk;
   std::vector<int8_t> q(chunk_rows * cols);
   std::vector<float> scales(chunk_rows * groups);
@@ -92,9 +95,10 @@ void Quantize(const QuantizePlan::Item& item, const Tensor& to, const Tensor& sc
     const uint64_t count = std::min(chunk_rows, reader.rows() - row);
     reader.Read(row, count, &chunk);
     on_read(chunk.size());
-    const Status status = QuantizeRows(chunk.data(), dtype, count, cols, cols, q.data(), scales.data());
+    const Status status =
+        QuantizeRows(chunk.data(), dtype, count, cols, cols, q.data(), scales.data(), group);
     if (!status.ok()) throw Error(item.from.file->path(), status.message());
-    AddError(chunk.data(), dtype, count, cols, q.data(), scales.data(), report);
+    AddError(chunk.data(), dtype, count, cols, group, q.data(), scales.data(), report);
     writer.Write(row, count, q.data());
     file->Write(scale, row * groups * sizeof(float), count * groups * sizeof(float), scales.data());
   }
@@ -110,7 +114,8 @@ uint64_t QuantizePlan::bytes() const {
 
 double QuantizeReport::RelativeError() const { return norm2 == 0 ? 0 : std::sqrt(error2 / norm2); }
 
-QuantizePlan PlanQuantized(const Checkpoint& checkpoint, const std::vector<Block>& blocks, bool others) {
+QuantizePlan PlanQuantized(const Checkpoint& checkpoint, const std::vector<Block>& blocks, bool others,
+                           size_t int8_group) {
   std::map<std::string, const Layout*> layout_of;  // by the names of all tensors that are wanted
   for (const Block& block : blocks) {
     for (const BlockLayer* layer : {&block.gate, &block.up, &block.down}) {
@@ -121,7 +126,7 @@ QuantizePlan PlanQuantized(const Checkpoint& checkpoint, const std::vector<Block
   if (others) {
     for (const std::string& name : checkpoint.Names()) layout_of.emplace(name, nullptr);
   }
-  QuantizePlan plan;
+  QuantizePlan plan = {{}, int8_group, {}};
   for (const auto& [name, layout] : layout_of) {
     if (layout && checkpoint.Has(ScaleName(name))) {
       throw Error(checkpoint.path(),
@@ -147,7 +152,7 @@ QuantizeReport WriteQuantized(const QuantizePlan& plan, const std::string& path,
       continue;
     }
     const Tensor& scale = *tensors.at(ScaleName(to.name));
-    Quantize(item, to, scale, on_read, &file, &report);
+    Quantize(item, plan.int8_group, to, scale, on_read, &file, &report);
     ++report.weights;
     report.bytes_before += item.from->bytes();
     report.bytes_after += to.bytes() + scale.bytes();

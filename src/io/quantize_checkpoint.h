@@ -19,14 +19,17 @@ struct QuantizePlan {
     const Layout* layout;  // of a weight that is quantised; null: copied as it is
   };
   std::vector<Item> items;
+  size_t int8_group;
   Metadata metadata;
 
   uint64_t bytes() const;  // to be read
 };
 
-// The weights of `blocks` quantised, and their biases; with `others`, all other tensors of the checkpoint as
-// well. Blocks are not quantised yet. The checkpoint must outlive the plan. Throws Error.
-QuantizePlan PlanQuantized(const Checkpoint& checkpoint, const std::vector<Block>& blocks, bool others);
+// The weights of `blocks` quantised in groups of `int8_group`, see PackOptions, and their biases; with
+// `others`, all other tensors of the checkpoint as well. Blocks are not quantised yet. The checkpoint must
+// outlive the plan. Throws Error.
+QuantizePlan PlanQuantized(const Checkpoint& checkpoint, const std::vector<Block>& blocks, bool others,
+                           size_t int8_group);
 
 struct QuantizeReport {
   uint64_t weights = 0;                        // tensors that were quantised

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string_view>
 
+#include "kernels/gemm.h"
 #include "src/io/array_file.h"
 #include "src/io/error.h"
 
@@ -74,6 +75,9 @@ Check OneOf(const std::vector<std::string>& names) {
 
 std::vector<std::string> ActivationNames() { return NamesOf(ActivationName); }
 std::vector<std::string> PrecisionNames() { return NamesOf(PrecisionName); }
+std::vector<std::string> Int8GroupNames() {
+  return {std::to_string(kInt8GroupSize), std::to_string(kSmallInt8GroupSize)};
+}
 
 Activation ActivationNamed(const std::string& name) {
   return static_cast<Activation>(IndexOf(ActivationNames(), name));

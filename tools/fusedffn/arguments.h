@@ -34,6 +34,9 @@ Activation ActivationNamed(const std::string& name);
 std::vector<std::string> PrecisionNames();
 Precision PrecisionNamed(const std::string& name);
 
+// What PackOptions::int8_group may be.
+std::vector<std::string> Int8GroupNames();
+
 // "N" or "A..B", which has passed its check.
 io::LayerRange LayerRangeOf(const std::string& text);
 

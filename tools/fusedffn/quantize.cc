@@ -25,6 +25,7 @@ struct Arguments {
   std::string weights, output;
   std::optional<std::string> layer, family;  // neither: all blocks
   bool blocks_only = false;
+  size_t group = kInt8GroupSize;
 };
 
 // What a block is copied for instead of being quantised, or "".
@@ -97,7 +98,8 @@ void Quantize(const Arguments& arguments) {
   io::CheckWritable(arguments.output);
   std::string copied;
   const std::vector<io::Block> blocks = ChosenBlocks(checkpoint, arguments, &copied);
-  const io::QuantizePlan plan = io::PlanQuantized(checkpoint, blocks, !arguments.blocks_only);
+  const io::QuantizePlan plan =
+      io::PlanQuantized(checkpoint, blocks, !arguments.blocks_only, arguments.group);
   io::QuantizeReport report;
   double seconds = 0;
   {
@@ -117,8 +119,8 @@ void AddQuantize(CLI::App* app) {
       "Does once what 'fusedffn run --dtype int8' does with each weight when it loads\n"
       "it: from the copy it gives the same bits, and reads a half or a quarter of the\n"
       "bytes. In the copy PREFIX.fc1.weight is I8, and PREFIX.fc1.weight_scale [out,\n"
-      "ceil(in / 1152)] in F32 has what to multiply it with, for each output and each\n"
-      "1152 inputs. Such blocks run with --dtype int8 only.\n"
+      "ceil(in / GROUP)] in F32 has what to multiply it with, for each output and each\n"
+      "group of inputs. Such blocks run with --dtype int8 only.\n"
       "\n"
       "Biases and all tensors of no block are copied as they are, so that the copy can\n"
       "take the place of the checkpoint. It is one file, even if that was in shards.\n"
@@ -150,6 +152,12 @@ void AddQuantize(CLI::App* app) {
       ->excludes(layer);
   command->add_flag("--blocks-only", arguments->blocks_only,
                     "Leave out what does not belong to these blocks");
+  command
+      ->add_option("--group", arguments->group,
+                   "Inputs that have a scale in common: 1152 (default), or 128, which is more\n"
+                   "exact and slower")
+      ->type_name("N")
+      ->check(OneOf(Int8GroupNames()));
   command->callback([arguments] { Quantize(*arguments); });
 }
 

@@ -66,6 +66,12 @@ void AddSettings(CLI::App* command, Settings* settings) {
       ->type_name("NAME")
       ->check(OneOf(DTypeNames()));
   command
+      ->add_option("--int8-group", settings->int8_group,
+                   "With int8, inputs that have a scale in common: 1152 (default), or 128,\n"
+                   "which is more exact and slower; quantised weights say it themselves")
+      ->type_name("N")
+      ->check(OneOf(Int8GroupNames()));
+  command
       ->add_option("--repeat", settings->repeat,
                    "Timed calls, default 1. With 2 or more, an untimed one comes first")
       ->type_name("N")
@@ -77,6 +83,7 @@ PackOptions PackOptionsOf(const Settings& settings) {
   options.target = settings.isa.empty() ? nullptr : settings.isa.c_str();
   if (!AccuracyOf(settings.dtype)) options.precision = PrecisionNamed(settings.dtype);
   options.threads = settings.threads;
+  options.int8_group = settings.int8_group;
   PackedFfn smallest;
   const Status status = PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &smallest);
   if (!status.ok()) throw UsageError(fmt::format("--dtype {}: {}", settings.dtype, status.message()));

@@ -18,6 +18,7 @@ struct Settings {
   std::string activation;  // "": the checkpoint says it
   std::string isa;         // "": the best
   std::string dtype = "f32";
+  size_t int8_group = kInt8GroupSize;
   int threads = DefaultThreads();
   size_t repeat = 1;
 };
