@@ -2,6 +2,7 @@
 """Compares two builds of this library: which is faster, and is the difference more than noise?
 
   tools/ab.py build/before build/after --tokens 257 1028 --threads 1 2
+  tools/ab.py build/release build/release --dtype int8-128 --dtype-b int8
 
 Each build's bench/peers/peer_ours runs in a process of its own; the two take turns (A B, B A, A B, ...), the
 other one stopped. Every round starts new processes, since where a process's memory happens to lie is worth a
@@ -28,7 +29,9 @@ def parse_arguments():
                         help="of " + " ".join(BLOCKS) + "; default: clip_l")
     parser.add_argument("--tokens", type=int, nargs="+", default=[257], help="default: 257")
     parser.add_argument("--threads", type=int, nargs="+", default=[1], help="default: 1")
-    parser.add_argument("--dtype", choices=DTYPES, default="f32", help="default: f32")
+    dtypes = [*DTYPES, "int8-128"]  # the last: int8 in groups of 128
+    parser.add_argument("--dtype", choices=dtypes, default="f32", help="default: f32")
+    parser.add_argument("--dtype-b", choices=dtypes, help="of the second build; default: the same")
     parser.add_argument("--isa", nargs="+", default=[""], help="targets, AVX2 for example; default: the best")
     parser.add_argument("--mode", choices=["warm", "cold"], default="warm",
                         help="one layer again and again (default), or more layers in turn than a cache holds")
@@ -37,20 +40,21 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def start(build, threads, isa, arguments):
+def start(build, dtype, threads, isa, arguments):
     program = build / "bench" / "peers" / "peer_ours"
     if not program.exists():
         sys.exit(f"ab: {program} not found: configure {build} with -DFUSEDFFN_BUILD_BENCH=ON and build it")
     try:
         return PeerProcess([program, *BLOCKS[arguments.block].arguments(), f"--threads={threads}",
-                            f"--dtype={arguments.dtype}", f"--variant={isa}"])
+                            f"--dtype={dtype}", f"--variant={isa}"])
     except PeerError as error:
         sys.exit(f"ab: {program}: {error}")
 
 
 def run_round(builds, threads, isa, arguments, swap, times):
     """Adds each build's best ms to times[tokens][side]; returns how the library was configured."""
-    pair = [start(build, threads, isa, arguments) for build in builds]
+    dtypes = (arguments.dtype, arguments.dtype_b or arguments.dtype)
+    pair = [start(build, dtype, threads, isa, arguments) for build, dtype in zip(builds, dtypes)]
     for tokens in arguments.tokens:
         for side in (1, 0) if swap else (0, 1):
             times[tokens][side].append(pair[side].run(tokens, arguments.mode, arguments.seconds)["best_ms"])

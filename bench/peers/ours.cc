@@ -12,8 +12,11 @@ void ThrowIfError(const Status& status) {
   if (!status.ok()) throw std::runtime_error(status.message());
 }
 
+constexpr char kInt8By128[] = "int8-128";  // int8 in groups of 128
+
 Precision PrecisionOf(const PeerOptions& options) {
-  RequireDtype(options, {"f32", "bf16", "bf16-dot", "int8"});
+  RequireDtype(options, {"f32", "bf16", "bf16-dot", "int8", kInt8By128});
+  if (options.dtype == kInt8By128) return Precision::kInt8;
   for (const Precision precision : {Precision::kBF16, Precision::kBF16Dot, Precision::kInt8}) {
     if (options.dtype == PrecisionName(precision)) return precision;
   }
@@ -33,6 +36,7 @@ class Ours : public Peer {
   void AddLayer(const Block& block) override {
     PackOptions pack;
     pack.precision = PrecisionOf(options_);
+    if (options_.dtype == kInt8By128) pack.int8_group = 128;
     if (!options_.variant.empty()) pack.target = options_.variant.c_str();
     PackedFfn ffn;
     ThrowIfError(Pack(WeightsOf(block), pack, &ffn));

@@ -82,15 +82,18 @@ Arguments ParseArguments(int argc, char** argv) {
   return arguments;
 }
 
+// "int8", or "int8-128".
+bool IsInt8(const PeerOptions& options) { return options.dtype.rfind("int8", 0) == 0; }
+
 Block MakeBlock(const PeerOptions& options) {
   Block block = RandomBlock(options.shape, 1);
   block.activation = options.activation;
-  return options.dtype == "f32" || options.dtype == "int8" ? std::move(block) : InBf16(std::move(block));
+  return options.dtype == "f32" || IsInt8(options) ? std::move(block) : InBf16(std::move(block));
 }
 
 double MostRelativeError(const PeerOptions& options) {
   if (options.dtype == "f32") return kMaxRelativeError;
-  if (options.dtype != "int8") return kMaxRelativeErrorBf16;
+  if (!IsInt8(options)) return kMaxRelativeErrorBf16;
   return options.shape.gated ? kMaxRelativeErrorInt8Gated : kMaxRelativeErrorInt8;
 }
 
