@@ -1,5 +1,5 @@
-// Compiled twice, each time with the header of another version and another name for its function, and linked with both
-// versions' static libraries: each uses its own.
+// Compiled twice, each time with the header of another version and another name for its function, and linked
+// with both versions' static libraries: each uses its own.
 #include <cmath>
 #include <cstdio>
 
