@@ -15,6 +15,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -184,6 +185,7 @@ struct ActivationList {};
 using Activations = ActivationList<QuickGelu, Gelu, GeluTanh, Silu, Relu, Relu2, Identity, HardSwish>;
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 

@@ -15,6 +15,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -86,6 +87,7 @@ inline constexpr decltype(&WidenArray<float>) kToF32[] = {WidenArray<float>, Wid
                                                           WidenArray<hwy::float16_t>};
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24, kInt8 = 1u << 25;  // CPUID leaf 7, EDX
@@ -39,17 +40,20 @@ const char* AmxIsMissing() {
   return reason;
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #else
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 bool IsAmdCpu() { return false; }
 bool IsIntelCpu() { return false; }
 bool MayUseAmx() { return false; }
 const char* AmxIsMissing() { return "it is x86-64's, on Linux"; }
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif

@@ -3,6 +3,7 @@
 #define FUSEDFFN_KERNELS_CPU_H_
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 bool IsAmdCpu();
 bool IsIntelCpu();
@@ -14,6 +15,7 @@ bool IsIntelCpu();
 bool MayUseAmx();
 const char* AmxIsMissing();  // why not; null if it may
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_KERNELS_CPU_H_

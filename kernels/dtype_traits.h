@@ -9,6 +9,7 @@
 #include "fusedffn/fusedffn.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 inline float FromBits(uint32_t bits) {
   float value;
@@ -89,6 +90,7 @@ inline void Widen(const void* from, DType dtype, size_t count, float* to) {
   });
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_KERNELS_DTYPE_TRAITS_H_

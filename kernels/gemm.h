@@ -16,6 +16,7 @@
 #include "fusedffn/fusedffn.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 constexpr size_t DivideUp(size_t a, size_t b) { return (a + b - 1) / b; }
 constexpr size_t RoundUp(size_t a, size_t b) { return DivideUp(a, b) * b; }
@@ -199,6 +200,7 @@ struct GemmKernel {
   void (*leave)();
 };
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_KERNELS_GEMM_H_

@@ -12,6 +12,7 @@
 #if FUSEDFFN_HAVE_AMX
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 
 void RunBF16Amx(const GemmBlock& block) { RunGemm<BF16Amx>(block); }
@@ -42,6 +43,7 @@ constexpr GemmKernel kInt8AmxKernel = MakeInt8AmxKernel(kInt8GroupSize);
 constexpr GemmKernel kSmallInt8AmxKernel = MakeInt8AmxKernel(kSmallInt8GroupSize);
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 #endif

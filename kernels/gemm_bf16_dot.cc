@@ -12,6 +12,7 @@
 #if FUSEDFFN_HAVE_BF16_DOT
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 
 void RunBF16Dot(const GemmBlock& block) { RunGemm<BF16Dot>(block); }
@@ -28,6 +29,7 @@ constexpr GemmKernel MakeBF16DotKernel() {
 constexpr GemmKernel kBF16DotKernel = MakeBF16DotKernel();
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 #endif

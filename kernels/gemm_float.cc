@@ -12,6 +12,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 
 void RunF32(const GemmBlock& block) { RunGemm<F32>(block); }
@@ -49,5 +50,6 @@ constexpr GemmKernel MakeBF16OnceKernel() {
 constexpr GemmKernel kBF16OnceKernel = MakeBF16OnceKernel();
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();

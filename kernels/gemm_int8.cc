@@ -10,6 +10,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 
 void RunInt8(const GemmBlock& block) { RunGemm<Int8>(block); }
@@ -25,5 +26,6 @@ constexpr GemmKernel kInt8Kernel = MakeInt8Kernel(kInt8GroupSize);
 constexpr GemmKernel kSmallInt8Kernel = MakeInt8Kernel(kSmallInt8GroupSize);
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();

@@ -18,6 +18,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 
 extern const GemmKernel kF32Kernel;
@@ -44,6 +45,7 @@ void StoreHiddenSmallInt8(const float* values, size_t ld, Range rows, size_t k0,
                           const PackedA& a);
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 

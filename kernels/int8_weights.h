@@ -13,6 +13,7 @@
 #include "kernels/dtype_traits.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 // Of `count` elements: NaN if one of them is a NaN or infinity, 0 if it would be below 2^-120.
 template <class From>
@@ -41,6 +42,7 @@ class ToSteps {
   const float inverse_;
 };
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_KERNELS_INT8_WEIGHTS_H_

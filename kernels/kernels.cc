@@ -21,6 +21,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 
 // On a tile that is still in the L1 cache. Not in the tile's own registers: there gcc spills, and the larger
@@ -111,11 +112,13 @@ struct KernelsOf<HWY_TARGET> {
   static constexpr const Kernels* kEnd = kBegin + sizeof(HWY_NAMESPACE::kRows) / sizeof(Kernels);
 };
 
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 // Highway numbers its targets so that a lower bit is a better target.
@@ -142,5 +145,6 @@ const KernelList& AllKernels() {
   return list;
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn
 #endif  // HWY_ONCE

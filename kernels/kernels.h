@@ -9,6 +9,7 @@
 #include "kernels/gemm.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 inline constexpr size_t kDTypeCount = 3;
 inline constexpr size_t kNormKindCount = 2;
@@ -106,6 +107,7 @@ struct KernelsOf {
   static constexpr const Kernels* kEnd = nullptr;
 };
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_KERNELS_KERNELS_H_

@@ -19,6 +19,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -289,6 +290,7 @@ template <class Mma>
 using VecSum = hn::Vec<hn::Rebind<typename Mma::Sum, D>>;
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 

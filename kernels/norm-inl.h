@@ -29,6 +29,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -127,6 +128,7 @@ constexpr NormFns NormOf() {
 inline constexpr NormFns kNorms[] = {NormOf<float>(), NormOf<hwy::bfloat16_t>(), NormOf<hwy::float16_t>()};
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 

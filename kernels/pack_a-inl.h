@@ -19,6 +19,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 
 // `count` values as one row of a chunk.
@@ -80,6 +81,7 @@ inline void StoreHidden(const float* values, size_t ld, Range rows, size_t k0, s
 }
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 

@@ -8,6 +8,7 @@
 #include "kernels/int8_weights.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 // Element types as they lie in panels. Of(row, k) is what elements of one row become from that k on, as far
@@ -144,4 +145,5 @@ void ZeroPadding(const PackedB& b) {
   std::fill_n(b.sum, layout.scales(), 0);
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

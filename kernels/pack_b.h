@@ -7,6 +7,7 @@
 #include "kernels/gemm.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 void PackBF32(const BRows& from, Range rows, const PackedB& b);
 // Rounded, to nearest, ties to even. What is bf16 already keeps its bits, NaNs among them.
@@ -22,6 +23,7 @@ extern template void PackBInt8<4>(const BRows& from, Range rows, const PackedB& 
 // others and must be numbers.
 void ZeroPadding(const PackedB& b);
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_KERNELS_PACK_B_H_

@@ -16,6 +16,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -70,6 +71,7 @@ HWY_INLINE Prefetch PrefetchOfChunk(const GemmBlock& g, size_t k, size_t vecs, s
 }
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 

@@ -12,6 +12,7 @@
 #include "hwy/highway.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 
 // A tile of C is kTileRows rows by kTileVecs vectors: as many accumulators as leave registers for B and A.
@@ -71,6 +72,7 @@ inline constexpr size_t kShares[] = {1, 2, 4, 12};
 inline constexpr size_t kRowParallelRows = 48;
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // per-target include guard

@@ -20,6 +20,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -270,6 +271,7 @@ HWY_INLINE void RunGemm(const GemmBlock& block) {
 }
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 

@@ -18,6 +18,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 constexpr BLayout PanelsOf(size_t element_bytes, size_t kr, size_t scale_group = 0) {
   return {element_bytes, kr, kNr, kLanes, scale_group};
@@ -53,6 +54,7 @@ constexpr void QuantizesGroups(size_t group, GemmKernel* kernel) {
 }
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 

@@ -14,6 +14,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
+inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -39,6 +40,7 @@ inline void WeightedSum(const WeightedRows& in, size_t columns, bool add, float*
 }
 
 }  // namespace HWY_NAMESPACE
+}  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 

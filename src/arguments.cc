@@ -1,6 +1,7 @@
 #include "src/arguments.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 Status CheckRows(const Rows& rows) noexcept {
   const char* const name = rows.name;
@@ -102,4 +103,5 @@ size_t ThreadCount(int threads) noexcept {
   return static_cast<size_t>(threads == 0 ? DefaultThreads() : threads);
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

@@ -12,6 +12,7 @@
 #include "src/workspace.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 // One array of a call: x, y, a residual, or one row with a norm's weight or bias.
 struct Rows {
@@ -61,6 +62,7 @@ Team TeamFor(const RunOptions& options, const F& bytes) {
   return team;
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_ARGUMENTS_H_

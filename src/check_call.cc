@@ -3,6 +3,7 @@
 #include <cmath>
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 Status CheckInPlace(const Rows& in, const Rows& y) {
@@ -66,4 +67,5 @@ Status CheckCall(const Call& call) noexcept {
   return status;
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

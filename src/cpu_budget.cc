@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <sstream>
@@ -12,10 +11,8 @@
 #include <thread>
 #include <vector>
 
-#include "fusedffn/fusedffn.h"
-#include "src/environment.h"
-
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 // quota / period from one cgroup folder, version 2 then 1; 0 if there is none.
@@ -41,19 +38,6 @@ double SmallestQuota(const std::string& mount, std::string path) {
     if (slash == std::string::npos) return smallest;
     path.resize(slash);
   }
-}
-
-// The quota in whole threads, at least 1; 0 if there is none. Once: it reads files.
-int CgroupThreads() noexcept {
-  static const int threads = [] {
-    try {
-      const double quota = CgroupQuotaCpus();
-      return quota > 0 ? std::max(1, static_cast<int>(std::min(std::ceil(quota), 65536.0))) : 0;
-    } catch (...) {  // out of memory while reading text files
-      return 1;
-    }
-  }();
-  return threads;
 }
 
 }  // namespace
@@ -102,13 +86,5 @@ size_t L2Bytes() {
   return size_t{1} << 20;
 }
 
-int DefaultThreads() noexcept {
-  const Environment& environment = TheEnvironment();
-  int threads = AffinityCpus();
-  for (const int most : {CgroupThreads(), environment.threads, environment.openmp_threads}) {
-    if (most > 0) threads = std::min(threads, most);
-  }
-  return threads;
-}
-
+}  // namespace v0_2
 }  // namespace fusedffn

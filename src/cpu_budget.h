@@ -5,6 +5,7 @@
 #include <cstddef>
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 // CPUs in this process's affinity mask, at least 1.
 int AffinityCpus();
@@ -16,6 +17,7 @@ double CgroupQuotaCpus();
 // Bytes of one core's L2 cache; 1 MiB where the system does not say.
 size_t L2Bytes();
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_CPU_BUDGET_H_

@@ -13,6 +13,7 @@
 #include "src/targets.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 [[gnu::format(printf, 2, 3)]] void Add(Description* to, const char* format, ...) {
@@ -101,4 +102,5 @@ Description Describe(const PackedLinear& linear, size_t tokens, const RunOptions
   return DescribeBlock(PackedBlockAccess::Get(linear), "PackedLinear", tokens, options);
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

@@ -2,14 +2,18 @@
 
 #include <strings.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdlib>
 
 #include "kernels/kernels.h"
 #include "src/arguments.h"
+#include "src/cpu_budget.h"
 #include "src/targets.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 // A number of threads that ends with the text, or with a comma where `list` is; else 0.
@@ -30,6 +34,19 @@ Status FindCap(const char* target, size_t* first) {
   return Status(StatusCode::kUnsupportedTarget,
                 "FUSEDFFN_TARGET is '%.40s', which is unknown, or not compiled in, and ignored; known are:%s",
                 target, TargetNames(false).text);
+}
+
+// The quota in whole threads, at least 1; 0 if there is none. Once: it reads files.
+int CgroupThreads() noexcept {
+  static const int threads = [] {
+    try {
+      const double quota = CgroupQuotaCpus();
+      return quota > 0 ? std::max(1, static_cast<int>(std::min(std::ceil(quota), 65536.0))) : 0;
+    } catch (...) {  // out of memory while reading text files
+      return 1;
+    }
+  }();
+  return threads;
 }
 
 }  // namespace
@@ -58,6 +75,16 @@ const Environment& TheEnvironment() noexcept {
   return environment;
 }
 
+int DefaultThreads() noexcept {
+  const Environment& environment = TheEnvironment();
+  int threads = AffinityCpus();
+  for (const int most : {CgroupThreads(), environment.threads, environment.openmp_threads}) {
+    if (most > 0) threads = std::min(threads, most);
+  }
+  return threads;
+}
+
 Status EnvironmentStatus() noexcept { return TheEnvironment().status; }
 
+}  // namespace v0_2
 }  // namespace fusedffn

@@ -5,6 +5,7 @@
 #include "fusedffn/fusedffn.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 struct Environment {
   int threads = 0;           // FUSEDFFN_THREADS; 0: not set, or ignored
@@ -18,6 +19,7 @@ Environment ReadEnvironment(const char* target, const char* threads, const char*
 
 const Environment& TheEnvironment() noexcept;
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_ENVIRONMENT_H_

@@ -9,6 +9,7 @@
 #include "src/parallel.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 // x, hidden and y of some rows: see Plan.
@@ -286,4 +287,5 @@ void Execute(const Call& call, const Team& team) {
   }
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

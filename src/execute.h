@@ -10,6 +10,7 @@
 #include "src/plan.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 // How a call with this block is divided on this machine.
 Plan PlanFor(const PackedBlock& block, size_t tokens, size_t threads);
@@ -34,6 +35,7 @@ struct Call {
 
 void Execute(const Call& call, const Team& team);
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_EXECUTE_H_

@@ -20,6 +20,7 @@
 #include "src/workspace.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 struct ExpertCall {
@@ -280,4 +281,5 @@ size_t ExpertsWorkspaceBytes(const PackedFfn* experts, size_t expert_count, size
   return rows.run_bytes == 0 || rows.bytes() == 0 ? 0 : WithAlignment(rows.bytes());
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

@@ -10,6 +10,7 @@
 #include "src/targets.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 // Precisions that were compared with kF32 on one kind of CPU, for a range of tokens.
@@ -100,4 +101,5 @@ PrecisionChoice FastestPrecision(Accuracy accuracy, DType weights, const char* t
   return ChoosePrecision(accuracy, weights, {ThisVendor(), kernels->name, bf16_dot}, tokens);
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

@@ -7,6 +7,7 @@
 #include "fusedffn/fusedffn.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 enum class CpuVendor { kAmd, kIntel, kOther };
 
@@ -19,6 +20,7 @@ struct CpuKind {
 // What FastestPrecision() says there.
 PrecisionChoice ChoosePrecision(Accuracy accuracy, DType weights, const CpuKind& cpu, size_t tokens) noexcept;
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_FASTEST_PRECISION_H_

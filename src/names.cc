@@ -2,6 +2,7 @@
 #include "kernels/kernels.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 template <class Enum, size_t kCount>
@@ -23,4 +24,5 @@ const char* ActivationName(Activation activation) noexcept {
   return NameAt(kNames, activation);
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

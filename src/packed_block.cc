@@ -13,6 +13,7 @@
 #include "src/targets.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 // Keeps every byte count and every index far from overflow: 2^40 parameters a layer are 4 TiB.
@@ -264,4 +265,5 @@ size_t PackedBytes(const PackedBlock& block) {
   return bytes;
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

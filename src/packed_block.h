@@ -16,6 +16,7 @@
 #include "src/workspace.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 inline constexpr size_t kMaxLayers = 3;
 
@@ -100,6 +101,7 @@ Status PackLayer(PackedBlock* block, size_t layer, const Linear& linear, int thr
 
 size_t PackedBytes(const PackedBlock& block);
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_PACKED_BLOCK_H_

@@ -4,6 +4,7 @@
 #include "src/packed_block.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 Status Invalid(const char* what) { return Status(StatusCode::kInvalidArgument, "%s", what); }
@@ -84,4 +85,5 @@ Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) 
   return status;
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

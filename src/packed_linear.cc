@@ -4,6 +4,7 @@
 #include "src/packed_block.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 Status CheckCreated(const PackedBlock* block) {
@@ -62,4 +63,5 @@ Status Pack(const Linear& weights, size_t in, size_t out, Activation activation,
   return status;
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

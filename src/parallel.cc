@@ -17,6 +17,7 @@
 #include "src/plan.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 // The indices of one loop in up to kMostShares shares, each of which is taken once, by whoever asks first. So
@@ -123,4 +124,5 @@ void ParallelFor(const Team& team, size_t count, const Body& body) noexcept {
   shares.Finish();
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

@@ -8,6 +8,7 @@
 #include "fusedffn/fusedffn.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 // The threads of a call: the executor's, or if there is none an arena of oneTBB's.
 struct Team {
@@ -39,6 +40,7 @@ inline size_t CopyParts(size_t rows, size_t floats, size_t threads) {
   return std::clamp<size_t>(rows * floats >> 14, 1, threads);
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_PARALLEL_H_

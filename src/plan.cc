@@ -3,6 +3,7 @@
 #include <algorithm>
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 // From this many rows a thread on, reading all weights on every thread costs less than a second meeting of
@@ -141,4 +142,5 @@ size_t MostScratchBytes(const Sizes& sizes, size_t tokens, const GemmKernel& ker
   return std::max(rows.scratch_bytes, panels.scratch_bytes);
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

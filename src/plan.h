@@ -21,6 +21,7 @@
 #include "kernels/gemm.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 // What is multiplied: x [tokens, dim] to hidden values, once or in a gated block twice, and those to y
 // [tokens, out]; in a linear, whose hidden is 0, x to y.
@@ -67,6 +68,7 @@ struct WorkPoint {
 // index `tasks`. Few rows are never cut: their time is that of reading the panel.
 WorkPoint SplitAt(size_t n, const BLayout& b, size_t tokens, size_t tasks, size_t index);
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_PLAN_H_

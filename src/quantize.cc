@@ -7,6 +7,7 @@
 #include "src/arguments.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 template <class From>
@@ -49,4 +50,5 @@ Status QuantizeRows(const void* weight, DType dtype, size_t rows, size_t cols, s
   return Status();
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

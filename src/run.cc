@@ -17,6 +17,7 @@
 #include "src/workspace.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 // The bytes of `threads` threads; 0: the most that any number up to the default takes.
@@ -97,4 +98,5 @@ size_t WorkspaceBytes(const PackedLinear& linear, size_t tokens, int threads) no
   return BytesFor(PackedBlockAccess::Get(linear), tokens, threads);
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

@@ -4,6 +4,7 @@
 #include "fusedffn/fusedffn.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 Status::Status(StatusCode code, const char* format, ...) noexcept : code_(code) {
   va_list arguments;
@@ -12,4 +13,5 @@ Status::Status(StatusCode code, const char* format, ...) noexcept : code_(code) 
   va_end(arguments);
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

@@ -8,6 +8,7 @@
 #include "src/environment.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 TargetNames::TargetNames(bool supported_only) noexcept {
   const KernelList& all = AllKernels();
@@ -52,4 +53,5 @@ const Target* Targets(size_t* count) noexcept {
   return list.targets;
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn

@@ -6,6 +6,7 @@
 #include "kernels/kernels.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 // The supported target of that name in any case, or the default one for null.
 Status FindKernels(const char* name, const Kernels** kernels) noexcept;
@@ -16,6 +17,7 @@ struct TargetNames {
   explicit TargetNames(bool supported_only) noexcept;
 };
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_TARGETS_H_

@@ -12,6 +12,7 @@
 #include "kernels/gemm.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
@@ -116,4 +117,5 @@ Scratch::~Scratch() {
 
 void ReleaseScratch() noexcept { Pool().Release(); }
 
+}  // namespace v0_2
 }  // namespace fusedffn

@@ -9,6 +9,7 @@
 #include "fusedffn/fusedffn.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 inline constexpr size_t kCacheLine = 64;
 
@@ -51,6 +52,7 @@ class Scratch {
 // What a workspace must have for so many bytes of scratch, wherever it begins.
 inline size_t WithAlignment(size_t scratch_bytes) { return scratch_bytes + kCacheLine - 1; }
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_WORKSPACE_H_

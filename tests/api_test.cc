@@ -110,269 +110,297 @@ const char* MisalignedBytes(const std::vector<float>& floats) {
   return reinterpret_cast<const char*>(floats.data()) + 1;
 }
 
-const BadCase kBadCases[] = {
-    // Create
-    {"CreateIntoNull", kInvalid, "ffn is null", [](Arguments& a) { return a.Create(kShape, nullptr); }},
-    {"DimZero", kInvalid, "shape.dim is 0",
-     [](Arguments& a) {
-       return a.CreateShape({0, 7, 3});
-     }},
-    {"HiddenZero", kInvalid, "shape.hidden is 0",
-     [](Arguments& a) {
-       return a.CreateShape({5, 0, 3});
-     }},
-    {"OutZero", kInvalid, "shape.out is 0",
-     [](Arguments& a) {
-       return a.CreateShape({5, 7, 0});
-     }},
-    {"DimHuge", kInvalid, "shape.dim is",
-     [](Arguments& a) {
-       return a.CreateShape({SIZE_MAX, 7, 3});
-     }},
-    {"HiddenHuge", kInvalid, "shape.hidden is",
-     [](Arguments& a) {
-       return a.CreateShape({5, SIZE_MAX, 3});
-     }},
-    {"OutHuge", kInvalid, "shape.out is",
-     [](Arguments& a) {
-       return a.CreateShape({5, 7, SIZE_MAX});
-     }},
-    {"ProductWrapsToZero", kInvalid, "shape.",
-     [](Arguments& a) {
-       return a.CreateShape({size_t{1} << 32, size_t{1} << 32, 1});
-     }},
-    {"Fc1TooLarge", kInvalid, "too large",
-     [](Arguments& a) {
-       return a.CreateShape({size_t{1} << 30, size_t{1} << 30, 1});
-     }},
-    {"Fc2TooLarge", kInvalid, "too large",
-     [](Arguments& a) {
-       return a.CreateShape({1, size_t{1} << 30, size_t{1} << 30});
-     }},
-    {"UnknownActivation", kInvalid, "activation 9 is none of quick_gelu, gelu,",
-     [](Arguments& a) { return PackedFfn::Create(kShape, static_cast<Activation>(9), {}, &a.packed); }},
-    {"UnknownTarget", kTarget, "'AVX9' is unknown", [](Arguments& a) { return a.CreateTarget("AVX9"); }},
-    {"EmptyTarget", kTarget, "'' is unknown", [](Arguments& a) { return a.CreateTarget(""); }},
-    {"TargetWithSpace", kTarget, "run here: ", [](Arguments& a) { return a.CreateTarget("AVX2 "); }},
-    {"LongTarget", kTarget,
-     "run here: ", [](Arguments& a) { return a.CreateTarget(std::string(5000, 'A').c_str()); }},
+const BadCase
+    kBadCases[] =
+        {
+            // Create
+            {"CreateIntoNull", kInvalid, "ffn is null",
+             [](Arguments& a) { return a.Create(kShape, nullptr); }},
+            {"DimZero", kInvalid, "shape.dim is 0",
+             [](Arguments& a) {
+               return a.CreateShape({0, 7, 3});
+             }},
+            {"HiddenZero", kInvalid, "shape.hidden is 0",
+             [](Arguments& a) {
+               return a.CreateShape({5, 0, 3});
+             }},
+            {"OutZero", kInvalid, "shape.out is 0",
+             [](Arguments& a) {
+               return a.CreateShape({5, 7, 0});
+             }},
+            {"DimHuge", kInvalid, "shape.dim is",
+             [](Arguments& a) {
+               return a.CreateShape({SIZE_MAX, 7, 3});
+             }},
+            {"HiddenHuge", kInvalid, "shape.hidden is",
+             [](Arguments& a) {
+               return a.CreateShape({5, SIZE_MAX, 3});
+             }},
+            {"OutHuge", kInvalid, "shape.out is",
+             [](Arguments& a) {
+               return a.CreateShape({5, 7, SIZE_MAX});
+             }},
+            {"ProductWrapsToZero", kInvalid, "shape.",
+             [](Arguments& a) {
+               return a.CreateShape({size_t{1} << 32, size_t{1} << 32, 1});
+             }},
+            {"Fc1TooLarge", kInvalid, "too large",
+             [](Arguments& a) {
+               return a.CreateShape({size_t{1} << 30, size_t{1} << 30, 1});
+             }},
+            {"Fc2TooLarge", kInvalid, "too large",
+             [](Arguments& a) {
+               return a.CreateShape({1, size_t{1} << 30, size_t{1} << 30});
+             }},
+            {"UnknownActivation", kInvalid, "activation 9 is none of quick_gelu, gelu,",
+             [](Arguments& a) {
+               return PackedFfn::Create(kShape, static_cast<Activation>(9), {}, &a.packed);
+             }},
+            {"UnknownTarget", kTarget, "'AVX9' is unknown",
+             [](Arguments& a) { return a.CreateTarget("AVX9"); }},
+            {"EmptyTarget", kTarget, "'' is unknown", [](Arguments& a) { return a.CreateTarget(""); }},
+            {"TargetWithSpace", kTarget, "run here: ", [](Arguments& a) { return a.CreateTarget("AVX2 "); }},
+            {"LongTarget", kTarget,
+             "run here: ", [](Arguments& a) { return a.CreateTarget(std::string(5000, 'A').c_str()); }},
 
-    // Pack
-    {"PackIntoNull", kInvalid, "ffn is null",
-     [](Arguments& a) { return Pack(a.weights, a.options, nullptr); }},
-    {"PackShapeZero", kInvalid, "shape.out is 0",
-     [](Arguments& a) { return a.weights.shape.out = 0, a.PackAll(); }},
-    {"PackTarget", kTarget, "'X' is unknown",
-     [](Arguments& a) { return a.options.target = "X", a.PackAll(); }},
-    {"PackActivation", kInvalid, "activation -1",
-     [](Arguments& a) { return a.weights.activation = static_cast<Activation>(-1), a.PackAll(); }},
-    {"PackThreads", kInvalid, "threads is -2",
-     [](Arguments& a) { return a.options.threads = -2, a.PackAll(); }},
-    {"CreateThreads", kInvalid, "threads is 65537",
-     [](Arguments& a) { return a.options.threads = 65537, a.CreateShape(kShape); }},
-    {"Fc1WeightNull", kInvalid, "fc1.weight is null",
-     [](Arguments& a) { return a.weights.fc1.weight = nullptr, a.PackAll(); }},
-    {"Fc2WeightNull", kInvalid, "fc2.weight is null",
-     [](Arguments& a) { return a.weights.fc2.weight = nullptr, a.PackAll(); }},
-    {"Fc1DType", kInvalid, "dtype 3",
-     [](Arguments& a) { return a.weights.fc1.dtype = DType(3), a.PackAll(); }},
-    {"Fc2DType", kInvalid, "dtype -1",
-     [](Arguments& a) { return a.weights.fc2.dtype = DType(-1), a.PackAll(); }},
-    {"Fc1Stride", kInvalid, "fc1.stride is 4",
-     [](Arguments& a) { return a.weights.fc1.stride = 4, a.PackAll(); }},
-    {"Fc2Stride", kInvalid, "fc2.stride is 6",
-     [](Arguments& a) { return a.weights.fc2.stride = 6, a.PackAll(); }},
-    {"Fc1StrideHuge", kInvalid, "stride",
-     [](Arguments& a) { return a.weights.fc1.stride = SIZE_MAX, a.PackAll(); }},
-    {"Fc2StrideWraps", kInvalid, "stride",
-     [](Arguments& a) { return a.weights.fc2.stride = SIZE_MAX / 8 + 1, a.PackAll(); }},
+            // Pack
+            {"PackIntoNull", kInvalid, "ffn is null",
+             [](Arguments& a) { return Pack(a.weights, a.options, nullptr); }},
+            {"PackShapeZero", kInvalid, "shape.out is 0",
+             [](Arguments& a) { return a.weights.shape.out = 0, a.PackAll(); }},
+            {"PackTarget", kTarget, "'X' is unknown",
+             [](Arguments& a) { return a.options.target = "X", a.PackAll(); }},
+            {"PackActivation", kInvalid, "activation -1",
+             [](Arguments& a) { return a.weights.activation = static_cast<Activation>(-1), a.PackAll(); }},
+            {"PackThreads", kInvalid, "threads is -2",
+             [](Arguments& a) { return a.options.threads = -2, a.PackAll(); }},
+            {"CreateThreads", kInvalid, "threads is 65537",
+             [](Arguments& a) { return a.options.threads = 65537, a.CreateShape(kShape); }},
+            {"Fc1WeightNull", kInvalid, "fc1.weight is null",
+             [](Arguments& a) { return a.weights.fc1.weight = nullptr, a.PackAll(); }},
+            {"Fc2WeightNull", kInvalid, "fc2.weight is null",
+             [](Arguments& a) { return a.weights.fc2.weight = nullptr, a.PackAll(); }},
+            {"Fc1DType", kInvalid, "dtype 3",
+             [](Arguments& a) { return a.weights.fc1.dtype = DType(3), a.PackAll(); }},
+            {"Fc2DType", kInvalid, "dtype -1",
+             [](Arguments& a) { return a.weights.fc2.dtype = DType(-1), a.PackAll(); }},
+            {"Fc1Stride", kInvalid, "fc1.stride is 4",
+             [](Arguments& a) { return a.weights.fc1.stride = 4, a.PackAll(); }},
+            {"Fc2Stride", kInvalid, "fc2.stride is 6",
+             [](Arguments& a) { return a.weights.fc2.stride = 6, a.PackAll(); }},
+            {"Fc1StrideHuge", kInvalid, "stride",
+             [](Arguments& a) { return a.weights.fc1.stride = SIZE_MAX, a.PackAll(); }},
+            {"Fc2StrideWraps", kInvalid, "stride",
+             [](Arguments& a) { return a.weights.fc2.stride = SIZE_MAX / 8 + 1, a.PackAll(); }},
 
-    {"UpWeightNull", kInvalid, "up.weight is null", [](Arguments& a) { return a.PackGated(); }},
-    {"UpStride", kInvalid, "up.stride is 4",
-     [](Arguments& a) {
-       return a.weights.up = {a.block.w1.data(), nullptr, DType::kF32, 4}, a.PackGated();
-     }},
-    {"UpDType", kInvalid, "dtype 5",
-     [](Arguments& a) {
-       return a.weights.up = {a.block.w1.data(), nullptr, DType(5), 0}, a.PackGated();
-     }},
-    {"UpWithoutGate", kInvalid, "up is set",
-     [](Arguments& a) { return a.weights.up.weight = a.block.w1.data(), a.PackAll(); }},
-    {"UpBiasWithoutGate", kInvalid, "up is set",
-     [](Arguments& a) { return a.weights.up.bias = a.block.b1.data(), a.PackAll(); }},
+            {"UpWeightNull", kInvalid, "up.weight is null", [](Arguments& a) { return a.PackGated(); }},
+            {"UpStride", kInvalid, "up.stride is 4",
+             [](Arguments& a) {
+               return a.weights.up = {a.block.w1.data(), nullptr, DType::kF32, 4}, a.PackGated();
+             }},
+            {"UpDType", kInvalid, "dtype 5",
+             [](Arguments& a) {
+               return a.weights.up = {a.block.w1.data(), nullptr, DType(5), 0}, a.PackGated();
+             }},
+            {"UpWithoutGate", kInvalid, "up is set",
+             [](Arguments& a) { return a.weights.up.weight = a.block.w1.data(), a.PackAll(); }},
+            {"UpBiasWithoutGate", kInvalid, "up is set",
+             [](Arguments& a) { return a.weights.up.bias = a.block.b1.data(), a.PackAll(); }},
 
-    // PackRows and PackBias
-    {"RowsOfEmpty", kInvalid, "empty",
-     [](Arguments& a) { return a.empty.PackRows(Layer::kFc1, 0, 1, a.block.w1.data(), DType::kF32, 5); }},
-    {"RowsOfNoLayer", kInvalid, "layer", [](Arguments& a) { return a.PackRows(Layer(3), 3, 1); }},
-    {"RowsOfUpWithoutGate", kInvalid, "not gated", [](Arguments& a) { return a.PackRows(Layer::kUp, 3, 1); }},
-    {"RowsOfUpPastTheEnd", kInvalid, "up has rows 0 to 6",
-     [](Arguments& a) { return a.no_up.PackRows(Layer::kUp, 3, 5, a.block.w1.data(), DType::kF32, 5); }},
-    {"BiasOfUpWithoutGate", kInvalid, "not gated",
-     [](Arguments& a) { return a.half.PackBias(Layer::kUp, a.block.b1.data(), DType::kF32); }},
-    {"RowsNull", kInvalid, "weight is null",
-     [](Arguments& a) { return a.half.PackRows(Layer::kFc1, 3, 1, nullptr, DType::kF32, 5); }},
-    {"RowsDType", kInvalid, "dtype 77",
-     [](Arguments& a) { return a.half.PackRows(Layer::kFc1, 3, 1, a.block.w1.data(), DType(77), 5); }},
-    {"RowsStride", kInvalid, "stride is 4", [](Arguments& a) { return a.PackRows(Layer::kFc1, 3, 1, 4); }},
-    {"RowsStrideHuge", kInvalid, "stride",
-     [](Arguments& a) { return a.PackRows(Layer::kFc1, 3, 2, SIZE_MAX / 2); }},
-    {"RowsPastTheEnd", kInvalid, "rows 0 to 6", [](Arguments& a) { return a.PackRows(Layer::kFc1, 3, 5); }},
-    {"RowsOfFc2PastTheEnd", kInvalid, "rows 0 to 2",
-     [](Arguments& a) { return a.PackRows(Layer::kFc2, 3, 1); }},
-    {"RowsStartFar", kInvalid, "not among",
-     [](Arguments& a) { return a.PackRows(Layer::kFc1, SIZE_MAX, 1); }},
-    {"RowsSumWraps", kInvalid, "not among",
-     [](Arguments& a) { return a.PackRows(Layer::kFc1, 3, SIZE_MAX - 1); }},
-    {"RowTwice", kInvalid, "row 2 has been packed",
-     [](Arguments& a) { return a.PackRows(Layer::kFc1, 2, 2); }},
-    {"RowsOfCompleteFfn", kInvalid, "row 0 has been packed",
-     [](Arguments& a) { return a.packed.PackRows(Layer::kFc2, 0, 3, a.block.w2.data(), DType::kF32, 7); }},
-    {"BiasOfEmpty", kInvalid, "empty",
-     [](Arguments& a) { return a.empty.PackBias(Layer::kFc1, a.block.b1.data(), DType::kF32); }},
-    {"BiasOfNoLayer", kInvalid, "layer",
-     [](Arguments& a) { return a.half.PackBias(Layer(-1), a.block.b1.data(), DType::kF32); }},
-    {"BiasNull", kInvalid, "bias is null",
-     [](Arguments& a) { return a.half.PackBias(Layer::kFc1, nullptr, DType::kF32); }},
-    {"BiasDType", kInvalid, "dtype 3",
-     [](Arguments& a) { return a.packed.PackBias(Layer::kFc2, a.block.b2.data(), DType(3)); }},
+            // PackRows and PackBias
+            {"RowsOfEmpty", kInvalid, "empty",
+             [](Arguments& a) {
+               return a.empty.PackRows(Layer::kFc1, 0, 1, a.block.w1.data(), DType::kF32, 5);
+             }},
+            {"RowsOfNoLayer", kInvalid, "layer", [](Arguments& a) { return a.PackRows(Layer(3), 3, 1); }},
+            {"RowsOfUpWithoutGate", kInvalid, "not gated",
+             [](Arguments& a) { return a.PackRows(Layer::kUp, 3, 1); }},
+            {"RowsOfUpPastTheEnd", kInvalid, "up has rows 0 to 6",
+             [](Arguments& a) {
+               return a.no_up.PackRows(Layer::kUp, 3, 5, a.block.w1.data(), DType::kF32, 5);
+             }},
+            {"BiasOfUpWithoutGate", kInvalid, "not gated",
+             [](Arguments& a) { return a.half.PackBias(Layer::kUp, a.block.b1.data(), DType::kF32); }},
+            {"RowsNull", kInvalid, "weight is null",
+             [](Arguments& a) { return a.half.PackRows(Layer::kFc1, 3, 1, nullptr, DType::kF32, 5); }},
+            {"RowsDType", kInvalid, "dtype 77",
+             [](Arguments& a) {
+               return a.half.PackRows(Layer::kFc1, 3, 1, a.block.w1.data(), DType(77), 5);
+             }},
+            {"RowsStride", kInvalid, "stride is 4",
+             [](Arguments& a) { return a.PackRows(Layer::kFc1, 3, 1, 4); }},
+            {"RowsStrideHuge", kInvalid, "stride",
+             [](Arguments& a) { return a.PackRows(Layer::kFc1, 3, 2, SIZE_MAX / 2); }},
+            {"RowsPastTheEnd", kInvalid, "rows 0 to 6",
+             [](Arguments& a) { return a.PackRows(Layer::kFc1, 3, 5); }},
+            {"RowsOfFc2PastTheEnd", kInvalid, "rows 0 to 2",
+             [](Arguments& a) { return a.PackRows(Layer::kFc2, 3, 1); }},
+            {"RowsStartFar", kInvalid, "not among",
+             [](Arguments& a) { return a.PackRows(Layer::kFc1, SIZE_MAX, 1); }},
+            {"RowsSumWraps", kInvalid, "not among",
+             [](Arguments& a) { return a.PackRows(Layer::kFc1, 3, SIZE_MAX - 1); }},
+            {"RowTwice", kInvalid, "row 2 has been packed",
+             [](Arguments& a) { return a.PackRows(Layer::kFc1, 2, 2); }},
+            {"RowsOfCompleteFfn", kInvalid, "row 0 has been packed",
+             [](Arguments& a) {
+               return a.packed.PackRows(Layer::kFc2, 0, 3, a.block.w2.data(), DType::kF32, 7);
+             }},
+            {"BiasOfEmpty", kInvalid, "empty",
+             [](Arguments& a) { return a.empty.PackBias(Layer::kFc1, a.block.b1.data(), DType::kF32); }},
+            {"BiasOfNoLayer", kInvalid, "layer",
+             [](Arguments& a) { return a.half.PackBias(Layer(-1), a.block.b1.data(), DType::kF32); }},
+            {"BiasNull", kInvalid, "bias is null",
+             [](Arguments& a) { return a.half.PackBias(Layer::kFc1, nullptr, DType::kF32); }},
+            {"BiasDType", kInvalid, "dtype 3",
+             [](Arguments& a) { return a.packed.PackBias(Layer::kFc2, a.block.b2.data(), DType(3)); }},
 
-    // Run
-    {"RunEmpty", StatusCode::kIncomplete, "empty", [](Arguments& a) { return a.RunWith(a.empty); }},
-    {"RunMovedFrom", StatusCode::kIncomplete, "empty",
-     [](Arguments& a) {
-       const PackedFfn elsewhere = std::move(a.half);
-       return a.RunWith(a.half);
-     }},
-    {"RunHalfPacked", StatusCode::kIncomplete, "7 rows", [](Arguments& a) { return a.RunWith(a.half); }},
-    {"RunWithoutFc2", StatusCode::kIncomplete, "3 rows", [](Arguments& a) { return a.RunWith(a.only_fc1); }},
-    {"RunWithoutUp", StatusCode::kIncomplete, "7 rows", [](Arguments& a) { return a.RunWith(a.no_up); }},
-    {"XNull", kInvalid, "x is null", [](Arguments& a) { return a.RunRows(nullptr, 5, 4, a.y.data(), 3); }},
-    {"YNull", kInvalid, "y is null", [](Arguments& a) { return a.RunRows(a.x.data(), 5, 4, nullptr, 3); }},
-    {"LdxSmall", kInvalid, "ldx is 4",
-     [](Arguments& a) { return a.RunRows(a.x.data(), 4, 4, a.y.data(), 3); }},
-    {"LdxZero", kInvalid, "ldx is 0",
-     [](Arguments& a) { return a.RunRows(a.x.data(), 0, 4, a.y.data(), 3); }},
-    {"LdySmall", kInvalid, "ldy is 2",
-     [](Arguments& a) { return a.RunRows(a.x.data(), 5, 4, a.y.data(), 2); }},
-    {"LdxHuge", kInvalid, "x: 4 rows",
-     [](Arguments& a) { return a.RunRows(a.x.data(), SIZE_MAX, 4, a.y.data(), 3); }},
-    {"LdyHuge", kInvalid, "y: 4 rows",
-     [](Arguments& a) { return a.RunRows(a.x.data(), 5, 4, a.y.data(), SIZE_MAX / 8); }},
-    {"TokensHuge", kInvalid, "do not fit",
-     [](Arguments& a) { return a.RunRows(a.x.data(), 5, SIZE_MAX, a.y.data(), 3); }},
-    {"TokensWrap", kInvalid, "do not fit",
-     [](Arguments& a) { return a.RunRows(a.x.data(), size_t{1} << 32, size_t{1} << 32, a.y.data(), 3); }},
-    {"XMisaligned", kInvalid, "x is not aligned",
-     [](Arguments& a) {
-       const auto* x = reinterpret_cast<const float*>(MisalignedBytes(a.x));
-       return a.RunRows(x, 5, 3, a.y.data(), 3);
-     }},
-    {"YMisaligned", kInvalid, "y is not aligned",
-     [](Arguments& a) {
-       auto* y = reinterpret_cast<float*>(const_cast<char*>(MisalignedBytes(a.y)));
-       return a.RunRows(a.x.data(), 5, 3, y, 3);
-     }},
-    {"YStartsInX", kInvalid, "overlap", [](Arguments& a) { return a.RunRows(a.x.data(), 5, 2, &a.x[9], 3); }},
-    {"XStartsInY", kInvalid, "overlap", [](Arguments& a) { return a.RunRows(&a.x[2], 5, 2, a.x.data(), 3); }},
-    {"SamePlaceOtherStride", kInvalid, "overlap",
-     [](Arguments& a) { return a.RunRows(a.x.data(), 5, 2, a.x.data(), 6); }},
-    {"ThreadsNegative", kInvalid, "threads is -2", [](Arguments& a) { return a.RunWith(a.packed, {-2}); }},
-    {"ThreadsMin", kInvalid, "threads is -", [](Arguments& a) { return a.RunWith(a.packed, {INT_MIN}); }},
-    {"ThreadsMax", kInvalid, "threads is 2147483647",
-     [](Arguments& a) { return a.RunWith(a.packed, {INT_MAX}); }},
-    {"ThreadsMinusOne", kInvalid, "threads is -1; it must be 1 to 65536, or 0 for the default",
-     [](Arguments& a) { return a.RunWith(a.packed, {-1}); }},
-    {"ExecutorAndThreads", kInvalid, "threads is 2; with an executor it must be 0",
-     [](Arguments& a) {
-       RunOptions options = {2};
-       options.executor = OwnThreads(2);
-       return a.RunWith(a.packed, options);
-     }},
-    {"ExecutorWithoutFunction", kInvalid, "executor.parallel_for is null, but its threads are 2",
-     [](Arguments& a) {
-       RunOptions options;
-       options.executor.threads = 2;
-       return a.RunWith(a.packed, options);
-     }},
-    {"ExecutorOfNoThreads", kInvalid, "executor.threads is 0; it must be 1 to 65536",
-     [](Arguments& a) {
-       RunOptions options;
-       options.executor = OwnThreads(0);
-       return a.RunWith(a.packed, options);
-     }},
-    {"ExecutorOfTooManyThreads", kInvalid, "executor.threads is 65537;",
-     [](Arguments& a) {
-       RunOptions options;
-       options.executor = OwnThreads(65537);
-       return a.RunWith(a.packed, options);
-     }},
-    {"WorkspaceOneByteShort", kInvalid, "workspace_bytes is",
-     [](Arguments& a) {
-       return a.RunWith(a.packed, {1, a.workspace.data(), a.workspace.size() - 1});
-     }},
-    {"WorkspaceOfNoBytes", kInvalid, "workspace_bytes is 0",
-     [](Arguments& a) {
-       return a.RunWith(a.packed, {1, a.workspace.data(), 0});
-     }},
-    {"EpsNegative", kInvalid, "norm.eps is -1e-05",
-     [](Arguments& a) {
-       return a.RunNorm({NormKind::kLayerNorm, nullptr, nullptr, DType::kF32, -1e-5});
-     }},
-    {"EpsNaN", kInvalid, "norm.eps is",
-     [](Arguments& a) {
-       return a.RunNorm({NormKind::kLayerNorm, nullptr, nullptr, DType::kF32, NAN});
-     }},
-    {"EpsInfinite", kInvalid, "norm.eps is inf",
-     [](Arguments& a) {
-       return a.RunNorm({NormKind::kLayerNorm, nullptr, nullptr, DType::kF32, HUGE_VAL});
-     }},
-    {"EpsNegativeRms", kInvalid, "norm.eps is -1; it must be finite and at least 0",
-     [](Arguments& a) {
-       return a.RunNorm({NormKind::kRmsNorm, nullptr, nullptr, DType::kF32, -1});
-     }},
-    {"NormKind", kInvalid, "norm.kind is 2; it must be kLayerNorm or kRmsNorm",
-     [](Arguments& a) { return a.RunNorm({NormKind(2)}); }},
-    {"NormKindNegative", kInvalid, "norm.kind is -1", [](Arguments& a) { return a.RunNorm({NormKind(-1)}); }},
-    {"NormOffsetNaN", kInvalid, "norm.weight_offset is",
-     [](Arguments& a) {
-       return a.RunNorm({NormKind::kRmsNorm, a.x.data(), nullptr, DType::kF32, 1e-6, NAN});
-     }},
-    {"NormOffsetInfinite", kInvalid, "norm.weight_offset is -inf; it must be finite",
-     [](Arguments& a) {
-       return a.RunNorm({NormKind::kRmsNorm, a.x.data(), nullptr, DType::kF32, 1e-6, -HUGE_VAL});
-     }},
-    {"NormOffsetWithoutWeight", kInvalid, "norm.weight_offset is 1; without a norm.weight it must be 0",
-     [](Arguments& a) {
-       return a.RunNorm({NormKind::kRmsNorm, nullptr, nullptr, DType::kF32, 1e-6, 1});
-     }},
-    {"NormWeightMisaligned", kInvalid, "norm.weight is not aligned to 4 bytes",
-     [](Arguments& a) {
-       return a.RunNorm({NormKind::kLayerNorm, MisalignedBytes(a.block.w1)});
-     }},
-    {"NormBiasMisaligned", kInvalid, "norm.bias is not aligned to 4 bytes",
-     [](Arguments& a) { return a.RunNorm({NormKind::kRmsNorm, nullptr, MisalignedBytes(a.block.w1)}); }},
-    {"NormDType", kInvalid, "dtype 4",
-     [](Arguments& a) { return a.RunNorm({NormKind::kLayerNorm, a.x.data(), nullptr, DType(4)}); }},
-    {"NormWeightInY", kInvalid, "norm.weight and y overlap",
-     [](Arguments& a) { return a.RunNorm({NormKind::kRmsNorm, &a.y[11]}); }},
-    {"NormBiasInY", kInvalid, "norm.bias and y overlap",
-     [](Arguments& a) { return a.RunNorm({NormKind::kLayerNorm, nullptr, a.y.data()}); }},
-    {"ResidualStride", kInvalid, "residual.stride is 2; it must be at least 3",
-     [](Arguments& a) { return a.RunResidual(a.x.data(), 2); }},
-    {"ResidualStrideHuge", kInvalid, "residual: 4 rows",
-     [](Arguments& a) { return a.RunResidual(a.x.data(), SIZE_MAX / 4); }},
-    {"ResidualDType", kInvalid, "dtype 7",
-     [](Arguments& a) { return a.RunResidual(a.x.data(), 0, DType(7)); }},
-    {"ResidualMisaligned", kInvalid, "residual is not aligned to 4 bytes",
-     [](Arguments& a) { return a.RunResidual(MisalignedBytes(a.x)); }},
-    {"ResidualStartsInY", kInvalid,
-     "residual and y overlap; y must be apart from residual, or residual itself",
-     [](Arguments& a) { return a.RunResidual(&a.y[3]); }},
-    {"ResidualIsYOfOtherStride", kInvalid, "residual and y overlap",
-     [](Arguments& a) { return a.RunResidual(a.y.data(), 4); }},
-    {"ResidualIsYOfOtherType", kInvalid, "residual and y overlap",
-     [](Arguments& a) { return a.RunResidual(a.y.data(), 3, DType::kBF16); }},
+            // Run
+            {"RunEmpty", StatusCode::kIncomplete, "empty", [](Arguments& a) { return a.RunWith(a.empty); }},
+            {"RunMovedFrom", StatusCode::kIncomplete, "empty",
+             [](Arguments& a) {
+               const PackedFfn elsewhere = std::move(a.half);
+               return a.RunWith(a.half);
+             }},
+            {"RunHalfPacked", StatusCode::kIncomplete, "7 rows",
+             [](Arguments& a) { return a.RunWith(a.half); }},
+            {"RunWithoutFc2", StatusCode::kIncomplete, "3 rows",
+             [](Arguments& a) { return a.RunWith(a.only_fc1); }},
+            {"RunWithoutUp", StatusCode::kIncomplete, "7 rows",
+             [](Arguments& a) { return a.RunWith(a.no_up); }},
+            {"XNull", kInvalid, "x is null",
+             [](Arguments& a) { return a.RunRows(nullptr, 5, 4, a.y.data(), 3); }},
+            {"YNull", kInvalid, "y is null",
+             [](Arguments& a) { return a.RunRows(a.x.data(), 5, 4, nullptr, 3); }},
+            {"LdxSmall", kInvalid, "ldx is 4",
+             [](Arguments& a) { return a.RunRows(a.x.data(), 4, 4, a.y.data(), 3); }},
+            {"LdxZero", kInvalid, "ldx is 0",
+             [](Arguments& a) { return a.RunRows(a.x.data(), 0, 4, a.y.data(), 3); }},
+            {"LdySmall", kInvalid, "ldy is 2",
+             [](Arguments& a) { return a.RunRows(a.x.data(), 5, 4, a.y.data(), 2); }},
+            {"LdxHuge", kInvalid, "x: 4 rows",
+             [](Arguments& a) { return a.RunRows(a.x.data(), SIZE_MAX, 4, a.y.data(), 3); }},
+            {"LdyHuge", kInvalid, "y: 4 rows",
+             [](Arguments& a) { return a.RunRows(a.x.data(), 5, 4, a.y.data(), SIZE_MAX / 8); }},
+            {"TokensHuge", kInvalid, "do not fit",
+             [](Arguments& a) { return a.RunRows(a.x.data(), 5, SIZE_MAX, a.y.data(), 3); }},
+            {"TokensWrap", kInvalid, "do not fit",
+             [](Arguments& a) {
+               return a.RunRows(a.x.data(), size_t{1} << 32, size_t{1} << 32, a.y.data(), 3);
+             }},
+            {"XMisaligned", kInvalid, "x is not aligned",
+             [](Arguments& a) {
+               const auto* x = reinterpret_cast<const float*>(MisalignedBytes(a.x));
+               return a.RunRows(x, 5, 3, a.y.data(), 3);
+             }},
+            {"YMisaligned", kInvalid, "y is not aligned",
+             [](Arguments& a) {
+               auto* y = reinterpret_cast<float*>(const_cast<char*>(MisalignedBytes(a.y)));
+               return a.RunRows(a.x.data(), 5, 3, y, 3);
+             }},
+            {"YStartsInX", kInvalid, "overlap",
+             [](Arguments& a) { return a.RunRows(a.x.data(), 5, 2, &a.x[9], 3); }},
+            {"XStartsInY", kInvalid, "overlap",
+             [](Arguments& a) { return a.RunRows(&a.x[2], 5, 2, a.x.data(), 3); }},
+            {"SamePlaceOtherStride", kInvalid, "overlap",
+             [](Arguments& a) { return a.RunRows(a.x.data(), 5, 2, a.x.data(), 6); }},
+            {"ThreadsNegative", kInvalid, "threads is -2",
+             [](Arguments& a) { return a.RunWith(a.packed, {-2}); }},
+            {"ThreadsMin", kInvalid, "threads is -",
+             [](Arguments& a) { return a.RunWith(a.packed, {INT_MIN}); }},
+            {"ThreadsMax", kInvalid, "threads is 2147483647",
+             [](Arguments& a) { return a.RunWith(a.packed, {INT_MAX}); }},
+            {"ThreadsMinusOne", kInvalid, "threads is -1; it must be 1 to 65536, or 0 for the default",
+             [](Arguments& a) { return a.RunWith(a.packed, {-1}); }},
+            {"ExecutorAndThreads", kInvalid, "threads is 2; with an executor it must be 0",
+             [](Arguments& a) {
+               RunOptions options = {2};
+               options.executor = OwnThreads(2);
+               return a.RunWith(a.packed, options);
+             }},
+            {"ExecutorWithoutFunction", kInvalid, "executor.parallel_for is null, but its threads are 2",
+             [](Arguments& a) {
+               RunOptions options;
+               options.executor.threads = 2;
+               return a.RunWith(a.packed, options);
+             }},
+            {"ExecutorOfNoThreads", kInvalid, "executor.threads is 0; it must be 1 to 65536",
+             [](Arguments& a) {
+               RunOptions options;
+               options.executor = OwnThreads(0);
+               return a.RunWith(a.packed, options);
+             }},
+            {"ExecutorOfTooManyThreads", kInvalid, "executor.threads is 65537;",
+             [](Arguments& a) {
+               RunOptions options;
+               options.executor = OwnThreads(65537);
+               return a.RunWith(a.packed, options);
+             }},
+            {"WorkspaceOneByteShort", kInvalid, "workspace_bytes is",
+             [](Arguments& a) {
+               return a.RunWith(a.packed, {1, a.workspace.data(), a.workspace.size() - 1});
+             }},
+            {"WorkspaceOfNoBytes", kInvalid, "workspace_bytes is 0",
+             [](Arguments& a) {
+               return a.RunWith(a.packed, {1, a.workspace.data(), 0});
+             }},
+            {"EpsNegative", kInvalid, "norm.eps is -1e-05",
+             [](Arguments& a) {
+               return a.RunNorm({NormKind::kLayerNorm, nullptr, nullptr, DType::kF32, -1e-5});
+             }},
+            {"EpsNaN", kInvalid, "norm.eps is",
+             [](Arguments& a) {
+               return a.RunNorm({NormKind::kLayerNorm, nullptr, nullptr, DType::kF32, NAN});
+             }},
+            {"EpsInfinite", kInvalid, "norm.eps is inf",
+             [](Arguments& a) {
+               return a.RunNorm({NormKind::kLayerNorm, nullptr, nullptr, DType::kF32, HUGE_VAL});
+             }},
+            {"EpsNegativeRms", kInvalid, "norm.eps is -1; it must be finite and at least 0",
+             [](Arguments& a) {
+               return a.RunNorm({NormKind::kRmsNorm, nullptr, nullptr, DType::kF32, -1});
+             }},
+            {"NormKind", kInvalid, "norm.kind is 2; it must be kLayerNorm or kRmsNorm",
+             [](Arguments& a) { return a.RunNorm({NormKind(2)}); }},
+            {"NormKindNegative", kInvalid, "norm.kind is -1",
+             [](Arguments& a) { return a.RunNorm({NormKind(-1)}); }},
+            {"NormOffsetNaN", kInvalid, "norm.weight_offset is",
+             [](Arguments& a) {
+               return a.RunNorm({NormKind::kRmsNorm, a.x.data(), nullptr, DType::kF32, 1e-6, NAN});
+             }},
+            {"NormOffsetInfinite", kInvalid, "norm.weight_offset is -inf; it must be finite",
+             [](Arguments& a) {
+               return a.RunNorm({NormKind::kRmsNorm, a.x.data(), nullptr, DType::kF32, 1e-6, -HUGE_VAL});
+             }},
+            {"NormOffsetWithoutWeight", kInvalid,
+             "norm.weight_offset is 1; without a norm.weight it must be 0",
+             [](Arguments&
+                    a) { return a.RunNorm({NormKind::kRmsNorm, nullptr, nullptr, DType::kF32, 1e-6, 1}); }},
+            {"NormWeightMisaligned", kInvalid, "norm.weight is not aligned to 4 bytes",
+             [](Arguments& a) { return a.RunNorm({NormKind::kLayerNorm, MisalignedBytes(a.block.w1)}); }},
+            {"NormBiasMisaligned", kInvalid, "norm.bias is not aligned to 4 bytes",
+             [](Arguments&
+                    a) { return a.RunNorm({NormKind::kRmsNorm, nullptr, MisalignedBytes(a.block.w1)}); }},
+            {"NormDType", kInvalid, "dtype 4",
+             [](Arguments& a) { return a.RunNorm({NormKind::kLayerNorm, a.x.data(), nullptr, DType(4)}); }},
+            {"NormWeightInY", kInvalid, "norm.weight and y overlap",
+             [](Arguments& a) { return a.RunNorm({NormKind::kRmsNorm, &a.y[11]}); }},
+            {"NormBiasInY", kInvalid, "norm.bias and y overlap",
+             [](Arguments& a) { return a.RunNorm({NormKind::kLayerNorm, nullptr, a.y.data()}); }},
+            {"ResidualStride", kInvalid, "residual.stride is 2; it must be at least 3",
+             [](Arguments& a) { return a.RunResidual(a.x.data(), 2); }},
+            {"ResidualStrideHuge", kInvalid, "residual: 4 rows",
+             [](Arguments& a) { return a.RunResidual(a.x.data(), SIZE_MAX / 4); }},
+            {"ResidualDType", kInvalid, "dtype 7",
+             [](Arguments& a) { return a.RunResidual(a.x.data(), 0, DType(7)); }},
+            {"ResidualMisaligned", kInvalid, "residual is not aligned to 4 bytes",
+             [](Arguments& a) { return a.RunResidual(MisalignedBytes(a.x)); }},
+            {"ResidualStartsInY", kInvalid,
+             "residual and y overlap; y must be apart from residual, or residual itself",
+             [](Arguments& a) { return a.RunResidual(&a.y[3]); }},
+            {"ResidualIsYOfOtherStride", kInvalid, "residual and y overlap",
+             [](Arguments& a) { return a.RunResidual(a.y.data(), 4); }},
+            {"ResidualIsYOfOtherType", kInvalid, "residual and y overlap",
+             [](Arguments& a) { return a.RunResidual(a.y.data(), 3, DType::kBF16); }},
 };
 
 class BadCaseTest : public testing::TestWithParam<BadCase> {};

@@ -33,6 +33,8 @@
 #define FUSEDFFN_API [[gnu::visibility("default")]]
 
 namespace fusedffn {
+// Changes with the minor version.
+inline namespace v0_2 {
 
 // "0.2.0": of the library that is linked; the numbers above are of this header. Until 1.0 every minor version
 // may change the interface (CHANGELOG.md says how to migrate) and has a shared library's name of its own.
@@ -457,6 +459,7 @@ FUSEDFFN_API Description Describe(const PackedFfn& ffn, size_t tokens,
 FUSEDFFN_API Description Describe(const PackedLinear& linear, size_t tokens,
                                   const RunOptions& options = {}) noexcept;
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_FUSEDFFN_H_

@@ -14,6 +14,7 @@
 #include "fusedffn/fusedffn.h"
 
 namespace fusedffn {
+inline namespace v0_2 {
 
 // The oneTBB arena that the calling thread is in, for a call by the same thread. The call is isolated: while
 // it waits, its thread takes no other tasks of that arena, and a group of tasks around it that is canceled
@@ -32,6 +33,7 @@ inline Executor CallersArena() {
   return executor;
 }
 
+}  // namespace v0_2
 }  // namespace fusedffn
 
 #endif  // FUSEDFFN_TBB_EXECUTOR_H_

@@ -1,9 +1,10 @@
-// A stranger's program: only the public header, and its own plain loops to check the result with.
+// A stranger's program: only the public headers, and its own plain loops to check the result with.
 #include <cmath>
 #include <cstdio>
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
+#include "fusedffn/tbb_executor.h"
 
 // [n, k] values from -1 to 1 that do not repeat.
 std::vector<float> Matrix(size_t n, size_t k, unsigned seed) {
@@ -30,7 +31,9 @@ int main() {
   weights.fc2.weight = w2.data(), weights.fc2.bias = b2.data();
   fusedffn::PackedFfn ffn;
   fusedffn::Status status = fusedffn::Pack(weights, {}, &ffn);
-  if (status.ok()) status = fusedffn::Run(ffn, x.data(), dim, tokens, y.data(), out);
+  fusedffn::RunOptions options;
+  options.executor = fusedffn::CallersArena();
+  if (status.ok()) status = fusedffn::Run(ffn, x.data(), dim, tokens, y.data(), out, options);
   if (!status.ok()) return std::fprintf(stderr, "%s\n", status.message()), 1;
 
   double error = 0, norm = 0;

@@ -38,27 +38,27 @@ if command -v pkg-config > /dev/null; then
   link=$([ "$variant" = static ] && echo --static || true)
   # Word splitting is how pkg-config's answer becomes arguments.
   # shellcheck disable=SC2046
-  "$CXX" -std=c++17 "$here/main.cc" -o "$work/consumer" $(pkg-config --cflags --libs $link fusedffn)
+  "$CXX" -std=c++17 "$here/main.cc" -o "$work/consumer" $(pkg-config --cflags --libs $link fusedffn tbb)
   LD_LIBRARY_PATH=$prefix/lib:$deps "$work/consumer"
 fi
 
-if [ "$variant" = static ]; then
+if [ "$variant" = static ] && command -v pkg-config > /dev/null; then
   echo "== two versions in one program"
-  # The other one is this one under another name, and says another number.
-  mkdir -p "$work/other"
-  cp -r "$source"/{include,kernels,src,tools,CMakeLists.txt} "$work/other/"
+  # The other one is this one with another number, and so another namespace.
+  other=$work/other
+  mkdir -p "$other/build"
+  cp -r "$source"/{include,kernels,src,tools,CMakeLists.txt} "$other"
+  if [ -e "$source/build/deps" ]; then ln -s "$source/build/deps" "$other/build/deps"; fi
   namespace=$(sed -n 's/^inline namespace \(v[0-9_]*\) {$/\1/p' "$source/include/fusedffn/fusedffn.h")
-  grep -rl "$namespace" "$work/other" | xargs sed -i "s/\b$namespace\b/${namespace}_other/"
-  sed -i 's/^#define FUSEDFFN_VERSION_PATCH .*/#define FUSEDFFN_VERSION_PATCH 99/' "$work/other/include/fusedffn/fusedffn.h"
-  ln -sfn "$source/build" "$work/other/build"
-  build other_library "$work/other" -DFUSEDFFN_BUILD_TOOLS=OFF -DFUSEDFFN_BUILD_TESTS=OFF -DFUSEDFFN_BUILD_BENCH=OFF
-  compile() { "$CXX" -std=c++17 -c "$@"; }
-  compile "$here/two_versions_main.cc" -o "$work/main.o"
-  compile -DTWO_VERSIONS_NAME=Old -I"$work/other/include" "$here/two_versions.cc" -o "$work/old.o"
-  compile -DTWO_VERSIONS_NAME=New -I"$source/include" "$here/two_versions.cc" -o "$work/new.o"
+  grep -rlw "$namespace" "$other"/{include,kernels,src} | xargs sed -i "s/\b$namespace\b/v99_99/"
+  sed -i -E 's/^(#define FUSEDFFN_VERSION_M[A-Z]+) .*/\1 99/' "$other/include/fusedffn/fusedffn.h"
+  build other_library "$other" -DFUSEDFFN_BUILD_TOOLS=OFF -DFUSEDFFN_BUILD_TESTS=OFF -DFUSEDFFN_BUILD_BENCH=OFF
+  compile() { "$CXX" -std=c++17 -I"$1" -DVERSION_IS_RIGHT="$2" -c "$here/one_version.cc" -o "$work/$2.o"; }
+  compile "$source/include" ThisVersionIsRight
+  compile "$other/include" OtherVersionIsRight
   # Word splitting, as above.
   # shellcheck disable=SC2046
-  "$CXX" "$work"/{main,old,new}.o -o "$work/two_versions" \
+  "$CXX" -std=c++17 "$here/two_versions.cc" "$work"/{This,Other}VersionIsRight.o -o "$work/two_versions" \
     "$work/library/libfusedffn.a" "$work/other_library/libfusedffn.a" $(pkg-config --libs libhwy tbb)
   LD_LIBRARY_PATH=$deps "$work/two_versions"
 fi

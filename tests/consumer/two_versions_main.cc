@@ -1,4 +1,0 @@
-bool Old();
-bool New();
-
-int main() { return Old() && New() ? 0 : 1; }
