@@ -392,7 +392,7 @@ struct ExpertChoices {
 // Routed experts, as in DeepSeek, Qwen's and Mixtral's mixture-of-experts layers. For t in [0, tokens):
 //   y[t] = start[t] + sum over j in [0, top) of choices.weights[t][j] * experts[choices.ids[t][j]](x[t])
 //   experts: [expert_count], each a block as for Run(). Those that a token has chosen must be complete, agree
-//   in dim, out and target, and may differ in all else; others are not looked at and may be empty.
+//   in dim, out and target, and may differ in all else; others may be empty or incomplete.
 //   x: [tokens, dim], row stride ldx >= dim.   y: [tokens, out], row stride ldy >= out.
 //   x and y may overlap in any way: all of x is read before y is written. choices.start and options.residual
 //   may be y itself with the same stride and dtype, or apart from it. tokens may be 0; then nothing else is
@@ -434,12 +434,14 @@ struct Target {
 // the first one from that on. `*count` receives their number.
 FUSEDFFN_API const Target* Targets(size_t* count) noexcept;
 
-// The number of threads that a call uses if it does not say: the smallest of
-//   the CPUs in the calling thread's affinity mask, now
-//   the cgroup's CPU quota, rounded up
-//   the environment's FUSEDFFN_THREADS
-//   the environment's OMP_NUM_THREADS, of a list its first number
-// and at least 1. The last three are read once. RunOptions::threads and Executor::threads win over all of it.
+// The number of threads of a call whose options do not say: what is lowest of those that are set, at least 1.
+//
+//   set by                                        read           of several
+//   Executor::threads, or RunOptions::threads     at each call   wins: the others do not count
+//   the calling thread's affinity mask            at each call   the lowest counts
+//   the cgroup's CPU quota, rounded up            once           the lowest counts
+//   FUSEDFFN_THREADS in the environment           once           the lowest counts
+//   OMP_NUM_THREADS, of a list its first number   once           the lowest counts
 FUSEDFFN_API int DefaultThreads() noexcept;
 
 // Not ok if FUSEDFFN_TARGET or FUSEDFFN_THREADS has a value that nothing here has: it is ignored then. Both
