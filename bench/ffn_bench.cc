@@ -30,9 +30,9 @@
 
 #include "bench/bf16.h"
 #include "bench/commit.h"
-#include "bench/probe.h"
 #include "bench/workload.h"
 #include "hwy/base.h"
+#include "kernels/probe/probe.h"
 
 namespace fusedffn {
 namespace {

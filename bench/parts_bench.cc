@@ -19,10 +19,10 @@
 #include <thread>
 #include <utility>
 
-#include "bench/probe.h"
 #include "bench/workload.h"
 #include "kernels/kernels.h"
-#include "src/parallel.h"
+#include "kernels/probe/probe.h"
+#include "src/system/parallel.h"
 
 namespace fusedffn {
 namespace {

@@ -179,7 +179,7 @@ inline constexpr double kMaxRelativeError = 2e-6;
 // the product and y. The weights are bf16 to begin with.
 inline constexpr double kMaxRelativeErrorBf16 = 3.0 / 512;
 
-// A step of 1/127 or 1/255 of a range leaves an error of step / sqrt(12). The coarsest quantisation that is
+// A step of 1/127 or 1/255 of a range leaves an error of step / sqrt(12). The coarsest quantization that is
 // in use (PyTorch's) has 7 bits for activations and one scale for a whole weight: x within +-5.5 of its
 // deviation gives 0.025, the hidden array within -0.1..5.5 at a root mean square of 0.6 gives 0.021, and each
 // layer's weights within +-5.2 of their deviation 0.012. The root of the sum of the squares is 0.037.

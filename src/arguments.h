@@ -8,8 +8,8 @@
 #include "fusedffn/fusedffn.h"
 #include "kernels/gemm.h"
 #include "src/packed_block.h"
-#include "src/parallel.h"
-#include "src/workspace.h"
+#include "src/system/parallel.h"
+#include "src/system/scratch.h"
 
 namespace fusedffn {
 inline namespace v0_2 {

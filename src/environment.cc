@@ -9,7 +9,7 @@
 
 #include "kernels/kernels.h"
 #include "src/arguments.h"
-#include "src/cpu_budget.h"
+#include "src/system/cpu.h"
 #include "src/targets.h"
 
 namespace fusedffn {

@@ -5,8 +5,8 @@
 
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
-#include "src/cpu_budget.h"
-#include "src/parallel.h"
+#include "src/system/cpu.h"
+#include "src/system/parallel.h"
 
 namespace fusedffn {
 inline namespace v0_2 {

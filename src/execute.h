@@ -6,8 +6,8 @@
 
 #include "fusedffn/fusedffn.h"
 #include "src/packed_block.h"
-#include "src/parallel.h"
 #include "src/plan.h"
+#include "src/system/parallel.h"
 
 namespace fusedffn {
 inline namespace v0_2 {

@@ -9,7 +9,7 @@
 #include "kernels/dtype_traits.h"
 #include "kernels/pack_b.h"
 #include "src/arguments.h"
-#include "src/parallel.h"
+#include "src/system/parallel.h"
 #include "src/targets.h"
 
 namespace fusedffn {
@@ -223,7 +223,7 @@ Status PackLayerQuantizedRows(PackedBlock* block, size_t which, size_t first_row
                               const int8_t* q, size_t stride, const float* scales, size_t group) noexcept {
   const size_t wanted = block->gemm->b.scale_group;
   if (wanted == 0) {
-    return Status(StatusCode::kInvalidArgument, "quantised rows need precision kInt8; this is %s",
+    return Status(StatusCode::kInvalidArgument, "quantized rows need precision kInt8; this is %s",
                   PrecisionName(block->gemm->precision));
   }
   if (group != wanted) {

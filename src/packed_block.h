@@ -13,7 +13,7 @@
 #include "fusedffn/fusedffn.h"
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
-#include "src/workspace.h"
+#include "src/system/scratch.h"
 
 namespace fusedffn {
 inline namespace v0_2 {

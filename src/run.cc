@@ -12,9 +12,9 @@
 #include "src/check_call.h"
 #include "src/execute.h"
 #include "src/packed_block.h"
-#include "src/parallel.h"
 #include "src/plan.h"
-#include "src/workspace.h"
+#include "src/system/parallel.h"
+#include "src/system/scratch.h"
 
 namespace fusedffn {
 inline namespace v0_2 {

@@ -38,7 +38,7 @@ float ExactFrom(Activation activation) {
 // What a result should be, and what its error is counted in.
 struct Expected {
   double value;
-  double unit;  // the distance of neighbouring floats around it; 0 if the result must be `value`
+  double unit;  // the distance of neighboring floats around it; 0 if the result must be `value`
 
   Expected(Activation activation, float x) : value(ReferenceActivation(activation, x)), unit(0) {
     const float nearest = static_cast<float>(value);
@@ -133,14 +133,14 @@ std::vector<float> SpecialValues() {
     values.push_back(FloatOf(magnitude));
     values.push_back(FloatOf(magnitude | 0x80000000u));
   }
-  for (const float centre :
+  for (const float center :
        {// where the error, or the exponent, of some result changes
         0x1p-126f, 0x1p-75f, 0x1p-63f, 0x1p-24f, 0.0278f, 0.75115f, 1.0f, 10.0f, 0x1p64f,
         // the last float whose result is not x: gelu, gelu_tanh, quick_gelu, silu
         5.5f, 6.0f, 16.0f, 20.0f,
         // where negative x give denormals, nothing, and the same as all beyond: in the same order
         13.09f, 14.356f, 14.375f, 10.05f, 10.911f, 11.0f, 52.13f, 63.5f, 70.0f, 91.8f, 108.66f, 110.0f}) {
-    for (uint32_t bits = BitsOf(centre) - 4096; bits <= BitsOf(centre) + 4096; ++bits) {
+    for (uint32_t bits = BitsOf(center) - 4096; bits <= BitsOf(center) + 4096; ++bits) {
       values.push_back(FloatOf(bits));
       values.push_back(-FloatOf(bits));
     }

@@ -390,9 +390,9 @@ TEST_P(AllocationTest, RunOfALinearReportsEveryFailure) {
 }
 
 // Shapes whose last panel and last vector are not full: what pads them is computed with like the rest. And
-// arithmetic on a signalling NaN raises a flag.
+// arithmetic on a signaling NaN raises a flag.
 template <class Packed>
-void ExpectNothingUninitialised(const Packed& packed, Random* random) {
+void ExpectNothingUninitialized(const Packed& packed, Random* random) {
   for (const size_t tokens : {1u, 7u, 60u}) {
     const std::vector<float> x = RandomTokens(InOf(packed), tokens, random);
     std::feclearexcept(FE_ALL_EXCEPT);
@@ -402,26 +402,26 @@ void ExpectNothingUninitialised(const Packed& packed, Random* random) {
   }
 }
 
-TEST_P(AllocationTest, ComputesWithNothingUninitialised) {
+TEST_P(AllocationTest, ComputesWithNothingUninitialized) {
   for (const Shape& shape : {Shape{1, 1, 1}, Shape{5, 17, 3}, Shape{33, 49, 50}, Shape{385, 400, 97},
                              Shape{1, 1, 1, true}, Shape{33, 49, 50, true}, Shape{585, 560, 97, true}}) {
     const TestBlock block = RandomBlock(shape, &random_);
     for (const bool bias : {false, true}) {
       Weights weights = block.weights();
       if (!bias) weights.fc1.bias = weights.fc2.bias = weights.up.bias = nullptr;
-      ExpectNothingUninitialised(PackFor(GetParam(), weights), &random_);
+      ExpectNothingUninitialized(PackFor(GetParam(), weights), &random_);
       ASSERT_FALSE(HasFatalFailure()) << "shape " << shape;
     }
   }
 }
 
-TEST_P(AllocationTest, ALinearComputesWithNothingUninitialised) {
+TEST_P(AllocationTest, ALinearComputesWithNothingUninitialized) {
   const size_t sizes[][2] = {{1, 1}, {5, 17}, {33, 50}, {1153, 97}};
   for (const auto& [in, out] : sizes) {
     for (const Precision precision : PrecisionsOn(GetParam())) {
       TestLinear linear = RandomLinear(in, out, &random_);
       if (in == 33) linear.b.clear();
-      ExpectNothingUninitialised(PackFor(GetParam(), linear, precision), &random_);
+      ExpectNothingUninitialized(PackFor(GetParam(), linear, precision), &random_);
       ASSERT_FALSE(HasFatalFailure()) << in << " to " << out << " columns, " << PrecisionName(precision);
     }
   }

@@ -518,7 +518,7 @@ void OnPackers(const Work& work) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// Rows of every panel by all threads by turns, quantised ones among them, and biases in between.
+// Rows of every panel by all threads by turns, quantized ones among them, and biases in between.
 TEST_P(ApiTargetTest, ThreadsPackRowsOfTheSamePanels) {
   const Shape shape = {37, 131, 101, true};
   Random random(1);

@@ -1,5 +1,5 @@
 // Arrays by the ending of their file's name.
-#include "src/io/array_file.h"
+#include "src/files/array_file.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/io/safetensors.h"
+#include "src/files/safetensors.h"
 #include "tests/test_files.h"
 
 namespace fusedffn::io {

@@ -1,5 +1,5 @@
 // An output file is there whole or not at all, and nothing else is left behind.
-#include "src/io/atomic_file.h"
+#include "src/files/atomic_file.h"
 
 #include <fcntl.h>
 #include <grp.h>

@@ -1,5 +1,5 @@
 // Finding a block in a checkpoint, refusing those that do not fit, and loading one into packed weights.
-#include "src/io/checkpoint_blocks.h"
+#include "src/models/checkpoint_blocks.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "src/io/block_loader.h"
+#include "src/models/block_loader.h"
 #include "tests/compare.h"
 #include "tests/test_checkpoint.h"
 #include "tests/test_files.h"

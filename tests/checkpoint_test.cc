@@ -1,6 +1,6 @@
 // One file, an index with shards, or a folder with either: which tensors there are, which files are opened
 // for them, and what an index may not say.
-#include "src/io/checkpoint.h"
+#include "src/models/checkpoint.h"
 
 #include <gtest/gtest.h>
 
@@ -28,6 +28,13 @@ class CheckpointTest : public testing::Test {
 
   TempFolder folder_;
 };
+
+TEST(UsableDTypeTest, OfTheFormatsNames) {
+  const std::pair<const char*, std::optional<DType>> names[] = {{"F32", DType::kF32}, {"BF16", DType::kBF16},
+                                                                {"F16", DType::kF16}, {"F2", std::nullopt},
+                                                                {"I8", std::nullopt}, {"f32", std::nullopt}};
+  for (const auto& [name, dtype] : names) EXPECT_EQ(UsableDType({name, name, {}}), dtype) << name;
+}
 
 TEST_F(CheckpointTest, OneFile) {
   const std::string path = folder_ / "any.safetensors";

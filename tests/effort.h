@@ -1,4 +1,4 @@
-// How much to test: all of it in an optimised build, less under sanitizers and in debug builds.
+// How much to test: all of it in an optimized build, less under sanitizers and in debug builds.
 #ifndef FUSEDFFN_TESTS_EFFORT_H_
 #define FUSEDFFN_TESTS_EFFORT_H_
 

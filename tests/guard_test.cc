@@ -1,5 +1,5 @@
 // No access outside the caller's arrays, those of a norm and a residual among them: each lies between
-// pages that fault, flush to one and then to the other, with signalling NaN around it and in y and the
+// pages that fault, flush to one and then to the other, with signaling NaN around it and in y and the
 // workspace.
 #include <gtest/gtest.h>
 
@@ -65,8 +65,8 @@ void RunBetweenGuards(const Packed& packed, const Strides& c, const std::vector<
   options.workspace = workspace.data();
   options.workspace_bytes = workspace.size();
   const Status status = Run(packed, guarded_x.data(), c.ldx, tokens, guarded_y.data(), c.ldy, options);
-  // Arithmetic on a signalling NaN raises this flag, on the calling thread's part of the work.
-  EXPECT_FALSE(std::fetestexcept(FE_INVALID)) << "computed with uninitialised memory";
+  // Arithmetic on a signaling NaN raises this flag, on the calling thread's part of the work.
+  EXPECT_FALSE(std::fetestexcept(FE_INVALID)) << "computed with uninitialized memory";
   ASSERT_TRUE(status.ok()) << status.message();
   ASSERT_TRUE(SameBits(guarded_y.data(), c.ldy, want.data(), out, tokens, out));
   EXPECT_TRUE(guarded_x.GapIsUntouched() && guarded_y.GapIsUntouched() && workspace.GapIsUntouched());

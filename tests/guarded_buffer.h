@@ -17,7 +17,7 @@ namespace fusedffn {
 // Which of the two pages the data touches.
 enum class Flush { kLeft, kRight };
 
-// Repeated from a buffer's first page: a signalling NaN as fp32 and bf16, a NaN as fp16.
+// Repeated from a buffer's first page: a signaling NaN as fp32 and bf16, a NaN as fp16.
 inline constexpr uint32_t kPoisonBits = 0x7FA57FA5;
 
 // `count` elements, poisoned, flush to one of the guard pages. The bytes between the data and the other

@@ -15,7 +15,7 @@
 
 namespace fusedffn {
 
-struct QuantisedGroup {
+struct QuantizedGroup {
   float scale = 0;
   std::vector<int> steps;  // element = scale * step
 };
@@ -30,13 +30,13 @@ inline bool AllFinite(const float* values, size_t count) {
 }
 
 // Activations: 256 steps from the smallest to the largest value, with 0 among them.
-inline QuantisedGroup QuantiseRow(const float* x, size_t count) {
+inline QuantizedGroup QuantizeRow(const float* x, size_t count) {
   float lo = 0, hi = 0;
   for (size_t i = 0; i < count; ++i) {
     lo = std::min(lo, x[i]);
     hi = std::max(hi, x[i]);
   }
-  QuantisedGroup group = {Int8Scale(AllFinite(x, count), hi / 255 - lo / 255), std::vector<int>(count)};
+  QuantizedGroup group = {Int8Scale(AllFinite(x, count), hi / 255 - lo / 255), std::vector<int>(count)};
   if (!(group.scale > 0)) return group;
   const float inverse = 1 / group.scale;
   const int zero = static_cast<int>(std::nearbyint(-lo * inverse));
@@ -47,10 +47,10 @@ inline QuantisedGroup QuantiseRow(const float* x, size_t count) {
 }
 
 // Weights: -127 to 127 steps.
-inline QuantisedGroup QuantiseWeights(const float* w, size_t count) {
+inline QuantizedGroup QuantizeWeights(const float* w, size_t count) {
   float largest = 0;
   for (size_t i = 0; i < count; ++i) largest = std::max(largest, std::fabs(w[i]));
-  QuantisedGroup group = {Int8Scale(AllFinite(w, count), largest / 127), std::vector<int>(count)};
+  QuantizedGroup group = {Int8Scale(AllFinite(w, count), largest / 127), std::vector<int>(count)};
   if (!(group.scale > 0)) return group;
   for (size_t i = 0; i < count; ++i) {
     group.steps[i] = static_cast<int>(std::nearbyint(w[i] * (1 / group.scale)));
@@ -58,7 +58,7 @@ inline QuantisedGroup QuantiseWeights(const float* w, size_t count) {
   return group;
 }
 
-// One layer in fp32, quantised in groups of `group` when made.
+// One layer in fp32, quantized in groups of `group` when made.
 class Int8Layer {
  public:
   Int8Layer(bool fma, const Linear& layer, size_t rows, size_t cols, size_t group)
@@ -68,7 +68,7 @@ class Int8Layer {
     if (bias != nullptr) bias_.assign(bias, bias + rows);
     for (size_t n = 0; n < rows; ++n) {
       for (size_t k = 0; k < cols; k += group) {
-        weights_.push_back(QuantiseWeights(static_cast<const float*>(layer.weight) + n * cols + k, Count(k)));
+        weights_.push_back(QuantizeWeights(static_cast<const float*>(layer.weight) + n * cols + k, Count(k)));
       }
     }
   }
@@ -76,9 +76,9 @@ class Int8Layer {
   std::vector<float> Apply(const float* x) const {
     std::vector<float> y = bias_;
     for (size_t k = 0; k < cols_; k += group_) {
-      const QuantisedGroup row = QuantiseRow(x + k, Count(k));
+      const QuantizedGroup row = QuantizeRow(x + k, Count(k));
       for (size_t n = 0; n < y.size(); ++n) {
-        const QuantisedGroup& weights = weights_[n * Int8Groups(cols_, group_) + k / group_];
+        const QuantizedGroup& weights = weights_[n * Int8Groups(cols_, group_) + k / group_];
         int64_t sum = 0;
         for (size_t i = 0; i < Count(k); ++i) sum += row.steps[i] * weights.steps[i];
         const float scale = row.scale * weights.scale, value = static_cast<float>(sum);
@@ -94,7 +94,7 @@ class Int8Layer {
   bool fma_;
   size_t cols_, group_;
   std::vector<float> bias_;
-  std::vector<QuantisedGroup> weights_;  // [rows][groups]
+  std::vector<QuantizedGroup> weights_;  // [rows][groups]
 };
 
 // The whole block, [tokens, out], with the activation of `kernels`.

@@ -131,7 +131,7 @@ TEST_P(Int8Test, XOfSixteenBitsIsWidened) {
 // --- Distance from double precision
 // --------------------------------------------------------------------------
 
-// Quantising an element is off by half a step at most, and by step / sqrt(12) in the root mean square, if it
+// Quantizing an element is off by half a step at most, and by step / sqrt(12) in the root mean square, if it
 // is off at random. The sum of squares of the errors that a layer's output gets so from its input `x` and its
 // weights, for an input that was off by sqrt(x_error2) already.
 class ErrorBudget {
@@ -142,7 +142,7 @@ class ErrorBudget {
     for (size_t n = 0; n < rows; ++n) {
       for (size_t k = 0; k < cols; ++k) {
         const size_t count = std::min(group, cols - k);
-        if (k % group == 0) scale_.push_back(QuantiseWeights(weight + n * cols + k, count).scale);
+        if (k % group == 0) scale_.push_back(QuantizeWeights(weight + n * cols + k, count).scale);
         weight2_.push_back(weight[n * cols + k] * weight[n * cols + k]);
       }
     }
@@ -154,7 +154,7 @@ class ErrorBudget {
     const size_t groups = Int8Groups(cols_, group_);
     for (size_t g = 0; g < groups; ++g) {
       const size_t k0 = g * group_, k1 = std::min(k0 + group_, cols_);
-      const double step = QuantiseRow(&narrow[k0], k1 - k0).scale;
+      const double step = QuantizeRow(&narrow[k0], k1 - k0).scale;
       for (size_t n = 0; n < rows_; ++n) {
         const double weight_step = scale_[n * groups + g];
         for (size_t k = k0; k < k1; ++k) {

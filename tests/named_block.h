@@ -4,10 +4,10 @@
 
 #include <string>
 
-#include "src/io/block.h"
-#include "src/io/block_activation.h"
-#include "src/io/families.h"
-#include "src/io/model_config.h"
+#include "src/models/block.h"
+#include "src/models/block_config.h"
+#include "src/models/known_models.h"
+#include "src/models/model_config.h"
 #include "tests/test_files.h"
 
 namespace fusedffn::io {

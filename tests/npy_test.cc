@@ -1,5 +1,5 @@
 // The .npy reader takes little-endian float32 in C order of any shape, and refuses everything else.
-#include "src/io/npy.h"
+#include "src/files/npy.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 // Pieces are done once each on any number of threads, and of several errors the first piece's counts.
-#include "src/io/pieces.h"
+#include "src/models/pieces.h"
 
 #include <gtest/gtest.h>
 

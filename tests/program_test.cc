@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
-#include "src/io/array_file.h"
-#include "src/io/safetensors.h"
+#include "src/files/array_file.h"
+#include "src/files/safetensors.h"
 #include "tests/activations.h"
 #include "tests/compare.h"
 #include "tests/reference.h"

@@ -1,5 +1,5 @@
 // fusedffn quantize, from outside: its copy gives the bytes that the checkpoint gives in int8, holds what
-// src/io/quantized_weight.h says, and is there whole or not at all.
+// src/models/quantized_weight.h says, and is there whole or not at all.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
-#include "src/io/array_file.h"
-#include "src/io/safetensors.h"
+#include "src/files/array_file.h"
+#include "src/files/safetensors.h"
 #include "tests/program.h"
 #include "tests/test_checkpoint.h"
 #include "tests/test_files.h"
@@ -63,7 +63,7 @@ class QuantizeCommandTest : public testing::Test {
     io::WriteArray(folder_ / "x.npy", {{5, dim}, random.SymmetricVector(5 * dim, 2.0f)});
   }
 
-  // A quantised block 'm', from a small one.
+  // A quantized block 'm', from a small one.
   void WriteQuantized(const std::string& name) const {
     WriteCheckpoint(folder_ / "small.safetensors", "m", {5, 7, 3}, {});
     const Outcome outcome = Quantize("small.safetensors", name);
@@ -95,7 +95,7 @@ TEST_F(QuantizeCommandTest, TheCopyGivesTheSameBytes) {
       EXPECT_EQ(outcome.err, "");
       EXPECT_EQ(BytesOfRun("q.safetensors", layer), BytesOfRun("w.safetensors", layer, group));
       EXPECT_TRUE(
-          Contains(Start({"inspect", folder_ / "q.safetensors"}).out, "    quantised: give --dtype int8\n"));
+          Contains(Start({"inspect", folder_ / "q.safetensors"}).out, "    quantized: give --dtype int8\n"));
     }
     const bool one_group = shape.dim <= 128 && shape.hidden <= 128;
     EXPECT_EQ(BytesOfRun("w.safetensors", layer) == BytesOfRun("w.safetensors", layer, "128"), one_group);
@@ -118,7 +118,7 @@ TEST_F(QuantizeCommandTest, RefusesABlockOfBothGroups) {
       "m.fc1.weight": "q.safetensors", "m.fc1.weight_scale": "q.safetensors",
       "m.fc2.weight": "q128.safetensors", "m.fc2.weight_scale": "q128.safetensors"}})");
   ExpectComplaint(Run("", "m", "int8"), 1,
-                  "'m.fc1.weight' is quantised in groups of 1152, and 'm.fc2.weight' of 128; they must be "
+                  "'m.fc1.weight' is quantized in groups of 1152, and 'm.fc2.weight' of 128; they must be "
                   "the same");
 }
 
@@ -246,14 +246,14 @@ TEST_F(QuantizeCommandTest, TakesSomeBlocks) {
   WriteZeros(folder_ / "w.safetensors", entries);
   const struct {
     std::vector<std::string> options;
-    size_t tensors, quantised;
+    size_t tensors, quantized;
   } cases[] = {{{}, 10, 4},
                {{"--blocks-only"}, 8, 4},
                {{"--family", "GPT-2"}, 10, 4},
                {{"--family", "h.N.mlp", "--blocks-only"}, 8, 4},
                {{"--layer", "h.1.mlp"}, 8, 2},
                {{"--layer", "h.1.mlp", "--blocks-only"}, 4, 2}};
-  for (const auto& [options, tensors, quantised] : cases) {
+  for (const auto& [options, tensors, quantized] : cases) {
     SCOPED_TRACE(testing::PrintToString(options));
     const Outcome outcome = Quantize("w.safetensors", "q.safetensors", options);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
@@ -261,7 +261,7 @@ TEST_F(QuantizeCommandTest, TakesSomeBlocks) {
     EXPECT_EQ(file.tensors().size(), tensors);
     size_t count = 0;
     for (const io::Tensor& tensor : file.tensors()) count += tensor.dtype == "I8";
-    EXPECT_EQ(count, quantised);
+    EXPECT_EQ(count, quantized);
     const bool all = options.empty() || options[0] == "--blocks-only";
     EXPECT_EQ(outcome.out.find("'a': not usable: there is no tensor 'a.fc2.weight'") != std::string::npos,
               all);
@@ -270,7 +270,7 @@ TEST_F(QuantizeCommandTest, TakesSomeBlocks) {
   Quantize("w.safetensors", "q.safetensors", {"--layer", "h.1.mlp"});
   const Outcome outcome = Quantize("q.safetensors", "q2.safetensors");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  EXPECT_TRUE(Contains(outcome.out, "'h.1.mlp': quantised already\n"));
+  EXPECT_TRUE(Contains(outcome.out, "'h.1.mlp': quantized already\n"));
   Quantize("w.safetensors", "q.safetensors");
   const io::SafetensorsFile once(folder_ / "q.safetensors"), twice(folder_ / "q2.safetensors");
   ASSERT_EQ(once.tensors().size(), twice.tensors().size());
@@ -318,10 +318,10 @@ TEST_F(QuantizeCommandTest, RefusesAndLeavesEveryFileAsItWas) {
        "old.safetensors",
        {"--family", "GPT-2"},
        1,
-       "there is no block to quantise that is called 'GPT-2'; 'fusedffn inspect "},
-      {"none.safetensors", "old.safetensors", {}, 1, "there is no block to quantise; 'fusedffn inspect "},
-      {"q.safetensors", "old.safetensors", {}, 1, "there is no block to quantise"},
-      {"q.safetensors", "old.safetensors", {"--layer", "m"}, 1, "'m': quantised already"},
+       "there is no block to quantize that is called 'GPT-2'; 'fusedffn inspect "},
+      {"none.safetensors", "old.safetensors", {}, 1, "there is no block to quantize; 'fusedffn inspect "},
+      {"q.safetensors", "old.safetensors", {}, 1, "there is no block to quantize"},
+      {"q.safetensors", "old.safetensors", {"--layer", "m"}, 1, "'m': quantized already"},
       {"half.safetensors",
        "old.safetensors",
        {"--family", "h.N.mlp"},
@@ -370,7 +370,7 @@ TEST_F(QuantizeCommandTest, RunsInInt8Only) {
   const Files before = folder_.Contents();
   for (const char* dtype : {"f32", "bf16"}) {
     ExpectComplaint(Run("q.safetensors", "m", dtype), 1,
-                    "q.safetensors: block 'm' has quantised weights (I8), which need the dtype int8, not " +
+                    "q.safetensors: block 'm' has quantized weights (I8), which need the dtype int8, not " +
                         std::string(dtype));
     EXPECT_EQ(folder_.Contents(), before);
   }

@@ -70,7 +70,7 @@ void ExpectStepsOfTheModel(size_t cols, size_t group) {
     for (size_t i = 0; i < kRows * groups; ++i) {
       const size_t row = i / groups, k = i % groups * group;
       const size_t count = std::min(group, cols - k);
-      const QuantisedGroup want = QuantiseWeights(&weight[row * cols + k], count);
+      const QuantizedGroup want = QuantizeWeights(&weight[row * cols + k], count);
       ASSERT_TRUE(BitsOf(scales[i]) == BitsOf(want.scale) ||
                   (scales[i] != scales[i] && std::isnan(want.scale)))
           << cols << " columns, row " << row << ", group " << i % groups;

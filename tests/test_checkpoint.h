@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/io/safetensors.h"
+#include "src/files/safetensors.h"
 #include "tests/compare.h"
 #include "tests/random.h"
 #include "tests/test_block.h"

@@ -13,7 +13,7 @@
 #include <map>
 #include <string>
 
-#include "src/io/error.h"
+#include "src/files/error.h"
 
 namespace fusedffn {
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
-#include "src/io/array_file.h"
-#include "src/io/safetensors.h"
+#include "src/files/array_file.h"
+#include "src/files/safetensors.h"
 #include "tests/compare.h"
 #include "tests/error_bounds.h"
 #include "tests/program.h"

@@ -53,7 +53,7 @@ def line_style(name, index):
 def plot_speed(machine, group, cells, path):
     block, dtype = group[:2]
     figure, axes = pyplot.subplots(figsize=(9, 6), layout="constrained")
-    axes.plot(list(cells), roofline(block, dtype, cells), "--", color="grey", label="roofline (probed)")
+    axes.plot(list(cells), roofline(block, dtype, cells), "--", color="gray", label="roofline (probed)")
     names = dict.fromkeys(name for cell in cells.values() for name in cell["peers"])
     for index, name in enumerate(sorted(names, key=lambda name: (name != "ours", name))):
         points = [(tokens, 1e-6 * peer_report.flops(block, tokens) / cell["peers"][name]["best_ms"])

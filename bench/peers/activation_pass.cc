@@ -56,7 +56,7 @@ FUSEDFFN_CLONES void SpanToU8(const int32_t* sums, const float* scale, const flo
   }
 }
 
-FUSEDFFN_CLONES void DequantiseSpan(const int32_t* sums, const float* scale, const float* offset,
+FUSEDFFN_CLONES void DequantizeSpan(const int32_t* sums, const float* scale, const float* offset,
                                     size_t count, float* y) {
 #pragma omp simd
   for (size_t i = 0; i < count; ++i) y[i] = scale[i] * static_cast<float>(sums[i]) + offset[i];
@@ -90,19 +90,19 @@ void AddBiasQuickGelu(const float* sums, size_t tokens, size_t columns, const fl
   });
 }
 
-void DequantiseQuickGelu(const int32_t* sums, size_t tokens, size_t columns, const Dequantiser& dequantiser,
+void DequantizeQuickGelu(const int32_t* sums, size_t tokens, size_t columns, const Dequantizer& dequantizer,
                          const U8Format& format, int threads, uint8_t* hidden) {
   const float inverse = 1.0f / format.scale, zero = static_cast<float>(format.zero);
   ForSpans(tokens, columns, threads, [&](size_t first, size_t column, size_t count) {
-    SpanToU8(sums + first, dequantiser.scale.data() + column, dequantiser.offset.data() + column, count,
+    SpanToU8(sums + first, dequantizer.scale.data() + column, dequantizer.offset.data() + column, count,
              inverse, zero, hidden + first);
   });
 }
 
-void Dequantise(const int32_t* sums, size_t tokens, size_t columns, const Dequantiser& dequantiser,
+void Dequantize(const int32_t* sums, size_t tokens, size_t columns, const Dequantizer& dequantizer,
                 int threads, float* y) {
   ForSpans(tokens, columns, threads, [&](size_t first, size_t column, size_t count) {
-    DequantiseSpan(sums + first, dequantiser.scale.data() + column, dequantiser.offset.data() + column, count,
+    DequantizeSpan(sums + first, dequantizer.scale.data() + column, dequantizer.offset.data() + column, count,
                    y + first);
   });
 }

@@ -19,12 +19,12 @@ void AddBiasQuickGelu(const float* sums, size_t tokens, size_t columns, const fl
 void AddBiasQuickGelu(const float* sums, size_t tokens, size_t columns, const float* bias, int threads,
                       uint16_t* hidden);
 
-// hidden[t][n] = format.Quantise(quick_gelu(scale[n] * sums[t][n] + offset[n]))
-void DequantiseQuickGelu(const int32_t* sums, size_t tokens, size_t columns, const Dequantiser& dequantiser,
+// hidden[t][n] = format.Quantize(quick_gelu(scale[n] * sums[t][n] + offset[n]))
+void DequantizeQuickGelu(const int32_t* sums, size_t tokens, size_t columns, const Dequantizer& dequantizer,
                          const U8Format& format, int threads, uint8_t* hidden);
 
 // y[t][n] = scale[n] * sums[t][n] + offset[n]
-void Dequantise(const int32_t* sums, size_t tokens, size_t columns, const Dequantiser& dequantiser,
+void Dequantize(const int32_t* sums, size_t tokens, size_t columns, const Dequantizer& dequantizer,
                 int threads, float* y);
 
 // Every row of y [tokens, out] = bias: what a GEMM that adds to y starts from.

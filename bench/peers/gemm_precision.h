@@ -85,24 +85,24 @@ class Int8 {
   const int8_t* w1() const { return w1_.values.data(); }
   const int8_t* w2() const { return w2_.values.data(); }
 
-  void PrepareInput(const float* x, size_t count) { x_ = Quantise(formats_.x, x, count); }
+  void PrepareInput(const float* x, size_t count) { x_ = Quantize(formats_.x, x, count); }
   const uint8_t* input() const { return x_.data(); }
 
   void PrepareHidden(size_t count) { hidden_ = Buffer<uint8_t>(count); }
   const uint8_t* Activate(const int32_t* sums, size_t tokens, int threads) {
-    DequantiseQuickGelu(sums, tokens, shape_.hidden, fc1_, formats_.hidden, threads, hidden_.data());
+    DequantizeQuickGelu(sums, tokens, shape_.hidden, fc1_, formats_.hidden, threads, hidden_.data());
     return hidden_.data();
   }
 
   void Finish(const int32_t* sums, size_t tokens, int threads, float* y) const {
-    Dequantise(sums, tokens, shape_.out, fc2_, threads, y);
+    Dequantize(sums, tokens, shape_.out, fc2_, threads, y);
   }
 
  private:
   Shape shape_;
   U8Formats formats_;
   S8Weights w1_, w2_;
-  Dequantiser fc1_, fc2_;
+  Dequantizer fc1_, fc2_;
   Buffer<uint8_t> x_, hidden_;
 };
 

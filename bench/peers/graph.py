@@ -30,7 +30,7 @@ def describe(block):
 
 
 def make(block):
-    """Serialised model of x [tokens, dim] -> y [tokens, dim]."""
+    """Serialized model of x [tokens, dim] -> y [tokens, dim]."""
     constants = {"w1": block.w1.T, "b1": block.b1, "w2": block.w2.T, "b2": block.b2,
                  "up": block.up.T if block.gated else None, "alpha": numpy.float32(1.702)}
     nodes = [helper.make_node(operation, inputs.split(), [output], **attributes)

@@ -10,8 +10,8 @@
 #include <sstream>
 
 #include "bench/commit.h"
-#include "bench/probe.h"
 #include "fusedffn/fusedffn.h"
+#include "kernels/probe/probe.h"
 
 namespace fusedffn {
 namespace {

@@ -1,7 +1,7 @@
 // oneDNN: two matmuls, weights in the layout that it asks for, bias, and the activation as fc1's post-op.
 // Gated: between the two a third, up, whose post-op multiplies by what fc1's has written. bf16: weights, x
 // and the hidden arrays are bf16. int8: weights s8, x and the hidden array u8, with scales given beforehand:
-// nothing is quantised on the way, and a gate is fp32. y is fp32 always.
+// nothing is quantized on the way, and a gate is fp32. y is fp32 always.
 #include <dnnl.hpp>
 #include <optional>
 #include <string>
@@ -189,7 +189,7 @@ class OneDnn : public Peer {
 
   void Prepare(const float* x, size_t tokens) override {
     if (activations_ == Type::bf16) x_bf16_ = ToBf16(x, tokens * shape_.dim);
-    if (activations_ == Type::u8) x_u8_ = Quantise(int8_->formats.x, x, tokens * shape_.dim);
+    if (activations_ == Type::u8) x_u8_ = Quantize(int8_->formats.x, x, tokens * shape_.dim);
     if (tokens == tokens_) return;
     fc1_.emplace(MakeFc1(tokens));
     if (shape_.gated) PrepareUp(tokens);
@@ -233,8 +233,8 @@ class OneDnn : public Peer {
     up_arguments_[DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1] = View(engine_, gate, gate_.data());
   }
 
-  memory Pack(const Linear& linear, const Floats& w, S8Weights Int8::*quantised) {
-    if (int8_) return linear.Pack(stream_, Type::s8, ((*int8_).*quantised).values.data());
+  memory Pack(const Linear& linear, const Floats& w, S8Weights Int8::*quantized) {
+    if (int8_) return linear.Pack(stream_, Type::s8, ((*int8_).*quantized).values.data());
     return linear.Pack(stream_, Type::f32, w.data());
   }
 

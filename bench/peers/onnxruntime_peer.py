@@ -1,4 +1,4 @@
-"""ONNX Runtime's CPU provider. int8: its own dynamic quantisation, a scale for a whole weight or input."""
+"""ONNX Runtime's CPU provider. int8: its own dynamic quantization, a scale for a whole weight or input."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ import graph
 import peer
 
 
-def quantise(model):
+def quantize(model):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         logging.disable(logging.WARNING)  # recommends a pass over the model that finds nothing here
@@ -37,12 +37,12 @@ class OnnxRuntime(peer.Peer):
         return onnxruntime.__version__
 
     def config(self):
-        return self.operations + ("; quantize_dynamic" if self.is_int8 else "") + "; all graph optimisations"
+        return self.operations + ("; quantize_dynamic" if self.is_int8 else "") + "; all graph optimizations"
 
     def add_layer(self, block):
         if not self.model:  # kept by every session
             self.operations = graph.describe(block)
-            self.model = quantise(graph.make(block)) if self.is_int8 else graph.make(block)
+            self.model = quantize(graph.make(block)) if self.is_int8 else graph.make(block)
         self.layers.append(onnxruntime.InferenceSession(self.model, self.settings,
                                                         providers=["CPUExecutionProvider"]))
 

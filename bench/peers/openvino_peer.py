@@ -1,5 +1,5 @@
 """OpenVINO's CPU plugin, held to fp32 or bf16 by its precision hint. int8: weights s8 with a scale for each
-output channel; inputs quantised on the way in groups, or ("static") with scales that are given beforehand.
+output channel; inputs quantized on the way in groups, or ("static") with scales that are given beforehand.
 """
 
 import sys
@@ -9,9 +9,9 @@ from openvino import properties
 
 import graph
 import peer
-import quantised_graph
+import quantized_graph
 
-GROUP = 128  # of dynamic quantisation: of 32 to 4096, among the fastest at 16 and 257 tokens (Zen 4)
+GROUP = 128  # of dynamic quantization: of 32 to 4096, among the fastest at 16 and 257 tokens (Zen 4)
 
 
 class OpenVino(peer.Peer):
@@ -37,13 +37,13 @@ class OpenVino(peer.Peer):
     def config(self):
         precision = f"precision hint {self.options.dtype}"
         if self.options.dtype == "int8":
-            precision = "FakeQuantize" if self.options.variant else f"dynamic quantisation by {GROUP}"
+            precision = "FakeQuantize" if self.options.variant else f"dynamic quantization by {GROUP}"
         return f"{self.operations}; static shape, latency hint, {precision}"
 
     def add_layer(self, block):
         self.operations = graph.describe(block)
         if self.options.dtype == "int8":
-            self.model = self.model or quantised_graph.make(block, self.options.variant == "static")
+            self.model = self.model or quantized_graph.make(block, self.options.variant == "static")
         else:
             self.model = self.model or self.core.read_model(graph.make(block))
         self.layers += 1

@@ -49,14 +49,14 @@ S8Weights::S8Weights(const Floats& weights, size_t out, size_t in) : values(out 
   }
 }
 
-Buffer<uint8_t> Quantise(const U8Format& format, const float* values, size_t count) {
+Buffer<uint8_t> Quantize(const U8Format& format, const float* values, size_t count) {
   Buffer<uint8_t> stored(count);
   std::transform(values, values + count, stored.data(),
-                 [&format](float value) { return format.Quantise(value); });
+                 [&format](float value) { return format.Quantize(value); });
   return stored;
 }
 
-Dequantiser::Dequantiser(const S8Weights& weights, const Floats& bias, const U8Format& input) {
+Dequantizer::Dequantizer(const S8Weights& weights, const Floats& bias, const U8Format& input) {
   const size_t out = weights.scales.size(), in = weights.values.size() / out;
   for (size_t n = 0; n < out; ++n) {
     const int8_t* row = weights.values.data() + n * in;

@@ -16,7 +16,7 @@ struct U8Format {
   float scale = 1.0f;
   int zero = 0;
 
-  uint8_t Quantise(float value) const {
+  uint8_t Quantize(float value) const {
     const float stored = std::nearbyint(value / scale) + static_cast<float>(zero);
     return static_cast<uint8_t>(std::min(std::max(stored, 0.0f), 255.0f));
   }
@@ -36,13 +36,13 @@ struct S8Weights {
   S8Weights(const Floats& weights, size_t out, size_t in);
 };
 
-Buffer<uint8_t> Quantise(const U8Format& format, const float* values, size_t count);
+Buffer<uint8_t> Quantize(const U8Format& format, const float* values, size_t count);
 
 // Of a layer whose input is u8: value[n] = scale[n] * sum[n] + offset[n], where sum is of stored u8 times s8.
-struct Dequantiser {
+struct Dequantizer {
   std::vector<float> scale, offset;
 
-  Dequantiser(const S8Weights& weights, const Floats& bias, const U8Format& input);
+  Dequantizer(const S8Weights& weights, const Floats& bias, const U8Format& input);
 };
 
 }  // namespace fusedffn

@@ -1,5 +1,5 @@
 """PyTorch: the module itself in inference mode, eager or ("compile") through torch.compile. bf16: the module
-and x converted to it. int8: dynamic quantisation of every nn.Linear, as torch.ao.quantization does it.
+and x converted to it. int8: dynamic quantization of every nn.Linear, as torch.ao.quantization does it.
 """
 
 import functools

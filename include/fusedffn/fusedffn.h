@@ -48,7 +48,7 @@ enum class StatusCode {
   kOk = 0,
   kInvalidArgument = 1,    // an argument is null, zero, too large, overlapping, ...
   kUnsupportedTarget = 2,  // the named instruction set is unknown, not compiled in, or not on this CPU
-  kIncomplete = 3,         // Run() before every weight row has been packed
+  kIncomplete = 3,         // a handle is empty, or not every row of its weights has been packed
   kOutOfMemory = 4,
 };
 
@@ -68,8 +68,8 @@ class [[nodiscard]] FUSEDFFN_API Status {
   char message_[252] = "";
 };
 
-// Element types of weights, biases, x and y in memory. bf16 and fp16 are widened exactly to fp32 when read,
-// and rounded to nearest, ties to even, when written.
+// Element types of weights, biases, x and y in memory: 32 or 16 bits in the CPU's byte order. bf16 and fp16
+// are widened exactly to fp32 when read, and rounded to nearest, ties to even, when written.
 enum class DType { kF32 = 0, kBF16 = 1, kF16 = 2 };
 
 // How packed weights are kept and multiplied. Biases and the activation are fp32 in all of them, and sums in
@@ -115,7 +115,8 @@ inline constexpr size_t kActivationCount = 8;
 // number.
 FUSEDFFN_API const char* ActivationName(Activation activation) noexcept;
 
-// fc1: [tokens, dim] -> [tokens, hidden]; fc2: [tokens, hidden] -> [tokens, out]. Each at least 1.
+// fc1: [tokens, dim] -> [tokens, hidden]; fc2: [tokens, hidden] -> [tokens, out]. Each 1 to 2^30, and a layer
+// at most 2^40 parameters.
 struct Shape {
   size_t dim = 0;
   size_t hidden = 0;
@@ -135,49 +136,49 @@ struct Linear {
 // its activation is mostly kSilu.
 struct Weights {
   Shape shape;
-  Linear fc1;  // [hidden, dim]; the gate
-  Linear fc2;  // [out, hidden]; down
-  Activation activation = Activation::kQuickGelu;
-  Linear up = {};  // [hidden, dim] if shape.gated, else left alone
+  Linear fc1;                                      // [hidden, dim]; the gate
+  Linear fc2;                                      // [out, hidden]; down
+  Activation activation = Activation::kQuickGelu;  // CLIP's; most other models have another
+  Linear up = {};                                  // [hidden, dim] if shape.gated, else it must stay empty
 };
 
 // kInt8's weights: w = scale * q, q in -127..127, with a scale for each row and for each group of so many
 // columns, the last of which may be smaller. This is the default; PackOptions::int8_group has the other size.
 inline constexpr size_t kInt8GroupSize = 1152;
-// `group`: 1 or more.
+// `group`: 1152 or 128.
 constexpr size_t Int8Groups(size_t cols, size_t group = kInt8GroupSize) {
   return cols / group + (cols % group != 0);
 }
 
 struct PackOptions {
   // Instruction set to pack and run for, by its name in Targets(), in any case; null: the best one here.
-  // "AVX3_AMX" is AVX3_SPR with AMX's tile registers for kBF16Dot and kInt8. Linux wants a process to ask for
-  // them: the first call that looks for targets does.
+  // "AVX3_AMX" is AVX3_SPR with AMX's tile registers for kBF16Dot and kInt8. On Linux a process must ask for
+  // them: the first call that looks targets up does.
   const char* target = nullptr;
-  Precision precision = Precision::kF32;
-  // kInt8's groups, see Run(): 1152 columns of k, or 128, which is more exact, above all where few of a
-  // token's values are far larger than the others, and slower.
+  Precision precision = Precision::kF32;  // for weights in bf16 kBF16 gives the same bits in half the memory
+  // kInt8's groups: 1152 columns, or 128, which is more exact, above all where few of a token's values are
+  // far larger than the others, and slower. Nothing else is accepted, whatever the precision.
   size_t int8_group = kInt8GroupSize;
-  int threads = 0;  // that Pack() packs on, as in RunOptions
+  int threads = 0;  // that Pack() packs on, as in RunOptions; PackRows() packs on the calling one
 };
 
 // How far y may be from the exact one, as a relative L2 error. What kInt8's depends on is in README, "int8".
 enum class Accuracy {
-  kF32Like = 0,   // about 1e-5 at most
+  kF32Like = 0,   // below 1e-5
   kBF16Like = 1,  // about 1e-2
   kInt8Like = 2,  // a few 1e-2
 };
 
 struct PrecisionChoice {
   Precision precision;
-  bool measured;  // false: it is the safe one
+  bool measured;  // false: nothing was, and this is the lossless one
 };
 
 // The fastest precision that keeps to `accuracy` in calls of `tokens` tokens, for weights that come as
 // `weights`, on a target (null: the best one here), as it was measured on this kind of CPU: a vendor and a
-// target. Of two that are equally fast it is the smaller one. Where nothing was measured, and for a target
-// that is unknown or not supported and an accuracy or a dtype out of range, it is the safe one, which changes
-// no weight: kBF16 for weights in bf16, else kF32. Packing with it works wherever the target is supported.
+// target. Of two that are equally fast it is the smaller one. If nothing was measured, or an argument is
+// invalid, it is the lossless one: kBF16 for weights in bf16, else kF32. The target has what is returned.
+// Measured with CLIP-L's block; the evidence is in bench/results/tuning.md.
 FUSEDFFN_API PrecisionChoice FastestPrecision(Accuracy accuracy, DType weights, const char* target,
                                               size_t tokens) noexcept;
 
@@ -207,10 +208,10 @@ class FUSEDFFN_API PackedFfn {
                        PackedFfn* ffn) noexcept;
 
   // Packs rows [first_row, first_row + rows) of one layer's weight: `weight` points at row `first_row`.
-  // Each row must be packed once, in any order and any pieces. Several threads may pack at the same time: of
-  // calls that want the same row one packs it, and the others are refused and pack nothing. It is fastest in
-  // pieces of a multiple of 192 rows, which share no cache line on any target. Before Run() all calls that
-  // pack must have returned, and its thread must see that: by joining the others, or by a lock.
+  // Each row must be packed once, in any order and any pieces. Several threads may pack at the same time. If
+  // two calls name the same row, one succeeds; the other is an error, and packs nothing. Pieces of a multiple
+  // of 192 rows are the fastest: they share no cache line on any target. All packing must happen before
+  // Run(), ordered by a join or a lock. `stride` is at least the columns; 0 is an error.
   Status PackRows(Layer layer, size_t first_row, size_t rows, const void* weight, DType dtype,
                   size_t stride) noexcept;
 
@@ -220,8 +221,8 @@ class FUSEDFFN_API PackedFfn {
   Status PackQuantizedRows(Layer layer, size_t first_row, size_t rows, const int8_t* q, size_t stride,
                            const float* scales, size_t group = kInt8GroupSize) noexcept;
 
-  // Sets one layer's whole bias ([hidden] or [out] elements). Threads may do so for different layers at the
-  // same time, and while rows are packed.
+  // Sets one layer's whole bias ([hidden] or [out] elements). It may be set again. Threads may set those of
+  // different layers at the same time, and while rows are packed, but not during a Run().
   Status PackBias(Layer layer, const void* bias, DType dtype) noexcept;
 
   Shape shape() const noexcept;          // {} if empty
@@ -293,7 +294,7 @@ enum class NormKind {
 
 // The row that fc1 (and up) get in place of x[t], in double throughout and rounded to fp32 once. Models in
 // bf16 or fp16 may round more often: LlamaRMSNorm does before it multiplies by the weight. That is not
-// imitated. Both kinds take all that is here, RMSNorm a bias and LayerNorm a weight_offset among it.
+// imitated. Both kinds accept every field.
 struct Norm {
   NormKind kind = NormKind::kLayerNorm;
   const void* weight = nullptr;  // [dim], or null for ones
@@ -312,17 +313,19 @@ struct Addend {
   size_t stride = 0;  // in elements; 0 stands for out
 };
 
-// Threads of the caller's, for one call: a pool that is there already, or as many as the caller likes without
-// any oneTBB. fusedffn/tbb_executor.h has one for the oneTBB arena that the calling thread is in.
+// Threads of the caller's, for one call: a pool that is there already, or as many as the caller likes,
+// without oneTBB. fusedffn/tbb_executor.h has one for the oneTBB arena that the calling thread is in.
 struct Executor {
   void* context = nullptr;  // handed to parallel_for
   // The work is divided for so many: 1 to 65536. Bits do not depend on it.
   int threads = 0;
   // Calls body(argument, i) once for every i in [0, count), on any threads, at the same time or one after the
-  // other, and returns when all of these calls have returned. count is at most `threads`. Calls of one body
-  // do not wait for each other. Those that it leaves out, because no thread can be had or because it throws,
-  // are made by the thread that called the library: so a pool that fails costs time and never a result.
-  // Null: there is no executor.
+  // other, and returns when all of these calls have returned. count is at most `threads`. The calls are
+  // independent of each other. Those that it leaves out, because no thread can be had or because it throws,
+  // are made by the thread that called the library: so a pool that fails costs time and never a result. But
+  // whether it returns or throws, none may begin afterwards: body and argument are gone then. It is called by
+  // the thread that called the library, a few times a call (RunExperts(): a few times an expert), or not at
+  // all where one thread is enough. Null: there is no executor, and `threads` is 0.
   void (*parallel_for)(void* context, size_t count, void (*body)(void* argument, size_t index),
                        void* argument) = nullptr;
 };
@@ -355,7 +358,7 @@ struct RunOptions {
 // place, whatever the precision. With kF32 and kBF16 every output element is one chain of fused
 // multiply-adds, bias first, then k in order, so its bits are the same on all targets with FMA (AVX2, AVX3*,
 // NEON). A NaN or infinity in a row stays in that row. src/numerics.md has all of it, for each precision;
-// README, "Accuracy", the bounds.
+// README, "What it promises", the bounds.
 FUSEDFFN_API Status Run(const PackedFfn& ffn, const float* x, size_t ldx, size_t tokens, float* y, size_t ldy,
                         const RunOptions& options = {}) noexcept;
 
@@ -363,16 +366,14 @@ FUSEDFFN_API Status Run(const PackedFfn& ffn, const float* x, size_t ldx, size_t
 FUSEDFFN_API Status Run(const PackedFfn& ffn, const void* x, DType x_dtype, size_t ldx, size_t tokens,
                         void* y, DType y_dtype, size_t ldy, const RunOptions& options = {}) noexcept;
 
-// Bytes of scratch that Run() uses at most for this call on `threads` threads, or with an executor of so
-// many; 0 for an empty handle or an invalid thread count. With `threads` 0: on any number up to
-// DefaultThreads().
+// The most bytes of scratch that Run() uses for this call; 0 for an empty handle or an invalid thread count.
+// `threads`: RunOptions::threads, or Executor::threads. 0 stands for any number up to DefaultThreads().
 FUSEDFFN_API size_t WorkspaceBytes(const PackedFfn& ffn, size_t tokens, int threads) noexcept;
 
 // y[t] = activation(weight x[t] + bias) for t in [0, tokens); with options.norm of x[t] normalized, and
 // with options.residual plus that.
 //   x: [tokens, in], row stride ldx >= in.   y: [tokens, out], row stride ldy >= out.
-// All else is as for a block, numerics among it: every output element is one chain, or in kInt8 and kBF16Dot
-// what stands there in its place, and its bits depend on its row and the weights only.
+// All else is as for a block, numerics among it.
 FUSEDFFN_API Status Run(const PackedLinear& linear, const float* x, size_t ldx, size_t tokens, float* y,
                         size_t ldy, const RunOptions& options = {}) noexcept;
 FUSEDFFN_API Status Run(const PackedLinear& linear, const void* x, DType x_dtype, size_t ldx, size_t tokens,
@@ -410,15 +411,14 @@ FUSEDFFN_API Status RunExperts(const PackedFfn* experts, size_t expert_count, co
                                const void* x, DType x_dtype, size_t ldx, size_t tokens, void* y,
                                DType y_dtype, size_t ldy, const RunOptions& options = {}) noexcept;
 
-// Bytes of scratch that RunExperts() uses at most with these experts, whatever the tokens choose: about
-// tokens
-// * top * max(dim, out) floats, and those of a Run(). 0 if no expert is there, if sizes do not fit in memory,
-// or for an invalid thread count. `threads` as in WorkspaceBytes().
+// The most bytes of scratch that RunExperts() uses with these experts, whatever the tokens choose: about one
+// row of max(dim, out) floats for each choice, and that of a Run(). 0 if no expert is there, if sizes do not
+// fit in memory, or for an invalid thread count. `threads` as in WorkspaceBytes().
 FUSEDFFN_API size_t ExpertsWorkspaceBytes(const PackedFfn* experts, size_t expert_count, size_t tokens,
                                           size_t top, int threads) noexcept;
 
 // Calls without a workspace take scratch that the library keeps for the next ones, of any handle and thread:
-// it allocates when a call needs more than those before, so at the latest at the first call of a size. At
+// it allocates only when a call needs more than those before. At
 // most one array for each CPU stays, and 256 MiB in all, or the largest one if that is larger. This frees
 // what no call is using.
 FUSEDFFN_API void ReleaseScratch() noexcept;
@@ -434,18 +434,18 @@ struct Target {
 // the first one from that on. `*count` receives their number.
 FUSEDFFN_API const Target* Targets(size_t* count) noexcept;
 
-// The number of threads of a call whose options do not say: what is lowest of those that are set, at least 1.
+// The number of threads of a call whose options do not say (RunOptions::threads and Executor::threads win
+// over all of this): the lowest of these, at least 1.
 //
-//   set by                                        read           of several
-//   Executor::threads, or RunOptions::threads     at each call   wins: the others do not count
-//   the calling thread's affinity mask            at each call   the lowest counts
-//   the cgroup's CPU quota, rounded up            once           the lowest counts
-//   FUSEDFFN_THREADS in the environment           once           the lowest counts
-//   OMP_NUM_THREADS, of a list its first number   once           the lowest counts
+//   the calling thread's affinity mask               read at each call
+//   the cgroup's CPU quota, rounded up               read once
+//   FUSEDFFN_THREADS in the environment              read once
+//   OMP_NUM_THREADS there, of a list its first one   read once
 FUSEDFFN_API int DefaultThreads() noexcept;
 
-// Not ok if FUSEDFFN_TARGET or FUSEDFFN_THREADS has a value that nothing here has: it is ignored then. Both
-// are read once, at the first call that needs one; what a call is told in its options wins over them.
+// An error if the environment's FUSEDFFN_TARGET is no target of this build, or its FUSEDFFN_THREADS not 1 to
+// 65536; such a value is ignored. Both are read once, at the first call that needs one; what a call is told
+// in its options wins over them.
 FUSEDFFN_API Status EnvironmentStatus() noexcept;
 
 // Text in place: making one allocates nothing.

@@ -11,8 +11,8 @@
 #include <string_view>
 
 #include "kernels/gemm.h"
-#include "src/io/array_file.h"
-#include "src/io/error.h"
+#include "src/files/array_file.h"
+#include "src/files/error.h"
 
 namespace fusedffn::program {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
-#include "src/io/tower.h"
+#include "src/models/layer_stack.h"
 
 namespace fusedffn::program {
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "src/io/block.h"
+#include "src/models/block.h"
 
 namespace fusedffn::program {
 

@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
-#include "bench/probe.h"
 #include "fusedffn/fusedffn.h"
-#include "src/cpu_budget.h"
+#include "kernels/probe/probe.h"
+#include "src/system/cpu.h"
 #include "tools/fusedffn/accounting.h"
 #include "tools/fusedffn/arguments.h"
 #include "tools/fusedffn/commands.h"

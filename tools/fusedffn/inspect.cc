@@ -9,14 +9,14 @@
 #include <utility>
 #include <vector>
 
-#include "src/io/block_activation.h"
-#include "src/io/checkpoint_blocks.h"
-#include "src/io/error.h"
+#include "src/files/error.h"
+#include "src/models/block_config.h"
+#include "src/models/checkpoint_blocks.h"
 #include "tools/fusedffn/accounting.h"
 #include "tools/fusedffn/arguments.h"
 #include "tools/fusedffn/block_workload.h"
 #include "tools/fusedffn/commands.h"
-#include "tools/fusedffn/files.h"
+#include "tools/fusedffn/io_options.h"
 #include "tools/fusedffn/prefix_ranges.h"
 #include "tools/fusedffn/units.h"
 
@@ -92,7 +92,7 @@ void PrintGroup(const Group& group, uint64_t tokens) {
   } else {
     fmt::print("    activation not known, give --activation: {}\n", known.reason);
   }
-  if (io::IsQuantized(group.block)) fmt::print("    quantised: give --dtype int8\n");
+  if (io::IsQuantized(group.block)) fmt::print("    quantized: give --dtype int8\n");
 }
 
 void Add(const Total& more, Total* total) {

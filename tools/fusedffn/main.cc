@@ -13,7 +13,7 @@
 #include <string>
 
 #include "fusedffn/fusedffn.h"
-#include "src/io/error.h"
+#include "src/files/error.h"
 #include "tools/fusedffn/arguments.h"
 #include "tools/fusedffn/commands.h"
 

@@ -6,14 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "src/io/atomic_file.h"
-#include "src/io/checkpoint_blocks.h"
-#include "src/io/error.h"
-#include "src/io/quantize_checkpoint.h"
-#include "src/io/tower.h"
+#include "src/files/atomic_file.h"
+#include "src/files/error.h"
+#include "src/models/checkpoint_blocks.h"
+#include "src/models/layer_stack.h"
+#include "src/models/quantize_checkpoint.h"
 #include "tools/fusedffn/arguments.h"
 #include "tools/fusedffn/commands.h"
-#include "tools/fusedffn/files.h"
+#include "tools/fusedffn/io_options.h"
 #include "tools/fusedffn/prefix_ranges.h"
 #include "tools/fusedffn/progress_bar.h"
 #include "tools/fusedffn/units.h"
@@ -28,10 +28,10 @@ struct Arguments {
   size_t group = kInt8GroupSize;
 };
 
-// What a block is copied for instead of being quantised, or "".
+// What a block is copied for instead of being quantized, or "".
 std::string ReasonToCopy(const io::BlockListing& listing) {
   if (!listing.problem.empty()) return "not usable: " + listing.problem;
-  return io::IsQuantized(listing.block) ? "quantised already" : "";
+  return io::IsQuantized(listing.block) ? "quantized already" : "";
 }
 
 // Those of a family, or all. If all are meant, others are no error, and `copied` tells of them.
@@ -57,13 +57,13 @@ std::vector<io::Block> ChosenBlocks(const io::Checkpoint& checkpoint, const Argu
   if (arguments.layer) {
     const io::Block block = io::FindBlock(checkpoint, *arguments.layer);
     if (!io::IsQuantized(block)) return {block};
-    throw io::Error(checkpoint.path(), fmt::format("{}: quantised already", io::Quoted(block.prefix)));
+    throw io::Error(checkpoint.path(), fmt::format("{}: quantized already", io::Quoted(block.prefix)));
   }
   const std::vector<io::Block> blocks = BlocksOf(checkpoint, arguments.family, copied);
   if (!blocks.empty()) return blocks;
   throw io::Error(
       checkpoint.path(),
-      fmt::format("there is no block to quantise{}; 'fusedffn inspect {}' lists all",
+      fmt::format("there is no block to quantize{}; 'fusedffn inspect {}' lists all",
                   arguments.family ? fmt::format(" that is called {}", io::Quoted(*arguments.family)) : "",
                   arguments.weights));
 }

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
-#include "src/io/block_loader.h"
-#include "src/io/checkpoint_blocks.h"
+#include "src/models/block_loader.h"
+#include "src/models/checkpoint_blocks.h"
 #include "tools/fusedffn/block_workload.h"
 #include "tools/fusedffn/commands.h"
-#include "tools/fusedffn/files.h"
-#include "tools/fusedffn/settings.h"
+#include "tools/fusedffn/io_options.h"
+#include "tools/fusedffn/run_options.h"
 #include "tools/fusedffn/timing.h"
 #include "tools/fusedffn/units.h"
 

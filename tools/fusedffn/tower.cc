@@ -1,6 +1,4 @@
 // fusedffn tower: the blocks of all layers of a model, one after the other, applied to an array.
-#include "src/io/tower.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,17 +11,18 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
-#include "src/io/block_loader.h"
-#include "src/io/error.h"
+#include "src/files/error.h"
+#include "src/models/block_loader.h"
+#include "src/models/layer_stack.h"
 #include "tools/fusedffn/arguments.h"
 #include "tools/fusedffn/block_workload.h"
 #include "tools/fusedffn/commands.h"
-#include "tools/fusedffn/files.h"
+#include "tools/fusedffn/io_options.h"
 #include "tools/fusedffn/machine.h"
+#include "tools/fusedffn/norm_residual_options.h"
 #include "tools/fusedffn/prefix_ranges.h"
 #include "tools/fusedffn/progress_bar.h"
-#include "tools/fusedffn/settings.h"
-#include "tools/fusedffn/surroundings.h"
+#include "tools/fusedffn/run_options.h"
 #include "tools/fusedffn/timing.h"
 #include "tools/fusedffn/units.h"
 

@@ -1,0 +1,21 @@
+// Compiled once. What this machine can do at most, measured: the two lines of a roofline.
+#ifndef FUSEDFFN_KERNELS_PROBE_PROBE_H_
+#define FUSEDFFN_KERNELS_PROBE_PROBE_H_
+
+#include "fusedffn/fusedffn.h"
+
+namespace fusedffn {
+
+// What the kernels of one precision multiply and add with, in registers, on `threads` threads at once with
+// the instruction set `target` (a name in Targets() that is supported): operations/s of all of them together,
+// 2 for each product, the best of several rounds that take `seconds` in all. 0 where the target lacks the
+// instruction.
+double ProbePeak(const char* target, Precision precision, int threads, double seconds = 0.2);
+
+// Reading memory that no cache holds, on `threads` threads at once: bytes/s of all of them together, the
+// best of several rounds that take about `seconds` in all. Allocates `bytes` for that time.
+double ProbeReadBandwidth(int threads, double seconds = 0.5, unsigned long bytes = 256ul << 20);
+
+}  // namespace fusedffn
+
+#endif  // FUSEDFFN_KERNELS_PROBE_PROBE_H_

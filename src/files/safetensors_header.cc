@@ -1,0 +1,256 @@
+#include "src/files/safetensors_header.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "src/files/error.h"
+
+namespace fusedffn::io {
+namespace {
+
+struct DTypeBits {
+  std::string_view name;
+  unsigned bits;
+};
+
+constexpr DTypeBits kDTypes[] = {
+    {"BOOL", 8},    {"F4", 4},          {"F6_E2M3", 6},     {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},
+    {"F8_E5M2", 8}, {"F8_E4M3", 8},     {"F8_E8M0", 8},     {"I16", 16},    {"U16", 16}, {"F16", 16},
+    {"BF16", 16},   {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I32", 32},    {"U32", 32}, {"F32", 32},
+    {"C64", 64},    {"F64", 64},        {"I64", 64},        {"U64", 64},
+};
+
+const DTypeBits* FindDType(std::string_view name) {
+  const auto found = std::find_if(std::begin(kDTypes), std::end(kDTypes),
+                                  [name](const DTypeBits& dtype) { return dtype.name == name; });
+  return found == std::end(kDTypes) ? nullptr : found;
+}
+
+// What has to come next in the text. The format's nesting is fixed, so one value stands for the whole stack.
+enum class Next {
+  kHeader,
+  kName,  // of a tensor, or the metadata, or the header's end
+  kMetadata,
+  kMetadataKey,
+  kMetadataValue,
+  kTensor,
+  kField,
+  kDType,
+  kShape,
+  kShapeItem,
+  kOffsets,
+  kOffsetsItem,
+};
+
+// In the order of `Next`.
+constexpr const char* kWanted[] = {
+    "the header must be a JSON object",
+    "the header must be a JSON object",
+    "__metadata__ must be an object",
+    "__metadata__ must be an object",
+    "__metadata__ may hold text only",
+    "a tensor must be an object with dtype, shape and data_offsets",
+    "a tensor must be an object with dtype, shape and data_offsets",
+    "dtype must be text",
+    "shape must be an array of integers from 0 to 2^64 - 1",
+    "shape must be an array of integers from 0 to 2^64 - 1",
+    "data_offsets must be an array of two integers from 0 to 2^64 - 1",
+    "data_offsets must be an array of two integers from 0 to 2^64 - 1",
+};
+
+// Takes the parser's events one by one, so that repeated keys are seen and nesting never goes deeper than
+// the format's.
+class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit HeaderReader(const std::string& file) : file_(file) {}
+
+  Header Take() { return std::move(header_); }
+
+  bool start_object(size_t) override {
+    if (next_ == Next::kHeader) return Go(Next::kName);
+    if (next_ == Next::kMetadata) return Go(Next::kMetadataKey);
+    if (next_ == Next::kTensor) return Go(Next::kField);
+    return Refuse();
+  }
+
+  bool key(std::string& name) override {
+    if (next_ == Next::kMetadataKey) {
+      const auto [entry, inserted] = header_.metadata.try_emplace(name);
+      if (!inserted) Fail(fmt::format("__metadata__ has the key {} twice", Quoted(name)));
+      metadata_value_ = &entry->second;
+      return Go(Next::kMetadataValue);
+    }
+    if (next_ == Next::kField) return Field(name);
+    if (name == kMetadataKey) {
+      if (std::exchange(has_metadata_, true)) Fail("the header has __metadata__ twice");
+      return Go(Next::kMetadata);
+    }
+    header_.tensors.emplace_back().name = name;
+    has_dtype_ = has_shape_ = has_offsets_ = false;
+    return Go(Next::kTensor);
+  }
+
+  bool end_object() override {
+    if (next_ == Next::kField && !(has_dtype_ && has_shape_ && has_offsets_)) return Refuse();
+    return Go(Next::kName);
+  }
+
+  bool start_array(size_t) override {
+    if (next_ == Next::kShape) return Go(Next::kShapeItem);
+    if (next_ != Next::kOffsets) return Refuse();
+    offsets_.clear();
+    return Go(Next::kOffsetsItem);
+  }
+
+  bool end_array() override {
+    if (next_ == Next::kOffsetsItem && offsets_.size() != 2) return Refuse();
+    if (next_ == Next::kOffsetsItem) {
+      header_.tensors.back().begin = offsets_[0];
+      header_.tensors.back().end = offsets_[1];
+    }
+    return Go(Next::kField);
+  }
+
+  bool number_unsigned(uint64_t value) override {
+    if (next_ == Next::kShapeItem) {
+      header_.tensors.back().shape.push_back(value);
+      return true;
+    }
+    if (next_ != Next::kOffsetsItem || offsets_.size() == 2) return Refuse();
+    offsets_.push_back(value);
+    return true;
+  }
+
+  bool string(std::string& value) override {
+    if (next_ == Next::kMetadataValue) {
+      *metadata_value_ = value;
+      return Go(Next::kMetadataKey);
+    }
+    if (next_ != Next::kDType) return Refuse();
+    header_.tensors.back().dtype = value;
+    return Go(Next::kField);
+  }
+
+  bool null() override { return Refuse(); }
+  bool boolean(bool) override { return Refuse(); }
+  bool number_integer(int64_t) override { return Refuse(); }
+  bool number_float(double, const std::string&) override { return Refuse(); }
+  bool binary(nlohmann::json::binary_t&) override { return Refuse(); }
+
+  bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) override {
+    Fail(fmt::format("the header is not valid JSON at its byte {}", position));
+  }
+
+ private:
+  bool Go(Next next) {
+    next_ = next;
+    return true;
+  }
+
+  bool Field(const std::string& name) {
+    const auto once = [&](bool* seen, Next next) {
+      if (std::exchange(*seen, true)) Fail(fmt::format("{} has {} twice", Where(), name));
+      return Go(next);
+    };
+    if (name == "dtype") return once(&has_dtype_, Next::kDType);
+    if (name == "shape") return once(&has_shape_, Next::kShape);
+    if (name == "data_offsets") return once(&has_offsets_, Next::kOffsets);
+    Fail(fmt::format("{} has the unknown key {}; accepted are dtype, shape and data_offsets", Where(),
+                     Quoted(name)));
+  }
+
+  bool Refuse() {
+    const char* wanted = kWanted[static_cast<int>(next_)];
+    Fail(next_ < Next::kTensor ? wanted : fmt::format("{}: {}", Where(), wanted));
+  }
+
+  std::string Where() const { return fmt::format("tensor {}", Quoted(header_.tensors.back().name)); }
+
+  [[noreturn]] void Fail(const std::string& what) const { throw Error(file_, what); }
+
+  const std::string& file_;
+  Header header_;
+  Next next_ = Next::kHeader;
+  bool has_metadata_ = false;
+  std::string* metadata_value_ = nullptr;
+  bool has_dtype_ = false, has_shape_ = false, has_offsets_ = false;  // of the current tensor
+  std::vector<uint64_t> offsets_;
+};
+
+void CheckSize(const std::string& file, const Tensor& tensor) {
+  const auto fail = [&](const std::string& what) {
+    throw Error(file, fmt::format("tensor {}: {}", Quoted(tensor.name), what));
+  };
+  const std::optional<uint64_t> elements = ElementCount(tensor.shape);
+  if (!elements) fail(fmt::format("shape {} has more than 2^64 - 1 elements", DimsText(tensor.shape)));
+  // A dtype of a later version of the format: how large its elements are is not known.
+  if (!IsKnownDType(tensor.dtype)) return;
+  const std::optional<uint64_t> bytes = TensorBytes(tensor.dtype, tensor.shape);
+  if (!bytes) {
+    fail(fmt::format("{} of shape {} is not a whole number of bytes below 2^61", tensor.dtype,
+                     DimsText(tensor.shape)));
+  }
+  if (tensor.bytes() != *bytes) {
+    fail(fmt::format("data_offsets span {} bytes, but {} of shape {} takes {}", tensor.bytes(), tensor.dtype,
+                     DimsText(tensor.shape), *bytes));
+  }
+}
+
+// Each tensor begins where the one before ends; returns where the last one ends.
+uint64_t CheckOffsets(const std::string& file, const std::vector<Tensor>& tensors) {
+  std::vector<const Tensor*> order;
+  for (const Tensor& tensor : tensors) order.push_back(&tensor);
+  std::sort(order.begin(), order.end(), [](const Tensor* a, const Tensor* b) {
+    return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);
+  });
+  uint64_t end = 0;
+  for (const Tensor* tensor : order) {
+    if (tensor->begin != end || tensor->end < tensor->begin) {
+      throw Error(file, fmt::format("tensor {} has data_offsets [{}, {}]; the next must begin at {}, with no "
+                                    "hole or overlap, and not end before it begins",
+                                    Quoted(tensor->name), tensor->begin, tensor->end, end));
+    }
+    CheckSize(file, *tensor);
+    end = tensor->end;
+  }
+  return end;
+}
+
+}  // namespace
+
+bool IsKnownDType(const std::string& dtype) { return FindDType(dtype) != nullptr; }
+
+std::optional<uint64_t> TensorBytes(const std::string& dtype, const Dims& shape) {
+  const DTypeBits* known = FindDType(dtype);
+  const std::optional<uint64_t> elements = ElementCount(shape);
+  if (known == nullptr || !elements) return std::nullopt;
+  const std::optional<uint64_t> bits = CheckedMultiply(*elements, known->bits);
+  if (!bits || *bits % 8 != 0) return std::nullopt;
+  return *bits / 8;
+}
+
+Header ParseHeader(const std::string& file, const std::string& json) {
+  // The parser would take spaces and a byte-order mark before the object, and a zero byte as the end.
+  if (json.empty() || json[0] != '{') throw Error(file, "the header must begin with '{'");
+  if (json.find('\0') != std::string::npos)
+    throw Error(file, "the header is not valid JSON: it has a zero byte");
+  HeaderReader reader(file);
+  nlohmann::json::sax_parse(json, &reader);
+  Header header = reader.Take();
+
+  std::sort(header.tensors.begin(), header.tensors.end(),
+            [](const Tensor& a, const Tensor& b) { return a.name < b.name; });
+  const auto twice = std::adjacent_find(header.tensors.begin(), header.tensors.end(),
+                                        [](const Tensor& a, const Tensor& b) { return a.name == b.name; });
+  if (twice != header.tensors.end()) {
+    throw Error(file, fmt::format("the header has the tensor {} twice", Quoted(twice->name)));
+  }
+  header.data_bytes = CheckOffsets(file, header.tensors);
+  return header;
+}
+
+}  // namespace fusedffn::io

@@ -1,0 +1,131 @@
+#include "src/models/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <string_view>
+
+#include "src/files/error.h"
+#include "src/files/json_file.h"
+
+namespace fusedffn::io {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kIndexName = "model.safetensors.index.json";
+constexpr const char* kFileName = "model.safetensors";
+
+bool EndsIn(std::string_view text, std::string_view ending) {
+  return text.size() > ending.size() && text.substr(text.size() - ending.size()) == ending;
+}
+
+bool Exists(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+// The file or index that a folder stands for; another path stands for itself.
+std::string Resolved(const std::string& path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) return path;
+  const fs::path index = fs::path(path) / kIndexName, file = fs::path(path) / kFileName;
+  const bool has_index = Exists(index), has_file = Exists(file);
+  if (has_index && has_file) {
+    throw Error(path,
+                fmt::format("a folder with both {} and {}; name one of the two", kIndexName, kFileName));
+  }
+  if (!has_index && !has_file) {
+    throw Error(path, fmt::format("a folder with neither {} nor {}; it must hold one of them, or name a file",
+                                  kIndexName, kFileName));
+  }
+  return (has_index ? index : file).string();
+}
+
+// An index must not reach out of its folder.
+void CheckShardName(const std::string& index, const std::string& name) {
+  if (name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos ||
+      !EndsIn(name, ".safetensors")) {
+    throw Error(index,
+                fmt::format("weight_map names the file {}; it must end in .safetensors and be beside the "
+                            "index, so without any / or \\",
+                            Quoted(name)));
+  }
+}
+
+}  // namespace
+
+std::optional<DType> UsableDType(const Tensor& tensor) {
+  if (tensor.dtype == "F32") return DType::kF32;
+  if (tensor.dtype == "BF16") return DType::kBF16;
+  if (tensor.dtype == "F16") return DType::kF16;
+  return std::nullopt;
+}
+
+Checkpoint::Checkpoint(const std::string& path) : path_(Resolved(path)) {
+  if (EndsIn(path_, ".json")) {
+    ReadIndex();
+    return;
+  }
+  shards_.push_back({path_, std::make_unique<SafetensorsFile>(path_)});
+  for (const Tensor& tensor : shards_[0].file->tensors()) shard_of_.emplace(tensor.name, 0);
+}
+
+void Checkpoint::ReadIndex() {
+  const nlohmann::json index = ReadJsonObject(path_);
+  const auto map = index.find("weight_map");
+  if (map == index.end() || !map->is_object()) {
+    throw Error(path_,
+                "not an index: it must have an object weight_map, {\"TENSOR\": \"FILE.safetensors\", ...}");
+  }
+  std::map<std::string, size_t> number_of;
+  for (const auto& [name, value] : map->items()) {
+    if (!value.is_string())
+      throw Error(path_, fmt::format("weight_map: {} must be a file's name", Quoted(name)));
+    const auto& shard = value.get_ref<const std::string&>();
+    const auto [number, is_new] = number_of.emplace(shard, shards_.size());
+    if (is_new) {
+      CheckShardName(path_, shard);
+      shards_.push_back({Beside(shard), nullptr});
+    }
+    shard_of_.emplace(name, number->second);
+  }
+}
+
+std::string Checkpoint::Beside(const std::string& name) const {
+  return (fs::path(path_).parent_path() / name).string();
+}
+
+std::vector<std::string> Checkpoint::Files() const {
+  std::vector<std::string> files = {path_};
+  for (const Shard& shard : shards_) {
+    if (shard.path != path_) files.push_back(shard.path);
+  }
+  return files;
+}
+
+std::vector<std::string> Checkpoint::Names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, shard] : shard_of_) names.push_back(name);
+  return names;
+}
+
+StoredTensor Checkpoint::Find(const std::string& name) const {
+  const auto found = shard_of_.find(name);
+  if (found == shard_of_.end()) return {};
+  Shard& shard = shards_[found->second];
+  if (shard.file == nullptr) {
+    if (!Exists(shard.path)) {
+      throw Error(path_, fmt::format("{} should be in {}, and there is no such file beside the index",
+                                     Quoted(name), Quoted(fs::path(shard.path).filename().string())));
+    }
+    shard.file = std::make_unique<SafetensorsFile>(shard.path);
+  }
+  const Tensor* tensor = shard.file->Find(name);
+  if (tensor == nullptr) {
+    throw Error(shard.path, fmt::format("has no tensor {}, but {} says so", Quoted(name), OneLine(path_)));
+  }
+  return {shard.file.get(), tensor};
+}
+
+}  // namespace fusedffn::io

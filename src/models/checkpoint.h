@@ -1,0 +1,67 @@
+// Compiled once. A model's tensors by name, in one safetensors file or in several:
+//
+//   FILE.safetensors
+//   model.safetensors.index.json   {"weight_map": {"NAME": "model-00001-of-00002.safetensors", ...}, ...}
+//                                  The files, called shards, are beside it.
+//   a folder with either           under the name model.safetensors or model.safetensors.index.json
+#ifndef FUSEDFFN_SRC_MODELS_CHECKPOINT_H_
+#define FUSEDFFN_SRC_MODELS_CHECKPOINT_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "src/files/safetensors.h"
+
+namespace fusedffn::io {
+
+// The element type that the library takes, or nothing if it takes none such.
+std::optional<DType> UsableDType(const Tensor& tensor);
+
+// A tensor and the file that it is in.
+struct StoredTensor {
+  const SafetensorsFile* file = nullptr;
+  const Tensor* tensor = nullptr;
+
+  explicit operator bool() const { return tensor != nullptr; }
+  const Tensor& operator*() const { return *tensor; }
+  const Tensor* operator->() const { return tensor; }
+};
+
+class Checkpoint {
+ public:
+  // Reads the index, or the file's header. Throws Error.
+  explicit Checkpoint(const std::string& path);
+
+  const std::string& path() const { return path_; }   // of the file or the index
+  std::string Beside(const std::string& name) const;  // a file in the same folder
+  std::vector<std::string> Files() const;             // with tensors, and the index
+
+  std::vector<std::string> Names() const;  // of all tensors, in order
+  bool Has(const std::string& name) const { return shard_of_.count(name) != 0; }
+  size_t TensorCount() const { return shard_of_.size(); }
+
+  // Empty if there is none of this name. Opens its shard at the first call that needs it, and throws Error if
+  // that cannot be read or does not have the tensor. Not thread-safe. Valid as long as this object.
+  StoredTensor Find(const std::string& name) const;
+
+ private:
+  struct Shard {
+    std::string path;
+    std::unique_ptr<SafetensorsFile> file;  // null until it is needed
+  };
+
+  void ReadIndex();
+
+  std::string path_;
+  mutable std::vector<Shard> shards_;
+  std::map<std::string, size_t> shard_of_;  // tensors, by name
+};
+
+}  // namespace fusedffn::io
+
+#endif  // FUSEDFFN_SRC_MODELS_CHECKPOINT_H_

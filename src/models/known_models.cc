@@ -1,0 +1,126 @@
+#include "src/models/known_models.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <utility>
+
+namespace fusedffn::io {
+namespace {
+
+using nlohmann::json;
+
+Activation ActivationNamed(const std::string& name) {
+  for (int i = 0; *ActivationName(static_cast<Activation>(i)) != '\0'; ++i) {
+    if (name == ActivationName(static_cast<Activation>(i))) return static_cast<Activation>(i);
+  }
+  throw std::logic_error("known_models.json: unknown activation " + name);
+}
+
+Layout ParseLayout(const json& row) {
+  return {row.value("gate", ""), row.at("up"), row.at("down"), row.value("transposed", false)};
+}
+
+NormKind NormKindNamed(const std::string& name) {
+  if (name == "layer_norm") return NormKind::kLayerNorm;
+  if (name == "rms_norm") return NormKind::kRmsNorm;
+  throw std::logic_error("known_models.json: unknown norm " + name);
+}
+
+FamilyNorm ParseNorm(const json& row) {
+  FamilyNorm norm;
+  norm.name = row.at("name");
+  norm.kind = NormKindNamed(row.value("kind", "layer_norm"));
+  norm.weight_offset = row.value("weight_offset", 0.0);
+  norm.behind = row.value("behind", "");
+  if (row.contains("eps")) norm.eps = row.at("eps");
+  norm.eps_in_config = row.value("eps_in_config", false);
+  return norm;
+}
+
+Family ParseFamily(const json& row, const FamilyTable& table) {
+  const auto texts = [&](const char* key) { return row.value(key, std::vector<std::string>()); };
+  Family family;
+  family.name = row.at("name");
+  family.prefixes = texts("prefixes");
+  family.layout = &table.layouts.at(row.at("layout"));
+  family.activation = ActivationNamed(row.at("activation"));
+  family.names_suffice = row.value("names_suffice", false);
+  if (row.contains("norm")) family.norm = ParseNorm(row.at("norm"));
+  family.sections = texts("sections");
+  family.model_types = texts("model_types");
+  family.parents = texts("parents");
+  family.source = row.at("source");
+  return family;
+}
+
+FamilyTable Parse() {
+  const json text = json::parse(KnownModelsText());
+  FamilyTable table;
+  for (const auto& [name, row] : text.at("layouts").items()) table.layouts.emplace(name, ParseLayout(row));
+  for (const auto& [name, ours] : text.at("activations").items()) {
+    table.activations.emplace(name, ActivationNamed(ours));
+  }
+  for (const json& row : text.at("families")) table.families.push_back(ParseFamily(row, table));
+  return table;
+}
+
+// Takes the first of the parts between dots.
+std::string_view TakePart(std::string_view* text) {
+  const size_t dot = text->find('.');
+  const std::string_view part = text->substr(0, dot);
+  text->remove_prefix(dot == std::string_view::npos ? text->size() : dot + 1);
+  return part;
+}
+
+bool IsNumber(std::string_view part) {
+  return !part.empty() && std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+}  // namespace
+
+bool IsSameNorm(const FamilyNorm& a, const FamilyNorm& b) {
+  return a.name == b.name && a.kind == b.kind && a.weight_offset == b.weight_offset && a.behind == b.behind;
+}
+
+const FamilyTable& Families() {
+  static const FamilyTable table = Parse();
+  return table;
+}
+
+std::vector<const Family*> FamiliesAt(std::string_view prefix, const Layout& layout) {
+  std::vector<const Family*> families;
+  for (const Family& family : Families().families) {
+    const auto matches = [&](const std::string& pattern) { return MatchesPattern(prefix, pattern); };
+    if (family.layout != &layout) continue;
+    if (std::any_of(family.prefixes.begin(), family.prefixes.end(), matches)) families.push_back(&family);
+  }
+  return families;
+}
+
+std::string NamesOf(const std::vector<const Family*>& families) {
+  std::string names;
+  for (size_t i = 0; i < families.size(); ++i) {
+    if (i > 0) names += i + 1 == families.size() ? " or " : ", ";
+    names += families[i]->name;
+  }
+  return names;
+}
+
+bool MatchesPattern(std::string_view prefix, std::string_view pattern) {
+  if (pattern.substr(0, 2) == "*.") {
+    pattern.remove_prefix(2);
+    while (!prefix.empty()) {
+      if (MatchesPattern(prefix, pattern)) return true;
+      TakePart(&prefix);
+    }
+    return false;
+  }
+  while (!prefix.empty() && !pattern.empty()) {
+    const std::string_view part = TakePart(&prefix), wanted = TakePart(&pattern);
+    if (wanted == "N" || wanted == "E" ? !IsNumber(part) : part != wanted) return false;
+  }
+  return prefix.empty() && pattern.empty();
+}
+
+}  // namespace fusedffn::io

@@ -1,0 +1,70 @@
+// Compiled once. The models whose blocks are known by their names: src/models/known_models.json, which
+// explains itself.
+#ifndef FUSEDFFN_SRC_MODELS_KNOWN_MODELS_H_
+#define FUSEDFFN_SRC_MODELS_KNOWN_MODELS_H_
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+
+namespace fusedffn::io {
+
+// What the layers of a block are called, without .weight and .bias.
+struct Layout {
+  std::string gate;  // "": the block is not gated
+  std::string up, down;
+  bool transposed = false;  // weights are [in, out]
+
+  bool gated() const { return !gate.empty(); }
+};
+
+// The norm in front of a block.
+struct FamilyNorm {
+  std::string name;  // in its layer; "": there is none such
+  NormKind kind = NormKind::kLayerNorm;
+  double weight_offset = 0;
+  std::string behind;  // of one more norm, between the block and the residual; "": there is none
+  std::optional<double> eps;
+  bool eps_in_config = false;  // config.json may say another one
+};
+
+// Whether they are one norm, but for eps.
+bool IsSameNorm(const FamilyNorm& a, const FamilyNorm& b);
+
+struct Family {
+  std::string name;
+  std::vector<std::string> prefixes;
+  const Layout* layout = nullptr;
+  Activation activation = Activation::kIdentity;
+  bool names_suffice = false;
+  FamilyNorm norm;
+  std::vector<std::string> sections, model_types, parents;
+  std::string source;
+};
+
+struct FamilyTable {
+  std::map<std::string, Layout> layouts;
+  std::map<std::string, Activation> activations;  // by their names in config.json
+  std::vector<Family> families;
+};
+
+// The text of known_models.json, and what it says.
+const char* KnownModelsText();
+const FamilyTable& Families();
+
+// Those that have a block of this layout at `prefix`.
+std::vector<const Family*> FamiliesAt(std::string_view prefix, const Layout& layout);
+
+// "A", "A or B", "A, B or C".
+std::string NamesOf(const std::vector<const Family*>& families);
+
+// Whether `pattern`, as in the table, stands for `prefix`.
+bool MatchesPattern(std::string_view prefix, std::string_view pattern);
+
+}  // namespace fusedffn::io
+
+#endif  // FUSEDFFN_SRC_MODELS_KNOWN_MODELS_H_

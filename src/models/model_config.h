@@ -1,0 +1,29 @@
+// Compiled once. What the config.json beside a checkpoint says of activations and norms.
+#ifndef FUSEDFFN_SRC_MODELS_MODEL_CONFIG_H_
+#define FUSEDFFN_SRC_MODELS_MODEL_CONFIG_H_
+
+#include <map>
+#include <optional>
+#include <string>
+
+namespace fusedffn::io {
+
+struct ModelConfig {
+  struct Section {
+    std::string model_type;  // "" if it gives none
+    std::string key;         // "hidden_act", ...; "" if it gives no activation
+    std::string activation;  // as it calls it
+    // NaN if it gives one that is no number.
+    std::optional<double> layer_norm_eps, rms_norm_eps;
+  };
+
+  std::map<std::string, Section> sections;  // its objects by name, and itself as ""
+  std::string problem;  // why there are no sections: "there is no config.json beside it", ...
+};
+
+// Does not throw: a configuration that cannot be read may not be needed.
+ModelConfig ReadModelConfig(const std::string& path);
+
+}  // namespace fusedffn::io
+
+#endif  // FUSEDFFN_SRC_MODELS_MODEL_CONFIG_H_

@@ -1,0 +1,35 @@
+// Compiled once. The norm in front of a block, from its file.
+#ifndef FUSEDFFN_SRC_MODELS_NORM_WEIGHTS_H_
+#define FUSEDFFN_SRC_MODELS_NORM_WEIGHTS_H_
+
+#include <string>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "src/models/block.h"
+#include "src/models/block_config.h"
+#include "src/models/checkpoint.h"
+#include "src/models/known_models.h"
+
+namespace fusedffn::io {
+
+// As the block's families have it, of which this is `known`. Throws Error, for `path`, if they differ, have
+// none, or there are none; and for a gated block, whose names many models have, if none tells which it is.
+const FamilyNorm& NormOf(const std::string& path, const Block& block, const BlockActivation& known);
+
+// Its tensors, as they are stored.
+struct BlockNorm {
+  std::vector<char> weight, bias;  // [dim]; without a bias, empty
+  DType dtype = DType::kF32;
+
+  Norm As(const FamilyNorm& norm, double eps) const {
+    return {norm.kind, weight.data(), bias.empty() ? nullptr : bias.data(), dtype, eps, norm.weight_offset};
+  }
+};
+
+// Of the block's layer: `name` behind the prefix up to its last number. Throws Error.
+BlockNorm LoadNorm(const Checkpoint& checkpoint, const Block& block, const std::string& name);
+
+}  // namespace fusedffn::io
+
+#endif  // FUSEDFFN_SRC_MODELS_NORM_WEIGHTS_H_

@@ -1,0 +1,66 @@
+#include "tools/fusedffn/io_options.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "src/files/atomic_file.h"
+#include "src/files/error.h"
+#include "tools/fusedffn/arguments.h"
+
+namespace fusedffn::program {
+
+CLI::Option* AddWeights(CLI::App* command, std::string* weights) {
+  return command->add_option("--weights", *weights, kCheckpointHelp)->required()->type_name("PATH");
+}
+
+CLI::Option* AddInput(CLI::App* command, std::string* input) {
+  return command->add_option("--input", *input, "X, a .npy or .safetensors file")
+      ->required()
+      ->type_name("FILE")
+      ->check(CheckArrayName);
+}
+
+CLI::Option* AddOutput(CLI::App* command, std::string* output) {
+  return command
+      ->add_option("--output", *output, "Y, likewise; replaced if it exists, once it has been written whole")
+      ->type_name("FILE")
+      ->check(CheckArrayName);
+}
+
+void RequireOtherFile(const std::string& output, const char* option, const std::string& path) {
+  std::error_code error;  // set if either does not exist, and then they are not the same
+  if (std::filesystem::equivalent(output, path, error)) {
+    throw UsageError(fmt::format("--output {} is the file of {}; it must be another one", output, option));
+  }
+}
+
+void CheckOutput(const Files& files, const io::Checkpoint& weights) {
+  if (files.output.empty()) return;
+  RequireOtherFile(files.output, "--input", files.input);
+  for (const std::string& file : weights.Files()) RequireOtherFile(files.output, "--weights", file);
+  io::CheckWritable(files.output);
+}
+
+size_t TokensOf(const std::string& path, const io::Array& x, size_t dim) {
+  const size_t rank = x.shape.size();
+  if ((rank != 2 && rank != 3) || x.shape.back() != dim) {
+    throw io::Error(path,
+                    fmt::format("shape {} is not accepted; this block takes [tokens, {}] or [batch, seq, {}]",
+                                io::DimsText(x.shape), dim, dim));
+  }
+  return x.values.size() / dim;
+}
+
+io::Array MakeOutput(const std::string& path, const io::Array& x, size_t tokens, size_t out) {
+  io::Array y;
+  y.shape = x.shape;
+  y.shape.back() = out;
+  if (!io::CheckedMultiply(tokens, out)) {
+    throw io::Error(path, fmt::format("{} tokens of {} are too many for memory", tokens, out));
+  }
+  y.values.resize(tokens * out);
+  return y;
+}
+
+}  // namespace fusedffn::program

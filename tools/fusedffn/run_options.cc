@@ -1,0 +1,133 @@
+#include "tools/fusedffn/run_options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "kernels/probe/probe.h"
+#include "src/files/error.h"
+#include "tools/fusedffn/arguments.h"
+#include "tools/fusedffn/units.h"
+
+namespace fusedffn::program {
+namespace {
+
+constexpr std::pair<const char*, Accuracy> kAutomatic[] = {{"auto", Accuracy::kF32Like},
+                                                           {"auto:f32", Accuracy::kF32Like},
+                                                           {"auto:bf16", Accuracy::kBF16Like},
+                                                           {"auto:int8", Accuracy::kInt8Like}};
+
+std::vector<std::string> DTypeNames() {
+  std::vector<std::string> names = PrecisionNames();
+  for (const auto& [name, accuracy] : kAutomatic) names.push_back(name);
+  return names;
+}
+
+// Nothing if a precision was given.
+std::optional<Accuracy> AccuracyOf(const std::string& dtype) {
+  for (const auto& [name, accuracy] : kAutomatic) {
+    if (dtype == name) return accuracy;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void AddSettings(CLI::App* command, Settings* settings) {
+  command
+      ->add_option(
+          "--activation", settings->activation,
+          fmt::format("{};\ndefault: what the block's names or a config.json beside the checkpoint say",
+                      fmt::join(ActivationNames(), ", ")))
+      ->type_name("NAME")
+      ->check(OneOf(ActivationNames()));
+  command
+      ->add_option("--threads", settings->threads,
+                   fmt::format("1 or more; default {}, the CPUs that this process may use", DefaultThreads()))
+      ->type_name("N")
+      ->check(WholeNumber(4096));
+  command
+      ->add_option(
+          "--isa", settings->isa,
+          fmt::format("Instruction set, in any case; default the best.\nHere: {}", SupportedTargets()))
+      ->type_name("NAME")
+      ->check(CheckTarget);
+  command
+      ->add_option("--dtype", settings->dtype,
+                   "How weights are kept: f32 (default), bf16 (half the memory; the same\n"
+                   "bits as f32 if the checkpoint is bf16), bf16-dot (x and hidden values\n"
+                   "rounded to bf16 as well; needs a CPU with bf16 instructions) or int8 (a\n"
+                   "quarter of the memory, the fastest, and off by 1 to 2 %). Or auto:f32,\n"
+                   "auto:bf16 or auto:int8: the fastest that is about as accurate, as far as\n"
+                   "it was measured on this kind of CPU; plain auto is auto:f32")
+      ->type_name("NAME")
+      ->check(OneOf(DTypeNames()));
+  command
+      ->add_option("--int8-group", settings->int8_group,
+                   "With int8, inputs that have a scale in common: 1152 (default), or 128,\n"
+                   "which is more exact and slower; quantized weights say it themselves")
+      ->type_name("N")
+      ->check(OneOf(Int8GroupNames()));
+  command
+      ->add_option("--repeat", settings->repeat,
+                   "Timed calls, default 1. With 2 or more, an untimed one comes first")
+      ->type_name("N")
+      ->check(WholeNumber(1000000));
+}
+
+PackOptions PackOptionsOf(const Settings& settings) {
+  PackOptions options;
+  options.target = settings.isa.empty() ? nullptr : settings.isa.c_str();
+  if (!AccuracyOf(settings.dtype)) options.precision = PrecisionNamed(settings.dtype);
+  options.threads = settings.threads;
+  options.int8_group = settings.int8_group;
+  PackedFfn smallest;
+  const Status status = PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &smallest);
+  if (!status.ok()) throw UsageError(fmt::format("--dtype {}: {}", settings.dtype, status.message()));
+  return options;
+}
+
+Precision ChoosePrecision(const Settings& settings, const std::vector<io::Block>& blocks, size_t tokens) {
+  const std::optional<Accuracy> accuracy = AccuracyOf(settings.dtype);
+  if (!accuracy) return PrecisionNamed(settings.dtype);
+  PrecisionChoice choice = {Precision::kInt8, false};
+  std::string why = "the checkpoint's weights are quantized";
+  if (std::none_of(blocks.begin(), blocks.end(), io::IsQuantized)) {
+    const char* const target = settings.isa.empty() ? nullptr : settings.isa.c_str();
+    choice = FastestPrecision(*accuracy, io::WeightsDType(blocks), target, tokens);
+    why = fmt::format("for {} {}", Counted(tokens, "token"),
+                      choice.measured ? "the fastest measured on this kind of CPU"
+                                      : "nothing was measured on this kind of CPU, and it changes no weight");
+  }
+  fmt::print("dtype {} -> {}: {}\n", settings.dtype, PrecisionName(choice.precision), why);
+  return choice.precision;
+}
+
+io::BlockActivation KnownOf(const io::Checkpoint& weights, const io::Block& block) {
+  return io::ActivationOf(block, io::ReadModelConfig(weights.Beside("config.json")));
+}
+
+Activation ChooseActivation(const Settings& settings, const io::Block& block,
+                            const io::BlockActivation& known) {
+  if (settings.activation.empty()) {
+    if (known.activation) return *known.activation;
+    throw UsageError(fmt::format("the activation of block {} is not known: {}; give --activation",
+                                 io::Quoted(block.prefix), known.reason));
+  }
+  const Activation given = ActivationNamed(settings.activation);
+  if (known.activation && *known.activation != given) {
+    fmt::print(stderr, "fusedffn: warning: --activation {}, but the block has {}: {}\n", settings.activation,
+               ActivationName(*known.activation), known.reason);
+  }
+  return given;
+}
+
+double PeakOf(const Settings& settings, const PackedFfn& ffn) {
+  // More threads than CPUs have no higher peak.
+  return ProbePeak(ffn.target(), ffn.precision(), std::min(settings.threads, DefaultThreads()));
+}
+
+}  // namespace fusedffn::program

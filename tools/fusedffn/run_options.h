@@ -1,0 +1,49 @@
+// How blocks are run: the options that run and tower have in common, and what follows from them.
+#ifndef FUSEDFFN_TOOLS_FUSEDFFN_RUN_OPTIONS_H_
+#define FUSEDFFN_TOOLS_FUSEDFFN_RUN_OPTIONS_H_
+
+#include <CLI/App.hpp>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "fusedffn/fusedffn.h"
+#include "src/models/block.h"
+#include "src/models/block_config.h"
+#include "src/models/checkpoint.h"
+
+namespace fusedffn::program {
+
+struct Settings {
+  std::string activation;  // "": the checkpoint says it
+  std::string isa;         // "": the best
+  std::string dtype = "f32";
+  size_t int8_group = kInt8GroupSize;
+  int threads = DefaultThreads();
+  size_t repeat = 1;
+};
+
+void AddSettings(CLI::App* command, Settings* settings);
+
+// Throws UsageError for a dtype that the instruction set has not got, so before any file is touched. The
+// target's name is that of `settings`. With --dtype auto the precision is still to be chosen.
+PackOptions PackOptionsOf(const Settings& settings);
+
+// The precision that --dtype says for these blocks, one or more, and so many tokens. With auto it prints a
+// line that says which one, and why.
+Precision ChoosePrecision(const Settings& settings, const std::vector<io::Block>& blocks, size_t tokens);
+
+// What the block's names, and a config.json beside the checkpoint, say of it.
+io::BlockActivation KnownOf(const io::Checkpoint& weights, const io::Block& block);
+
+// The one that was given, with a warning if another is known; else the known one. Throws UsageError if there
+// is neither.
+Activation ChooseActivation(const Settings& settings, const io::Block& block,
+                            const io::BlockActivation& known);
+
+// FLOP/s that the CPUs reach at most on these settings, measured now.
+double PeakOf(const Settings& settings, const PackedFfn& ffn);
+
+}  // namespace fusedffn::program
+
+#endif  // FUSEDFFN_TOOLS_FUSEDFFN_RUN_OPTIONS_H_
