@@ -59,6 +59,11 @@ void AddPlan(Description* to, const PackedBlock& block, const Plan& plan) {
 }
 
 void AddScratch(Description* to, const RunOptions& options, size_t bytes) {
+  if (options.workspace != nullptr && options.workspace_bytes < WithAlignment(bytes)) {
+    Add(to, "scratch  %zu bytes, but workspace_bytes is %zu: Run() refuses it\n", WithAlignment(bytes),
+        options.workspace_bytes);
+    return;
+  }
   Add(to, "scratch  %.2f MB, %s\n", Megabytes(bytes),
       options.workspace != nullptr ? "in the caller's workspace" : "the library's own");
 }

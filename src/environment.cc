@@ -3,9 +3,11 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 
 #include "kernels/kernels.h"
 #include "src/arguments.h"
@@ -16,13 +18,16 @@ namespace fusedffn {
 inline namespace v0_2 {
 namespace {
 
-// A number of threads that ends with the text, or with a comma where `list` is; else 0.
+// A number of threads, or in OpenMP's list the first one, with spaces around it or not; else 0.
 int ParseThreads(const char* text, bool list) {
+  text += std::strspn(text, " \t");
+  if (std::isdigit(static_cast<unsigned char>(*text)) == 0) return 0;  // strtol() takes signs as well
   char* end = nullptr;
   errno = 0;
   const long value = std::strtol(text, &end, 10);
-  const bool whole = end != text && (*end == '\0' || (list && *end == ','));
-  return whole && errno == 0 && value >= 1 && value <= kMostThreads ? static_cast<int>(value) : 0;
+  end += std::strspn(end, " \t");
+  const bool whole = *end == '\0' || (list && *end == ',');
+  return whole && errno == 0 && value <= kMostThreads ? static_cast<int>(value) : 0;
 }
 
 Status FindCap(const char* target, size_t* first) {

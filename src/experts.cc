@@ -6,6 +6,7 @@
 // each on all threads.
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <tuple>
 #include <utility>
 
@@ -92,6 +93,15 @@ Status CheckArrays(const ExpertCall& call) {
   if (status.ok()) status = CheckRows(y);
   if (status.ok()) status = CheckNorm(call.norm, first.dim, y);
   if (status.ok()) status = CheckAddend(RowsOf("choices.start", "choices.start.stride", call.start, call), y);
+  for (const Rows& read : {Rows{"choices.ids", "", call.choices.ids, DType::kF32, call.choices.top,
+                                call.choices.top, call.tokens},
+                           Rows{"choices.weights", "", call.choices.weights, DType::kF32, call.choices.top,
+                                call.choices.top, call.tokens}}) {
+    if (status.ok()) status = CheckRows(read);
+    if (status.ok() && Overlap(read, y)) {
+      return Status(StatusCode::kInvalidArgument, "%s and y overlap; they must be apart", read.name);
+    }
+  }
   if (status.ok()) status = CheckAddend(RowsOf("residual", "residual.stride", call.residual, call), y);
   return status;
 }
@@ -103,24 +113,25 @@ struct ExpertRows {
 
   size_t stride;
   size_t rows, expert_count, threads;
-  size_t run_bytes;  // the most that an expert takes
+  size_t run_bytes;                   // the most that an expert takes
+  const PackedBlock* last = nullptr;  // that was added
   float* data = nullptr;
   float* sums = nullptr;
   uint32_t* row_of = nullptr;  // of a choice
   uint32_t* end = nullptr;     // behind an expert's last one
   unsigned char* run = nullptr;
 
-  // Room for any choices among these experts. Empty ones do not count.
-  ExpertRows(const PackedFfn* experts, size_t count, size_t choices, size_t most_threads)
-      : stride(kAlign), rows(choices), expert_count(count), threads(most_threads), run_bytes(0) {
-    const PackedBlock* last = nullptr;
-    for (size_t e = 0; e < count; ++e) {
-      const PackedBlock* const block = PackedBlockAccess::Get(experts[e]);
-      if (block == nullptr || (last != nullptr && SameSizes(*block, *last))) continue;
-      stride = std::max(stride, RoundUp(std::max(block->dim, block->out), kAlign) + kAlign);
-      run_bytes = std::max(run_bytes, MostScratchBytes(*block, rows, threads));
-      last = block;
-    }
+  // Without room for any expert yet.
+  ExpertRows(size_t count, size_t choices, size_t most_threads)
+      : stride(kAlign), rows(choices), expert_count(count), threads(most_threads), run_bytes(0) {}
+
+  // Makes room for any number of rows of this one. An empty one needs none.
+  void Add(const PackedFfn& expert) {
+    const PackedBlock* const block = PackedBlockAccess::Get(expert);
+    if (block == nullptr || (last != nullptr && SameSizes(*block, *last))) return;
+    stride = std::max(stride, RoundUp(std::max(block->dim, block->out), kAlign) + kAlign);
+    run_bytes = std::max(run_bytes, MostScratchBytes(*block, rows, threads));
+    last = block;
   }
 
   // 0: more than there can be.
@@ -227,10 +238,23 @@ void Execute(const ExpertCall& call, const ExpertRows& rows, const Team& team) {
   });
 }
 
+// For the experts that are chosen; the others may be changing.
+ExpertRows RowsFor(const ExpertCall& call, size_t threads) {
+  ExpertRows rows(call.expert_count, call.rows(), threads);
+  uint64_t added[64] = {};  // of the first experts; any more are added for each choice
+  for (size_t i = 0; i < call.rows(); ++i) {
+    const auto id = static_cast<size_t>(call.choices.ids[i]);
+    if (id < 64 * std::size(added)) {
+      const uint64_t bit = uint64_t{1} << id % 64;
+      if ((std::exchange(added[id / 64], added[id / 64] | bit) & bit) != 0) continue;
+    }
+    rows.Add(call.experts[id]);
+  }
+  return rows;
+}
+
 Status RunChecked(const ExpertCall& call, const RunOptions& options) {
-  const auto rows_for = [&](size_t threads) {
-    return ExpertRows(call.experts, call.expert_count, call.rows(), threads);
-  };
+  const auto rows_for = [&](size_t threads) { return RowsFor(call, threads); };
   const Team team = TeamFor(options, [&](size_t threads) { return rows_for(threads).bytes(); });
   ExpertRows rows = rows_for(team.threads);
   if (rows.bytes() == 0) {
@@ -277,7 +301,8 @@ size_t ExpertsWorkspaceBytes(const PackedFfn* experts, size_t expert_count, size
                              int threads) noexcept {
   const bool any = experts != nullptr && tokens != 0 && top != 0;
   if (!any || tokens > UINT32_MAX / top || !CheckThreads(threads).ok()) return 0;
-  const ExpertRows rows(experts, expert_count, tokens * top, ThreadCount(threads));
+  ExpertRows rows(expert_count, tokens * top, ThreadCount(threads));
+  for (size_t e = 0; e < expert_count; ++e) rows.Add(experts[e]);
   return rows.run_bytes == 0 || rows.bytes() == 0 ? 0 : WithAlignment(rows.bytes());
 }
 

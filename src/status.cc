@@ -1,3 +1,4 @@
+#include <cctype>
 #include <cstdarg>
 #include <cstdio>
 
@@ -11,6 +12,10 @@ Status::Status(StatusCode code, const char* format, ...) noexcept : code_(code) 
   va_start(arguments, format);
   std::vsnprintf(message_, sizeof(message_), format, arguments);
   va_end(arguments);
+  // One line, whatever text of the caller's is in it.
+  for (char* c = message_; *c != '\0'; ++c) {
+    if (std::iscntrl(static_cast<unsigned char>(*c)) != 0) *c = '?';
+  }
 }
 
 }  // namespace v0_2

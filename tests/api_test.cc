@@ -724,6 +724,13 @@ TEST(DescribeTest, OfAWorkspace) {
   EXPECT_TRUE(Has(description, "threads  1 by default")) << description.text;
 }
 
+TEST(DescribeTest, SaysThatAWorkspaceIsTooSmall) {
+  Arguments a;
+  const Description description = Describe(a.packed, kTokens, {1, a.workspace.data(), 3});
+  EXPECT_NE(std::strstr(description.text, " bytes, but workspace_bytes is 3: Run() refuses it\n"), nullptr)
+      << description.text;
+}
+
 TEST(DescribeTest, SaysWhyThereIsNone) {
   Arguments a;
   EXPECT_TRUE(Has(Describe(a.empty, 4), "this PackedFfn is empty: Pack() weights into it first"));
@@ -744,6 +751,10 @@ TEST(StatusTest, SuccessHasNoMessage) {
   EXPECT_TRUE(status.ok());
   EXPECT_EQ(status.code(), StatusCode::kOk);
   EXPECT_STREQ(status.message(), "");
+}
+
+TEST(StatusTest, IsOneLine) {
+  EXPECT_STREQ(Status(kInvalid, "%s", "a\nb\x1b[31m\u00e9").message(), "a?b?[31m\u00e9");
 }
 
 TEST(StatusTest, FormatsAndCuts) {

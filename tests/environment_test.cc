@@ -27,7 +27,9 @@ TEST(EnvironmentTest, NothingSet) {
 TEST(EnvironmentTest, Threads) {
   EXPECT_EQ(ReadEnvironment(nullptr, "1", nullptr).threads, 1);
   EXPECT_EQ(ReadEnvironment(nullptr, "65536", nullptr).threads, 65536);
-  for (const char* wrong : {"0", "-1", "65537", "2x", "two", " ", "1.5", "4,2", "99999999999999999999"}) {
+  EXPECT_EQ(ReadEnvironment(nullptr, " 3 ", nullptr).threads, 3);
+  for (const char* wrong :
+       {"0", "-1", "+1", "0x2", "65537", "2x", "two", " ", "1.5", "4,2", "99999999999999999999"}) {
     const Environment environment = ReadEnvironment(nullptr, wrong, nullptr);
     EXPECT_EQ(environment.threads, 0);
     EXPECT_EQ(environment.status.message(),
@@ -39,6 +41,7 @@ TEST(EnvironmentTest, Threads) {
 TEST(EnvironmentTest, OpenMPThreads) {
   EXPECT_EQ(ReadEnvironment(nullptr, nullptr, "3").openmp_threads, 3);
   EXPECT_EQ(ReadEnvironment(nullptr, nullptr, "4,2").openmp_threads, 4);
+  EXPECT_EQ(ReadEnvironment(nullptr, nullptr, " 4 , 2").openmp_threads, 4);
   for (const char* other : {"", "0", "-4", "many", "4x", ",4"}) {
     const Environment environment = ReadEnvironment(nullptr, nullptr, other);
     EXPECT_EQ(environment.openmp_threads, 0) << other;

@@ -365,6 +365,32 @@ TEST_P(ExpertsTest, OneChoice) {
   }
 }
 
+// The largest one is among the last of many.
+TEST_P(ExpertsTest, ManyExperts) {
+  const std::vector<int32_t> places = {0, 63, 4095, 4096, 4999};
+  std::vector<PackedFfn> packed = PackAll(blocks_, Precision::kF32), experts(5000);
+  std::swap(packed[4], packed[1]);
+  Choices choices(kTokens, 3, places.size(), &random_);
+  for (int32_t& id : choices.ids) id = places[static_cast<size_t>(id)];
+  for (size_t i = 0; i < places.size(); ++i) experts[static_cast<size_t>(places[i])] = std::move(packed[i]);
+  const std::vector<float> y = RunRows(experts, choices, 0, kTokens, {2});
+  for (size_t t = 0; t < kTokens; t += 5) {
+    const std::vector<float> want = Chain(experts, choices, t, 0);
+    ASSERT_TRUE(SameBits(&y[t * kShape.out], kShape.out, want.data(), kShape.out, 1, kShape.out)) << t;
+  }
+}
+
+// An expert that nobody chose needs no room, however large it is.
+TEST_P(ExpertsTest, OthersAreNotLookedAt) {
+  std::vector<PackedFfn> experts = PackAll(blocks_, Precision::kF32);
+  const size_t bytes = ExpertsWorkspaceBytes(experts.data(), 1, 20, 1, 1);
+  ASSERT_TRUE(PackedFfn::Create({4096, 9, 5}, Activation::kSilu, OptionsFor(GetParam()), &experts[1]).ok());
+  Choices choices(20, 1, 1, &random_);
+  std::vector<unsigned char> workspace(bytes);
+  const std::vector<float> y = RunRows(experts, choices, 0, 20, {1, workspace.data(), bytes});
+  EXPECT_EQ(y, RunRows(PackAll(blocks_, Precision::kF32), choices, 0, 20, {1}));
+}
+
 TEST_P(ExpertsTest, AllExpertsAndTheSameOneTwice) {
   const std::vector<PackedFfn> experts = PackAll(blocks_, Precision::kF32);
   Choices choices(20, kExperts, kExperts, &random_);
@@ -520,6 +546,18 @@ const BadCase kBadCases[] = {
     {"LdyHuge", kInvalid, "y: 2 rows of stride", [](Arguments& a) { a.ldy = SIZE_MAX / 4; }},
     {"XDType", kInvalid, "dtype 3 is none of", [](Arguments& a) { a.x_dtype = DType(3); }},
     {"YDType", kInvalid, "dtype -1 is none of", [](Arguments& a) { a.y_dtype = DType(-1); }},
+    {"WeightsInY", kInvalid, "choices.weights and y overlap; they must be apart",
+     [](Arguments& a) { a.choices.weights = &a.y[5]; }},
+    {"IdsInY", kInvalid, "choices.ids and y overlap; they must be apart",
+     [](Arguments& a) {
+       a.ids.resize(4 + 6);
+       a.choices.ids = a.ids.data();
+       a.y_rows = reinterpret_cast<float*>(&a.ids[3]);
+     }},
+    {"WeightsMisaligned", kInvalid, "choices.weights is not aligned to 4 bytes",
+     [](Arguments& a) {
+       a.choices.weights = reinterpret_cast<const float*>(reinterpret_cast<const char*>(a.x.data()) + 1);
+     }},
     {"StartInY", kInvalid, "choices.start and y overlap", [](Arguments& a) { a.choices.start = {&a.y[1]}; }},
     {"StartOfOtherType", kInvalid, "choices.start and y overlap",
      [](Arguments& a) {

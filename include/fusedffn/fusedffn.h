@@ -393,7 +393,7 @@ struct ExpertChoices {
 // Routed experts, as in DeepSeek, Qwen's and Mixtral's mixture-of-experts layers. For t in [0, tokens):
 //   y[t] = start[t] + sum over j in [0, top) of choices.weights[t][j] * experts[choices.ids[t][j]](x[t])
 //   experts: [expert_count], each a block as for Run(). Those that a token has chosen must be complete, agree
-//   in dim, out and target, and may differ in all else; others may be empty or incomplete.
+//   in dim, out and target, and may differ in all else; others are not looked at, and may be empty.
 //   x: [tokens, dim], row stride ldx >= dim.   y: [tokens, out], row stride ldy >= out.
 //   x and y may overlap in any way: all of x is read before y is written. choices.start and options.residual
 //   may be y itself with the same stride and dtype, or apart from it. tokens may be 0; then nothing else is

@@ -83,8 +83,9 @@ class ArenaPool {
   std::vector<std::unique_ptr<tbb::task_arena>> idle_;
 };
 
+// Never destroyed, as scratch.cc's.
 ArenaPool& Arenas() {
-  static ArenaPool pool;
+  static ArenaPool& pool = *new ArenaPool;
   return pool;
 }
 

@@ -69,8 +69,9 @@ class ScratchPool {
   size_t kept_floats_ = 0;           // of all of them
 };
 
+// Never destroyed: other objects' destructors, and threads that outlive main(), may still call.
 ScratchPool& Pool() {
-  static ScratchPool pool;
+  static ScratchPool& pool = *new ScratchPool;
   return pool;
 }
 
