@@ -37,8 +37,8 @@ Status FindCap(const char* target, size_t* first) {
     return Status();
   }
   return Status(StatusCode::kUnsupportedTarget,
-                "FUSEDFFN_TARGET is '%.40s', which is unknown, or not compiled in, and ignored; known are:%s",
-                target, TargetNames(false).text);
+                "FUSEDFFN_TARGET is '%.40s', which is %s, and is ignored; known are:%s", target,
+                WhyMissing(target), TargetNames(false).text);
 }
 
 // The quota in whole threads, at least 1; 0 if there is none. Once: it reads files.

@@ -19,8 +19,13 @@ TargetNames::TargetNames(bool supported_only) noexcept {
   }
 }
 
+const char* WhyMissing(const char* name) noexcept {
+  const bool older = strcasecmp(name, "SSSE3") == 0 || strcasecmp(name, "SSE4") == 0;
+  return older ? "left out, since SSE2 is almost as fast" : "unknown, or not compiled in";
+}
+
 Status FindKernels(const char* name, const Kernels** kernels) noexcept {
-  const char* reason = "unknown, or not compiled in";
+  const char* reason = WhyMissing(name == nullptr ? "" : name);
   const size_t first = name == nullptr ? TheEnvironment().first_kernels : 0;
   for (size_t i = first; i < AllKernels().count; ++i) {
     const Kernels& candidate = AllKernels().kernels[i];

@@ -11,6 +11,9 @@ inline namespace v0_2 {
 // The supported target of that name in any case, or the default one for null.
 Status FindKernels(const char* name, const Kernels** kernels) noexcept;
 
+// Why there is no target of that name in this build.
+const char* WhyMissing(const char* name) noexcept;
+
 // " AVX3 AVX2 ..." of all targets, or of those that run here.
 struct TargetNames {
   char text[160] = "";

@@ -634,6 +634,17 @@ TEST(TargetsTest, BestFirstAndDefault) {
   }
 }
 
+TEST(TargetsTest, OneThatIsLeftOutIsRefusedWithTheReason) {
+  if (SupportedTargets().back().rfind("SSE", 0) != 0) GTEST_SKIP() << "another kind of CPU";
+  for (const char* name : {"SSSE3", "sse4"}) {
+    const Status status = Arguments().CreateTarget(name);
+    EXPECT_EQ(status.code(), StatusCode::kUnsupportedTarget);
+    EXPECT_NE(std::strstr(status.message(), "is left out, since SSE2 is almost as fast; these run here: "),
+              nullptr)
+        << status.message();
+  }
+}
+
 TEST(TargetsTest, OneThatThisCpuLacksIsRefusedByName) {
   size_t count = 0;
   const Target* targets = Targets(&count);

@@ -56,6 +56,9 @@ TEST(EnvironmentTest, TargetIsACap) {
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
     EXPECT_EQ(ReadEnvironment(name.c_str(), nullptr, nullptr).first_kernels, i) << "in any case";
   }
+  EXPECT_NE(std::strstr(ReadEnvironment("sse4", nullptr, nullptr).status.message(),
+                        "'sse4', which is left out, since SSE2 is almost as fast, and is ignored"),
+            nullptr);
   const Environment unknown = ReadEnvironment("AVX9", nullptr, nullptr);
   EXPECT_EQ(unknown.first_kernels, 0u);
   EXPECT_EQ(unknown.status.code(), StatusCode::kUnsupportedTarget);

@@ -112,9 +112,8 @@ void ExpectSound(const CpuKind& cpu, size_t tokens, Accuracy accuracy, DType wei
 std::vector<CpuKind> EveryKind() {
   std::vector<CpuKind> kinds;
   for (const CpuVendor vendor : {CpuVendor::kAmd, CpuVendor::kIntel, CpuVendor::kOther}) {
-    for (const char* target :
-         {"AVX10_2", "AVX3_AMX", "AVX3_SPR", "AVX3_ZEN4", "AVX3_DL", "AVX3", "AVX2", "SSE4", "SSSE3", "SSE2",
-          "NEON_BF16", "NEON", "NEON_WITHOUT_AES", "EMU128", ""}) {
+    for (const char* target : {"AVX10_2", "AVX3_AMX", "AVX3_SPR", "AVX3_ZEN4", "AVX3_DL", "AVX3", "AVX2",
+                               "SSE2", "NEON_BF16", "NEON", "NEON_WITHOUT_AES", "EMU128", ""}) {
       for (const bool bf16_dot : {false, true}) kinds.push_back({vendor, target, bf16_dot});
     }
   }

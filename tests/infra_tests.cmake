@@ -71,8 +71,8 @@ endif()
 find_program(FUSEDFFN_QEMU_X86_64 qemu-x86_64)
 if(FUSEDFFN_QEMU_X86_64 AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT BUILD_SHARED_LIBS AND
    NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
-  foreach(cpu_and_target Opteron_G1:SSE2 core2duo:SSSE3 Nehalem:SSSE3 Westmere:SSE4 SandyBridge:SSE4
-                         Haswell,-avx:SSE4 Haswell,-fma:SSE4 Haswell:AVX2 EPYC:AVX2 Icelake-Server:AVX2)
+  foreach(cpu_and_target Opteron_G1:SSE2 SandyBridge:SSE2 Haswell,-fma:SSE2 Haswell:AVX2 EPYC:AVX2
+                         Icelake-Server:AVX2)
     string(REGEX MATCH "^(.*):(.*)$" matched ${cpu_and_target})
     add_test(NAME old_cpu.${CMAKE_MATCH_1}
              COMMAND ${CMAKE_CURRENT_LIST_DIR}/old_cpu_test.sh ${FUSEDFFN_QEMU_X86_64} ${CMAKE_MATCH_1}

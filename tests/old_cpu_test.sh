@@ -7,7 +7,7 @@ qemu=$1 cpu=$2 target=$3 build=$4
 on_cpu() { "$qemu" -cpu "$cpu" "$build/$@"; }
 export FUSEDFFN_TEST_LIGHT=1
 
-chosen=$(on_cpu bin/fusedffn info | sed -n 's/^\(targets\)\? *\([A-Z0-9_]*\) *tile .* chosen: .*/\2/p')
+chosen=$(on_cpu bin/fusedffn info | sed -n 's/^\(targets\)\? *\([A-Z0-9_]*\) *tile .* the default$/\2/p')
 echo "$cpu: chosen is $chosen, expected is $target"
 [ "$chosen" = "$target" ]
 for test in targets_test masked_cpu_test activation_test; do on_cpu "tests/$test"; done

@@ -126,13 +126,13 @@ TEST_F(BadRunTest, Options) {
           {"too often", {{"--repeat", "1000001"}}, "--repeat: must be a whole number from 1 to 1000000"},
           {"unknown target",
            {{"--isa", "avx9"}},
-           "--isa: 'avx9' is not an instruction set of this build; these run"},
+           "--isa: target 'avx9' is unknown, or not compiled in; these run"},
           {"empty target",
            {{"--isa", ""}},
-           "--isa: '' is not an instruction set of this build; these run here: "},
-          {"target and a space", {{"--isa", "avx2 "}}, "'avx2 ' is not an instruction set of this build"},
-          {"two targets", {{"--isa", "avx2,avx3"}}, "is not an instruction set of this build"},
-          {"control characters", {{"--isa", "\x1b[2J\n"}}, "'\\x1b[2J\\x0a' is not"},
+           "--isa: target '' is unknown, or not compiled in; these run here: "},
+          {"target and a space", {{"--isa", "avx2 "}}, "'avx2 ' is unknown, or not compiled in"},
+          {"two targets", {{"--isa", "avx2,avx3"}}, "is unknown, or not compiled in"},
+          {"control characters", {{"--isa", "\x1b[2J\n"}}, "target '?[2J?' is unknown"},
           {"other dtype",
            {{"--dtype", "int4"}},
            "--dtype: must be f32, bf16, bf16-dot, int8, auto, auto:f32, auto:bf16 or auto:int8, not 'int4'"},
@@ -346,9 +346,8 @@ TEST_F(BadRunTest, TargetAboveTheHardware) {
   const Target* targets = Targets(&count);
   for (size_t i = 0; i < count; ++i) {
     if (targets[i].supported) continue;
-    const std::string message =
-        std::string(targets[i].name) +
-        "' is above this machine's hardware; these run here: " + SupportedTargets()[0];
+    const std::string message = std::string(targets[i].name) +
+                                "' is not supported by this CPU; these run here: " + SupportedTargets()[0];
     ExpectRefused({{targets[i].name, {{"--isa", targets[i].name}}, message.c_str()}}, 2);
   }
 }

@@ -109,7 +109,6 @@ TEST(TargetsTest, WhatTheCompilersLibraryFindsToo) {
     EXPECT_EQ(IsAmong(supported, name), on_this_cpu && !IsLeftOut(name)) << name;
   };
   expect("SSE2", true);
-  expect("SSSE3", __builtin_cpu_supports("ssse3") != 0);
   expect("AVX2", avx2);
   expect("AVX3", avx512);
 }

@@ -9,7 +9,7 @@ source=$(cd "$here/../.." && pwd)
 prefix=$work/prefix
 shared=$([ "$variant" = shared ] && echo ON || echo OFF)
 # How it is packaged is what is tested, so two instruction sets will do: each library takes a quarter of the time.
-left_out='AVX3;AVX3_DL;AVX3_ZEN4;AVX3_SPR;SSE4;SSSE3'
+left_out='AVX3;AVX3_DL;AVX3_ZEN4;AVX3_SPR'
 build() {  # build FOLDER SOURCE OPTIONS...
   "$CMAKE" -S "$2" -B "$work/$1" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS="$shared" \
     -DFUSEDFFN_DISABLED_TARGETS="$left_out" "${@:3}"

@@ -1,3 +1,5 @@
+include(CheckCXXSymbolExists)
+
 # fusedffn_settings(target): language level and warnings of every target of this project.
 function(fusedffn_settings target)
   target_compile_features(${target} PUBLIC cxx_std_17)
@@ -11,7 +13,14 @@ endfunction()
 
 # fusedffn_simd(target): its sources that Highway compiles for every instruction set.
 function(fusedffn_simd target)
-  list(TRANSFORM FUSEDFFN_DISABLED_TARGETS PREPEND "|HWY_" OUTPUT_VARIABLE others)
+  set(disabled ${FUSEDFFN_DISABLED_TARGETS})
+  # SSE2's code runs on CPUs with SSSE3 or SSE4 as well, almost as fast: see bench/results/tuning.md. Not where the
+  # compiler's flags make one of them the least that there is.
+  check_cxx_symbol_exists(__SSSE3__ "" FUSEDFFN_ASSUMES_SSSE3)
+  if(NOT FUSEDFFN_ASSUMES_SSSE3)
+    list(APPEND disabled SSSE3 SSE4)
+  endif()
+  list(TRANSFORM disabled PREPEND "|HWY_" OUTPUT_VARIABLE others)
   list(JOIN others "" others)
   target_compile_definitions(${target} PRIVATE
     # AVX-512 with VNNI, Ice Lake's own: off by default in Highway.

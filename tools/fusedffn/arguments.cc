@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <strings.h>
 
 #include <algorithm>
 #include <charconv>
@@ -98,15 +97,10 @@ std::string CheckCheckpointName(const std::string& path) {
 }
 
 std::string CheckTarget(const std::string& name) {
-  const char* reason = "is not an instruction set of this build";
-  size_t count = 0;
-  const Target* targets = Targets(&count);
-  for (size_t i = 0; i < count; ++i) {
-    if (strcasecmp(targets[i].name, name.c_str()) != 0) continue;
-    if (targets[i].supported) return "";
-    reason = "is above this machine's hardware";
-  }
-  return fmt::format("{} {}; these run here: {}", io::Quoted(name), reason, SupportedTargets());
+  PackOptions options;
+  options.target = name.c_str();
+  PackedFfn smallest;
+  return PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &smallest).message();
 }
 
 std::string SupportedTargets() {

@@ -40,7 +40,7 @@ std::vector<std::string> Int8GroupNames();
 // "N" or "A..B", which has passed its check.
 io::LayerRange LayerRangeOf(const std::string& text);
 
-// "AVX3 AVX2 SSE4 ...", best first: the targets that run on this machine.
+// "AVX3 AVX2 SSE2 ...", best first: the targets that run on this machine.
 std::string SupportedTargets();
 
 }  // namespace fusedffn::program
