@@ -87,7 +87,7 @@ TEST(ChoosePrecisionTest, KnownKinds) {
   }
 }
 
-// As README, "bf16 and int8", has them: without outliers, rounded up.
+// As README, "Choosing a precision", has them: without outliers, rounded up.
 double ErrorOf(Precision precision, DType weights) {
   if (precision == Precision::kInt8) return 2e-2;
   const bool exact =

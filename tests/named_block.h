@@ -12,7 +12,7 @@
 
 namespace fusedffn::io {
 
-// At `prefix`, with one of families.json's layouts.
+// At `prefix`, with one of known_models.json's layouts.
 inline Block NamedBlock(const std::string& prefix, const std::string& layout) {
   Block block;
   block.prefix = prefix;

@@ -48,7 +48,7 @@ TEST(ReadmeTest, Block) {
   weights.fc1 = {w1, b1, fusedffn::DType::kBF16};  // weight, bias, element type
   weights.fc2 = {w2, b2, fusedffn::DType::kBF16};
 
-  fusedffn::PackedFfn ffn;                         // once, at load: packs for the best instruction set here
+  fusedffn::PackedFfn ffn;                         // once, at load: in fp32, for the best instruction set here
   fusedffn::Status status = fusedffn::Pack(weights, {}, &ffn);
   if (status.ok()) status = fusedffn::Run(ffn, x, 1024, tokens, y, 1024);  // any time, from any thread
   if (!status.ok()) std::puts(status.message());

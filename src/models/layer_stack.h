@@ -24,7 +24,7 @@ struct Tower {
 // "'model.layers.N.mlp' (OPT, 24 layers)"
 std::string Described(const Tower& tower);
 
-// Whether `name` is that of a family of the block, or a pattern as in families.json that stands for its
+// Whether `name` is that of a family of the block, or a pattern as in known_models.json that stands for its
 // prefix.
 bool IsCalled(const Block& block, std::string_view name);
 
