@@ -1,4 +1,10 @@
 // Compiled once. The only door to the SIMD code: one table of plain functions per instruction set.
+//
+//   "AVX2" or null      PackOptions::target
+//   -> FindKernels()    src/targets.cc: the first of AllKernels() of that name that is supported()
+//   -> Kernels::Gemm()  by PackOptions::precision and int8_group: a GemmKernel, kept in the PackedBlock
+//   -> gemm->run()      a block of C: RunGemm<Mma>() in vector_gemm-inl.h, compiled for that target
+//   -> Tile<...>()      microkernel-inl.h, by rows, vectors and panels: the only loop that multiplies
 #ifndef FUSEDFFN_KERNELS_KERNELS_H_
 #define FUSEDFFN_KERNELS_KERNELS_H_
 
