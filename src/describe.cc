@@ -6,7 +6,7 @@
 #include "fusedffn/fusedffn.h"
 #include "kernels/cpu.h"
 #include "kernels/kernels.h"
-#include "src/arguments.h"
+#include "src/check.h"
 #include "src/environment.h"
 #include "src/execute.h"
 #include "src/packed_block.h"

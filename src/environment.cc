@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "kernels/kernels.h"
-#include "src/arguments.h"
+#include "src/check.h"
 #include "src/system/cpu.h"
 #include "src/targets.h"
 

@@ -4,6 +4,8 @@
 //
 // So each expert's weights are read once a call, however many tokens chose it. The experts follow each other,
 // each on all threads.
+#include "src/experts.h"
+
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
@@ -12,8 +14,7 @@
 
 #include "fusedffn/fusedffn.h"
 #include "kernels/kernels.h"
-#include "src/arguments.h"
-#include "src/check_call.h"
+#include "src/check.h"
 #include "src/execute.h"
 #include "src/packed_block.h"
 #include "src/plan.h"
@@ -23,88 +24,6 @@
 namespace fusedffn {
 inline namespace v0_2 {
 namespace {
-
-struct ExpertCall {
-  const PackedFfn* experts;
-  size_t expert_count;
-  const ExpertChoices& choices;
-  const void* x;
-  DType x_dtype;
-  size_t ldx;
-  size_t tokens;
-  void* y;
-  DType y_dtype;
-  size_t ldy;
-  const Norm* norm;        // or null
-  Addend start, residual;  // with their strides
-
-  size_t rows() const { return tokens * choices.top; }
-  const PackedBlock& expert(int32_t id) const { return *PackedBlockAccess::Get(experts[id]); }
-  const PackedBlock& first() const { return expert(choices.ids[0]); }
-};
-
-Status Invalid(const char* what) { return Status(StatusCode::kInvalidArgument, "%s", what); }
-
-Status CheckChoices(const ExpertCall& call) {
-  const ExpertChoices& choices = call.choices;
-  constexpr size_t kMostExperts = size_t{1} << 31;  // ids are int32
-  if (call.experts == nullptr) return Invalid("experts is null");
-  if (call.expert_count == 0 || call.expert_count > kMostExperts) {
-    return Status(StatusCode::kInvalidArgument, "expert_count is %zu; it must be 1 to %zu", call.expert_count,
-                  kMostExperts);
-  }
-  if (choices.ids == nullptr) return Invalid("choices.ids is null");
-  if (choices.weights == nullptr) return Invalid("choices.weights is null");
-  if (choices.top == 0 || choices.top > UINT32_MAX / call.tokens) {
-    return Status(StatusCode::kInvalidArgument, "choices.top is %zu; for %zu tokens it must be 1 to %zu",
-                  choices.top, call.tokens, UINT32_MAX / call.tokens);
-  }
-  for (size_t i = 0; i < call.rows(); ++i) {
-    const int32_t id = choices.ids[i];
-    if (id >= 0 && static_cast<size_t>(id) < call.expert_count) continue;
-    return Status(StatusCode::kInvalidArgument, "choices.ids[%zu][%zu] is %d; it must be 0 to %zu",
-                  i / choices.top, i % choices.top, id, call.expert_count - 1);
-  }
-  return Status();
-}
-
-// Whether an expert that is chosen can run, and together with the first one.
-Status CheckExpert(const ExpertCall& call, int32_t id) {
-  const Status status = CheckPacked(PackedBlockAccess::Get(call.experts[id]), "PackedFfn");
-  if (!status.ok()) return Status(status.code(), "experts[%d]: %s", id, status.message());
-  const PackedBlock &first = call.first(), &expert = call.expert(id);
-  if (expert.kernels == first.kernels && expert.dim == first.dim && expert.out == first.out) return Status();
-  return Status(
-      StatusCode::kInvalidArgument,
-      "experts[%d] has dim %zu and out %zu on %s, experts[%d] %zu and %zu on %s; they must be alike",
-      call.choices.ids[0], first.dim, first.out, first.kernels->name, id, expert.dim, expert.out,
-      expert.kernels->name);
-}
-
-Rows RowsOf(const char* name, const char* stride_name, const Addend& addend, const ExpertCall& call) {
-  return {name, stride_name, addend.data, addend.dtype, addend.stride, call.first().out, call.tokens};
-}
-
-Status CheckArrays(const ExpertCall& call) {
-  const PackedBlock& first = call.first();
-  const Rows x = {"x", "ldx", call.x, call.x_dtype, call.ldx, first.dim, call.tokens};
-  const Rows y = {"y", "ldy", call.y, call.y_dtype, call.ldy, first.out, call.tokens};
-  Status status = CheckRows(x);
-  if (status.ok()) status = CheckRows(y);
-  if (status.ok()) status = CheckNorm(call.norm, first.dim, y);
-  if (status.ok()) status = CheckAddend(RowsOf("choices.start", "choices.start.stride", call.start, call), y);
-  for (const Rows& read : {Rows{"choices.ids", "", call.choices.ids, DType::kF32, call.choices.top,
-                                call.choices.top, call.tokens},
-                           Rows{"choices.weights", "", call.choices.weights, DType::kF32, call.choices.top,
-                                call.choices.top, call.tokens}}) {
-    if (status.ok()) status = CheckRows(read);
-    if (status.ok() && Overlap(read, y)) {
-      return Status(StatusCode::kInvalidArgument, "%s and y overlap; they must be apart", read.name);
-    }
-  }
-  if (status.ok()) status = CheckAddend(RowsOf("residual", "residual.stride", call.residual, call), y);
-  return status;
-}
 
 // Scratch: one row for each choice, those of one expert together, in order of the tokens, first of x, then of
 // what the expert makes of it; a row for each thread; and that of an expert's run.

@@ -6,7 +6,7 @@
 #include <iterator>
 
 #include "kernels/cpu.h"
-#include "src/arguments.h"
+#include "src/check.h"
 #include "src/targets.h"
 
 namespace fusedffn {

@@ -1,14 +1,12 @@
 #include "src/packed_block.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstring>
 #include <new>
 #include <utility>
 
 #include "kernels/dtype_traits.h"
 #include "kernels/pack_b.h"
-#include "src/arguments.h"
+#include "src/check.h"
 #include "src/system/parallel.h"
 #include "src/targets.h"
 
@@ -16,40 +14,9 @@ namespace fusedffn {
 inline namespace v0_2 {
 namespace {
 
-// Keeps every byte count and every index far from overflow: 2^40 parameters a layer are 4 TiB.
-constexpr size_t kMaxDimension = size_t{1} << 30;
-constexpr size_t kMaxParameters = size_t{1} << 40;
-
-Status CheckSize(const char* name, size_t size) {
-  if (size >= 1 && size <= kMaxDimension) return Status();
-  return Status(StatusCode::kInvalidArgument, "%s is %zu; it must be 1 to %zu", name, size, kMaxDimension);
-}
-
-Status CheckParameters(size_t rows, size_t cols) {
-  if (rows <= kMaxParameters / cols) return Status();
-  return Status(StatusCode::kInvalidArgument, "a layer of %zu x %zu is too large: at most %zu parameters",
-                rows, cols, kMaxParameters);
-}
-
-// Of an enum called `type`, all of whose `count` values have names.
-template <class Enum>
-Status CheckNamed(const char* type, Enum value, size_t count, const char* (*name_of)(Enum)) {
-  if (*name_of(value) != '\0') return Status();
-  char names[160] = "";
-  for (size_t i = 0; i < count; ++i) {
-    const size_t length = std::strlen(names);
-    std::snprintf(names + length, sizeof(names) - length, "%s %s", i == 0 ? "" : ",",
-                  name_of(static_cast<Enum>(i)));
-  }
-  return Status(StatusCode::kInvalidArgument, "%s %d is none of%s", type, static_cast<int>(value), names);
-}
-
 Status FindGemm(const PackOptions& options, const Kernels** kernels, const GemmKernel** gemm) {
   Status status = FindKernels(options.target, kernels);
-  if (status.ok()) {
-    status = CheckNamed<Precision>("precision", options.precision, kPrecisionCount, PrecisionName);
-  }
-  if (status.ok()) status = CheckInt8Group("options.int8_group", options.int8_group);
+  if (status.ok()) status = CheckPackOptions(options);
   if (!status.ok()) return status;
   *gemm = (*kernels)->Gemm(options.precision, options.int8_group);
   if (*gemm != nullptr) return Status();
@@ -105,9 +72,8 @@ Status Create(size_t dim, size_t hidden, size_t out, Activation activation, cons
               const F& add_layers, BlockPtr* created) noexcept {
   const Kernels* kernels = nullptr;
   const GemmKernel* gemm = nullptr;
-  Status status = CheckNamed<Activation>("activation", activation, kActivationCount, ActivationName);
+  Status status = CheckActivation(activation);
   if (status.ok()) status = FindGemm(options, &kernels, &gemm);
-  if (status.ok()) status = CheckThreads(options.threads);
   if (!status.ok()) return status;
   try {
     BlockPtr block(new PackedBlock());
@@ -123,24 +89,10 @@ Status Create(size_t dim, size_t hidden, size_t out, Activation activation, cons
   }
 }
 
-// Whether there are such rows.
-Status CheckRows(const PackedLayer& layer, size_t first_row, size_t rows, const BRows& from) {
-  const size_t n = layer.b.layout.n;
-  if (first_row > n || rows > n - first_row) {
-    return Status(StatusCode::kInvalidArgument,
-                  "%s has rows 0 to %zu; %zu rows from %zu on are not among them", layer.name, n - 1, rows,
-                  first_row);
-  }
-  if (rows == 0) return Status();
-  if (from.data == nullptr) return Status(StatusCode::kInvalidArgument, "%s: weight is null", layer.name);
-  const size_t bytes = from.scales == nullptr ? BytesOf(from.dtype) : sizeof(int8_t);
-  return CheckStride(layer.name, rows, from.stride, layer.b.layout.k, bytes);
-}
-
 // Gives these rows to the caller, who packs them: all of them or, with an error, none.
 Status TakeRows(size_t first_row, size_t rows, const BRows& from, PackedLayer* layer) {
   Status status = CheckDType(from.dtype);
-  if (status.ok()) status = CheckRows(*layer, first_row, rows, from);
+  if (status.ok()) status = CheckWeightRows(*layer, first_row, rows, from);
   if (!status.ok()) return status;
   const std::lock_guard<std::mutex> lock(layer->taking);
   for (size_t row = first_row; row < first_row + rows; ++row) {
@@ -184,10 +136,7 @@ void PackedBlockDeleter::operator()(PackedBlock* block) const noexcept { delete 
 Status CreateFfn(const Shape& shape, Activation activation, const PackOptions& options,
                  BlockPtr* block) noexcept {
   const auto& [dim, hidden, out, gated] = shape;
-  Status status = CheckSize("shape.dim", dim);
-  if (status.ok()) status = CheckSize("shape.hidden", hidden);
-  if (status.ok()) status = CheckSize("shape.out", out);
-  if (status.ok()) status = CheckParameters(hidden, std::max(dim, out));
+  const Status status = CheckShape(shape);
   if (!status.ok()) return status;
   const auto add_layers = [&shape](ActivateFn activate, PackedBlock* made) {
     AddFfnLayers(shape, made);
@@ -198,9 +147,7 @@ Status CreateFfn(const Shape& shape, Activation activation, const PackOptions& o
 
 Status CreateLinear(size_t in, size_t out, Activation activation, const PackOptions& options,
                     BlockPtr* block) noexcept {
-  Status status = CheckSize("in", in);
-  if (status.ok()) status = CheckSize("out", out);
-  if (status.ok()) status = CheckParameters(out, in);
+  const Status status = CheckLinearSizes(in, out);
   if (!status.ok()) return status;
   const auto add_layers = [in, out](ActivateFn activate, PackedBlock* made) {
     AddLayer("linear", out, in, 1, 0, made);
@@ -240,13 +187,6 @@ Status PackLayerBias(PackedBlock* block, size_t which, const void* bias, DType d
   const PackedB& b = block->layers[which].b;
   Widen(bias, dtype, b.layout.n, b.bias);
   return status;
-}
-
-Status CheckLinear(const char* name, const Linear& linear, size_t rows, size_t cols) noexcept {
-  if (linear.weight == nullptr) return Status(StatusCode::kInvalidArgument, "%s.weight is null", name);
-  const Status status = CheckDType(linear.dtype);
-  const size_t stride = linear.stride == 0 ? cols : linear.stride;
-  return status.ok() ? CheckStride(name, rows, stride, cols, BytesOf(linear.dtype)) : status;
 }
 
 Status PackLayer(PackedBlock* block, size_t which, const Linear& linear, int threads) noexcept {

@@ -95,8 +95,7 @@ Status PackLayerQuantizedRows(PackedBlock* block, size_t layer, size_t first_row
                               const int8_t* q, size_t stride, const float* scales, size_t group) noexcept;
 Status PackLayerBias(PackedBlock* block, size_t layer, const void* bias, DType dtype) noexcept;
 
-// Whether all of a weight, called `name`, can be packed; and does so, on `threads` as in PackOptions.
-Status CheckLinear(const char* name, const Linear& linear, size_t rows, size_t cols) noexcept;
+// All of a weight and its bias, on `threads` as in PackOptions.
 Status PackLayer(PackedBlock* block, size_t layer, const Linear& linear, int threads) noexcept;
 
 size_t PackedBytes(const PackedBlock& block);

@@ -1,30 +1,11 @@
 #include <utility>
 
 #include "fusedffn/fusedffn.h"
+#include "src/check.h"
 #include "src/packed_block.h"
 
 namespace fusedffn {
 inline namespace v0_2 {
-namespace {
-
-Status Invalid(const char* what) { return Status(StatusCode::kInvalidArgument, "%s", what); }
-
-Status CheckLayer(const PackedBlock* block, Layer layer) {
-  if (block == nullptr) return Invalid("this PackedFfn is empty: Create() it first");
-  if (static_cast<size_t>(layer) >= kMaxLayers) return Invalid("layer is none of kFc1, kFc2, kUp");
-  if (layer == Layer::kUp && !block->gated()) return Invalid("layer is kUp, but the block is not gated");
-  return Status();
-}
-
-Status CheckUp(const Weights& weights) {
-  const Shape& shape = weights.shape;
-  if (shape.gated) return CheckLinear("up", weights.up, shape.hidden, shape.dim);
-  if (weights.up.weight == nullptr && weights.up.bias == nullptr) return Status();
-  return Invalid("up is set, but shape.gated is not");
-}
-
-}  // namespace
-
 PackedFfn::PackedFfn() noexcept = default;
 PackedFfn::PackedFfn(PackedFfn&&) noexcept = default;
 PackedFfn& PackedFfn::operator=(PackedFfn&&) noexcept = default;
@@ -32,7 +13,7 @@ PackedFfn::~PackedFfn() = default;
 
 Status PackedFfn::Create(const Shape& shape, Activation activation, const PackOptions& options,
                          PackedFfn* ffn) noexcept {
-  if (ffn == nullptr) return Invalid("ffn is null");
+  if (ffn == nullptr) return Status(StatusCode::kInvalidArgument, "ffn is null");
   return CreateFfn(shape, activation, options, &ffn->block_);
 }
 
@@ -67,13 +48,11 @@ const char* PackedFfn::target() const noexcept { return block_ ? block_->kernels
 size_t PackedFfn::packed_bytes() const noexcept { return block_ ? PackedBytes(*block_) : 0; }
 
 Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) noexcept {
-  if (ffn == nullptr) return Invalid("ffn is null");
+  if (ffn == nullptr) return Status(StatusCode::kInvalidArgument, "ffn is null");
   const Shape& shape = weights.shape;
   BlockPtr block;
   Status status = CreateFfn(shape, weights.activation, options, &block);
-  if (status.ok()) status = CheckLinear("fc1", weights.fc1, shape.hidden, shape.dim);
-  if (status.ok()) status = CheckLinear("fc2", weights.fc2, shape.out, shape.hidden);
-  if (status.ok()) status = CheckUp(weights);
+  if (status.ok()) status = CheckWeights(weights);
   const std::pair<Layer, const Linear*> layers[] = {
       {Layer::kFc1, &weights.fc1}, {Layer::kFc2, &weights.fc2}, {Layer::kUp, &weights.up}};
   for (const auto& [layer, linear] : layers) {

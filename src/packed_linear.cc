@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "fusedffn/fusedffn.h"
+#include "src/check.h"
 #include "src/packed_block.h"
 
 namespace fusedffn {

@@ -1,10 +1,9 @@
 #include <algorithm>
-#include <utility>
 
 #include "fusedffn/fusedffn.h"
 #include "kernels/dtype_traits.h"
 #include "kernels/int8_weights.h"
-#include "src/arguments.h"
+#include "src/check.h"
 
 namespace fusedffn {
 inline namespace v0_2 {
@@ -17,25 +16,11 @@ void QuantizeGroup(const unsigned char* weight, size_t count, int8_t* q, float* 
   for (size_t i = 0; i < count; ++i) q[i] = to_steps(LoadElement<From>(weight, i));
 }
 
-Status CheckArguments(const void* weight, DType dtype, size_t rows, size_t cols, size_t stride,
-                      const int8_t* q, const float* scales, size_t group) {
-  if (cols == 0) return Status(StatusCode::kInvalidArgument, "cols is 0; it must be at least 1");
-  Status status = CheckInt8Group("group", group);
-  if (status.ok()) status = CheckDType(dtype);
-  if (status.ok()) status = CheckStride("weight", rows, stride, cols, BytesOf(dtype));
-  if (!status.ok() || rows == 0) return status;
-  const std::pair<const char*, const void*> arrays[] = {{"weight", weight}, {"q", q}, {"scales", scales}};
-  for (const auto& [name, array] : arrays) {
-    if (array == nullptr) return Status(StatusCode::kInvalidArgument, "%s is null", name);
-  }
-  return Status();
-}
-
 }  // namespace
 
 Status QuantizeRows(const void* weight, DType dtype, size_t rows, size_t cols, size_t stride, int8_t* q,
                     float* scales, size_t group) noexcept {
-  Status status = CheckArguments(weight, dtype, rows, cols, stride, q, scales, group);
+  Status status = CheckQuantize(weight, dtype, rows, cols, stride, q, scales, group);
   if (!status.ok()) return status;
   const auto* from = static_cast<const unsigned char*>(weight);
   VisitDType(dtype, [&](auto type) {

@@ -4,12 +4,11 @@
 //
 // In a gated block the panels of fc1 and up are interleaved, and the product is formed on up's tile in L1. A
 // norm is applied on the way into A, a residual is added on the way into y.
-// check_call.h has what the arguments must be; plan.h how the work is divided, and execute.cc does it.
+// check.h has what the arguments must be; plan.h how the work is divided, and execute.cc does it.
 #include <algorithm>
 
 #include "fusedffn/fusedffn.h"
-#include "src/arguments.h"
-#include "src/check_call.h"
+#include "src/check.h"
 #include "src/execute.h"
 #include "src/packed_block.h"
 #include "src/plan.h"

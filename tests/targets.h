@@ -79,6 +79,10 @@ inline std::vector<Precision> PrecisionsOn(const std::string& target) {
   return precisions;
 }
 
+// The options point into the name.
+PackOptions OptionsFor(std::string&& target, Precision precision = Precision::kF32,
+                       size_t int8_group = kInt8GroupSize) = delete;
+
 // What pack(options, &packed) packs for one target; a test that would silently run on another fails instead.
 template <class Packed, class PackInto>
 Packed PackChecked(const std::string& target, Precision precision, size_t int8_group, const PackInto& pack) {
@@ -121,7 +125,7 @@ struct TargetAsName {
 // The same with either size of an int8 group.
 class Int8TargetTest : public testing::TestWithParam<std::tuple<std::string, size_t>> {
  protected:
-  std::string target() const { return std::get<0>(GetParam()); }
+  const std::string& target() const { return std::get<0>(GetParam()); }
   size_t group() const { return std::get<1>(GetParam()); }
 };
 

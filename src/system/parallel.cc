@@ -108,6 +108,15 @@ void TakeInExecutor(const Executor& executor, Shares* shares) {
 
 }  // namespace
 
+Team TeamOf(const RunOptions& options) noexcept {
+  if (options.executor.parallel_for == nullptr) return {ThreadCount(options.threads)};
+  return {static_cast<size_t>(options.executor.threads), options.executor};
+}
+
+size_t ThreadCount(int threads) noexcept {
+  return static_cast<size_t>(threads == 0 ? DefaultThreads() : threads);
+}
+
 void ParallelFor(const Team& team, size_t count, const Body& body) noexcept {
   if (count <= 1 || team.threads == 1) {
     for (size_t i = 0; i < count; ++i) body.call(body.context, i);

@@ -16,6 +16,10 @@ struct Team {
   Executor executor = {};
 };
 
+// Of threads that have been checked: RunOptions::threads, and those of options.
+size_t ThreadCount(int threads) noexcept;
+Team TeamOf(const RunOptions& options) noexcept;
+
 // A plain function pointer with its argument, so that oneTBB stays out of this header. It does not throw.
 struct Body {
   void (*call)(const void* context, size_t index);

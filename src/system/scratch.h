@@ -3,10 +3,12 @@
 #define FUSEDFFN_SRC_SYSTEM_SCRATCH_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 
 #include "fusedffn/fusedffn.h"
+#include "src/system/parallel.h"
 
 namespace fusedffn {
 inline namespace v0_2 {
@@ -51,6 +53,17 @@ class Scratch {
 
 // What a workspace must have for so many bytes of scratch, wherever it begins.
 inline size_t WithAlignment(size_t scratch_bytes) { return scratch_bytes + kCacheLine - 1; }
+
+// TeamOf(), with as many of the default threads as a workspace has room for, if it is for these.
+// bytes(threads): of scratch; the last call of it is for the threads that are returned.
+template <class F>
+Team TeamFor(const RunOptions& options, const F& bytes) {
+  Team team = TeamOf(options);
+  const bool fixed = options.threads != 0 || team.executor.parallel_for != nullptr;
+  const size_t room = options.workspace == nullptr ? SIZE_MAX : options.workspace_bytes;
+  while (WithAlignment(bytes(team.threads)) > room && team.threads > 1 && !fixed) --team.threads;
+  return team;
+}
 
 }  // namespace v0_2
 }  // namespace fusedffn
