@@ -47,12 +47,7 @@ TEST(BlockActivationTest, Configurations) {
   const char* const clip_text = "text_model.encoder.layers.0.mlp";
   const char* const open_clip = "visual.transformer.resblocks.0.mlp";
   const char* const llama = "model.layers.0.mlp";
-  const struct {
-    const char* prefix;
-    const char* layout;
-    const char* config;
-    const char* answer;
-  } cases[] = {
+  const NamedCase cases[] = {
       {clip_vision, "fc1_fc2",
        R"({"model_type": "clip", "vision_config": {"model_type": "clip_vision_model", "hidden_act": "quick_gelu"}})",
        "CLIP (HF) image tower: quick_gelu"},
@@ -136,12 +131,7 @@ TEST(BlockActivationTest, Configurations) {
 
 // Nothing is guessed, and another section's activation is not taken for the block's.
 TEST(BlockActivationTest, NotKnown) {
-  const struct {
-    const char* prefix;
-    const char* layout;
-    const char* config;
-    const char* reason;
-  } cases[] = {
+  const NamedCase cases[] = {
       {"m", "fc1_fc2", R"({"hidden_act": "gelu"})",
        "its names are of no known family, and config.json does not say"},
       {"visual.transformer.resblocks.0.mlp", "c_fc_c_proj", nullptr,
@@ -171,7 +161,7 @@ TEST(BlockActivationTest, NotKnown) {
   for (const auto& unknown : cases) {
     const BlockActivation answer = Ask(unknown.prefix, unknown.layout, unknown.config);
     EXPECT_EQ(Known(answer), "") << unknown.prefix;
-    EXPECT_TRUE(Contains(answer.reason, unknown.reason));
+    EXPECT_TRUE(Contains(answer.reason, unknown.answer));
   }
 }
 

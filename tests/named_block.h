@@ -12,6 +12,14 @@
 
 namespace fusedffn::io {
 
+// A block and a config.json, or null for none, and what is to be said of them.
+struct NamedCase {
+  const char* prefix;
+  const char* layout;
+  const char* config;
+  const char* answer;
+};
+
 // At `prefix`, with one of known_models.json's layouts.
 inline Block NamedBlock(const std::string& prefix, const std::string& layout) {
   Block block;

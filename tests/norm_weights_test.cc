@@ -38,12 +38,7 @@ std::string Answer(const std::string& prefix, const std::string& layout, const c
 TEST(BlockNormTest, NamesAndEps) {
   const char* const clip = "vision_model.encoder.layers.0.mlp";
   const char* const open_clip = "visual.transformer.resblocks.0.mlp";
-  const struct {
-    const char* prefix;
-    const char* layout;
-    const char* config;
-    const char* answer;
-  } cases[] = {
+  const NamedCase cases[] = {
       {"model.vision_model.transformer.layers.0.mlp", "fc1_fc2", nullptr, "layer_norm2, 1e-05"},
       {"model.vision_model.transformer.layers.0.mlp", "fc1_fc2", R"({"layer_norm_eps": 0.5})",
        "layer_norm2, 1e-05"},
@@ -118,12 +113,7 @@ TEST(BlockNormTest, GatedModels) {
 }
 
 TEST(BlockNormTest, NotKnown) {
-  const struct {
-    const char* prefix;
-    const char* layout;
-    const char* config;
-    const char* message;
-  } cases[] = {
+  const NamedCase cases[] = {
       {"model.layers.0.mlp", "gate_up_down", nullptr, "say, with a model_type of theirs, such as 'llama'"},
       {"model.layers.0.mlp", "gate_up_down",
        R"({"model_type": "olmo2", "hidden_act": "silu", "rms_norm_eps": 1e-6})",
@@ -142,7 +132,7 @@ TEST(BlockNormTest, NotKnown) {
       {"encoder.layer.0.mlp", "fc1_fc2", R"({"model_type": "dinov2"})", "DINOv2 (HF) is not known to be"},
   };
   for (const auto& c : cases) {
-    EXPECT_TRUE(Contains(Answer(c.prefix, c.layout, c.config), c.message)) << c.prefix;
+    EXPECT_TRUE(Contains(Answer(c.prefix, c.layout, c.config), c.answer)) << c.prefix;
   }
 }
 
