@@ -113,9 +113,10 @@ void PrintBytes(const std::string& name, uint64_t bytes) {
   fmt::print("  {:<40}{:>16}  {:>12}\n", name, Grouped(bytes), Bytes(bytes));
 }
 
-// What the library itself would hold: asked of a real handle, whose weights are never filled in.
-void PrintAllocations(const Workload& workload, uint64_t tokens) {
+// What the library itself would hold and do: asked of a real handle, whose weights are never filled in.
+void PrintCall(const Workload& workload, uint64_t tokens) {
   const int threads = DefaultThreads();
+  fmt::print("\n  bytes that this library allocates, beside the caller's x and y in fp32\n");
   PackedFfn ffn;
   const Shape shape = {workload.dim, workload.hidden, workload.out, workload.gated};
   const Status status = PackedFfn::Create(shape, Activation::kQuickGelu, {}, &ffn);
@@ -126,18 +127,9 @@ void PrintAllocations(const Workload& workload, uint64_t tokens) {
   PrintBytes("packed weights and biases, fp32, a block", ffn.packed_bytes());
   PrintBytes(fmt::format("scratch of a call on {} thread{}", threads, threads == 1 ? "" : "s"),
              WorkspaceBytes(ffn, tokens, threads));
-}
-
-// Indented as the rest.
-std::string DescribeCall(const Workload& workload, uint64_t tokens) {
-  PackedFfn ffn;
-  const Shape shape = {workload.dim, workload.hidden, workload.out, workload.gated};
-  const Status status = PackedFfn::Create(shape, Activation::kQuickGelu, {}, &ffn);
-  if (!status.ok()) return fmt::format("  not known: {}\n", status.message());
-  std::string indented;
+  fmt::print("\n  a call in fp32 here\n");
   std::istringstream lines(Describe(ffn, tokens).text);
-  for (std::string line; std::getline(lines, line);) indented += "  " + line + "\n";
-  return indented;
+  for (std::string line; std::getline(lines, line);) fmt::print("  {}\n", line);
 }
 
 void PrintAccounting(const Arguments& arguments) {
@@ -160,9 +152,7 @@ void PrintAccounting(const Arguments& arguments) {
   PrintBytes(gated ? "fc1 output, and as many of up's" : "fc1 output", a.hidden_bytes);
   PrintBytes("output", a.output_bytes);
   PrintBytes("peak", a.unfused_peak_bytes);
-  fmt::print("\n  bytes that this library allocates, beside the caller's x and y in fp32\n");
-  PrintAllocations(workload, a.tokens);
-  fmt::print("\n  a call in fp32 here\n{}", DescribeCall(workload, a.tokens));
+  PrintCall(workload, a.tokens);
   if (gated) return;
   fmt::print("\n  each part cut to two decimals, as often quoted: {}\n", QuotedFigures(a, workload.layers));
 }
