@@ -26,6 +26,14 @@ constexpr size_t BytesOf(DType dtype) { return dtype == DType::kF32 ? 4 : 2; }
 // Columns of k that may be a group in kInt8: kInt8GroupSize, which is the default, or so many.
 inline constexpr size_t kSmallInt8GroupSize = 128;
 
+// The address of an element of an array.
+inline const void* ElementAt(const void* data, DType dtype, size_t index) {
+  return static_cast<const unsigned char*>(data) + index * BytesOf(dtype);
+}
+inline void* ElementAt(void* data, DType dtype, size_t index) {
+  return static_cast<unsigned char*>(data) + index * BytesOf(dtype);
+}
+
 struct Range {
   size_t begin, end;
   size_t size() const { return end - begin; }

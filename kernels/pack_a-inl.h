@@ -34,19 +34,14 @@ inline void StoreBF16Row(const float* values, size_t count, void* row) {
   if (count % 2 != 0) static_cast<hwy::bfloat16_t*>(row)[count] = hwy::bfloat16_t();  // the rest of a step
 }
 
-// Row `row`, from column `column` on, of an array of any type.
-inline const void* ElementAt(const void* data, DType dtype, size_t stride, size_t row, size_t column) {
-  return static_cast<const unsigned char*>(data) + (row * stride + column) * BytesOf(dtype);
-}
-
 // Columns [k0, k0 + count) of a row, which begins at `in`, as fp32: where they are, or in `room`.
 inline const float* ValuesOf(const ARows& from, const void* in, const RowStats& stats, size_t k0,
                              size_t count, float* room) {
-  const auto* const at = ElementAt(in, from.dtype, 0, 0, k0);
+  const auto* const at = ElementAt(in, from.dtype, k0);
   if (from.norm != nullptr) {
     const Norm& norm = *from.norm;
     const auto element = [&norm, k0](const void* array) {
-      return array == nullptr ? nullptr : ElementAt(array, norm.dtype, 0, 0, k0);
+      return array == nullptr ? nullptr : ElementAt(array, norm.dtype, k0);
     };
     const NormalizeFn normalize =
         kNorms[static_cast<size_t>(from.dtype)].normalize[static_cast<size_t>(norm.dtype)];
@@ -61,7 +56,7 @@ inline const float* ValuesOf(const ARows& from, const void* in, const RowStats& 
 inline void PackA(const ARows& from, Range rows, const PackedA& a, size_t a_row, StoreRowFn store) {
   HWY_ALIGN float room[kMaxChunk];
   for (size_t row = rows.begin; row < rows.end; ++row, ++a_row) {
-    const void* const in = ElementAt(from.data, from.dtype, from.stride, row, 0);
+    const void* const in = ElementAt(from.data, from.dtype, row * from.stride);
     RowStats stats = {};
     if (from.norm != nullptr) {
       const NormFns& fns = kNorms[static_cast<size_t>(from.dtype)];

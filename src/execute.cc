@@ -116,21 +116,10 @@ void PackX(const Call& call, Range rows, const PackedA& x, size_t x_row) {
   call.block.gemm->pack_a(from, rows, x, x_row);
 }
 
-// Adds the residual to some rows and columns of `y`, whose first one is *y, and writes them. The residual may
-// lie where y goes: nothing of it is read later than the same element of y is written.
+// Some rows and columns of y, whose first one is *y.
 void WriteOutput(const Call& call, Range rows, Range columns, float* y) {
-  const ElementwiseFns& ops = call.block.kernels->ops;
-  const auto& [residual, dtype, stride] = call.residual;
-  for (size_t row = rows.begin; row < rows.end; ++row, y += call.plan.ldy) {
-    if (residual != nullptr) {
-      const auto* const added = static_cast<const unsigned char*>(residual);
-      const size_t first = row * stride + columns.begin;
-      ops.add[static_cast<size_t>(dtype)](added + first * BytesOf(dtype), columns.size(), y);
-    }
-    const size_t first = row * call.ldy + columns.begin;
-    auto* const to = static_cast<unsigned char*>(call.y) + first * BytesOf(call.y_dtype);
-    ops.from_f32[static_cast<size_t>(call.y_dtype)](y, columns.size(), to);
-  }
+  const OutputRows output = {call.block.kernels->ops, call.residual, call.y, call.y_dtype, call.ldy};
+  for (size_t row = rows.begin; row < rows.end; ++row, y += call.plan.ldy) output.Write(row, columns, y);
 }
 
 // All passes for one block of rows, a chunk of hidden at a time.
@@ -277,6 +266,15 @@ Plan PlanFor(const PackedBlock& block, size_t tokens, size_t threads) {
 
 size_t MostScratchBytes(const PackedBlock& block, size_t tokens, size_t threads) {
   return MostScratchBytes(SizesOf(block), tokens, *block.gemm, L2Bytes(), threads);
+}
+
+void OutputRows::Write(size_t row, Range columns, float* values) const {
+  if (residual.data != nullptr) {
+    const void* const added = ElementAt(residual.data, residual.dtype, row * residual.stride + columns.begin);
+    ops.add[static_cast<size_t>(residual.dtype)](added, columns.size(), values);
+  }
+  void* const to = ElementAt(y, dtype, row * ld + columns.begin);
+  ops.from_f32[static_cast<size_t>(dtype)](values, columns.size(), to);
 }
 
 void Execute(const Call& call, const Team& team) {

@@ -35,6 +35,18 @@ struct Call {
 
 void Execute(const Call& call, const Team& team);
 
+// Adds the residual, or null data, to some columns of a row of y, which are `values`, and writes them. The
+// residual may lie where y goes: nothing of it is read later than the same element of y is written.
+struct OutputRows {
+  const ElementwiseFns& ops;
+  const Addend& residual;  // with its stride
+  void* y;
+  DType dtype;
+  size_t ld;
+
+  void Write(size_t row, Range columns, float* values) const;
+};
+
 }  // namespace v0_2
 }  // namespace fusedffn
 

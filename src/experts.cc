@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
-#include <tuple>
 #include <utility>
 
 #include "fusedffn/fusedffn.h"
@@ -30,9 +29,9 @@ namespace {
 struct ExpertRows {
   static constexpr size_t kAlign = kCacheLine / sizeof(float);
 
-  size_t stride;
-  size_t rows, expert_count, threads;
-  size_t run_bytes;                   // the most that an expert takes
+  size_t stride = kAlign;
+  size_t rows = 0, expert_count = 0, threads = 0;
+  size_t run_bytes = 0;               // the most that an expert takes
   const PackedBlock* last = nullptr;  // that was added
   float* data = nullptr;
   float* sums = nullptr;
@@ -40,9 +39,10 @@ struct ExpertRows {
   uint32_t* end = nullptr;     // behind an expert's last one
   unsigned char* run = nullptr;
 
+  ExpertRows() = default;
   // Without room for any expert yet.
   ExpertRows(size_t count, size_t choices, size_t most_threads)
-      : stride(kAlign), rows(choices), expert_count(count), threads(most_threads), run_bytes(0) {}
+      : rows(choices), expert_count(count), threads(most_threads) {}
 
   // Makes room for any number of rows of this one. An empty one needs none.
   void Add(const PackedFfn& expert) {
@@ -104,10 +104,9 @@ struct ExpertRows {
 void CopyIn(const ExpertCall& call, const ExpertRows& rows, Range choices) {
   const PackedBlock& first = call.first();
   const auto to_f32 = first.kernels->ops.to_f32[static_cast<size_t>(call.x_dtype)];
-  const auto* const x = static_cast<const unsigned char*>(call.x);
   for (size_t i = choices.begin; i < choices.end; ++i) {
     const size_t row = i / call.choices.top * call.ldx;
-    to_f32(x + row * BytesOf(call.x_dtype), first.dim, rows.at(rows.row_of[i]));
+    to_f32(ElementAt(call.x, call.x_dtype, row), first.dim, rows.at(rows.row_of[i]));
   }
 }
 
@@ -125,22 +124,16 @@ void RunExpert(const ExpertCall& call, const ExpertRows& rows, int32_t id, Range
 void AddUp(const ExpertCall& call, const ExpertRows& rows, Range tokens, float* sum) {
   const PackedBlock& first = call.first();
   const ElementwiseFns& ops = first.kernels->ops;
+  const OutputRows output = {ops, call.residual, call.y, call.y_dtype, call.ldy};
   const size_t top = call.choices.top;
-  const auto row_of = [](const Addend& addend, size_t t) {
-    return static_cast<const unsigned char*>(addend.data) + t * addend.stride * BytesOf(addend.dtype);
-  };
-  const auto& [start, residual] = std::tie(call.start, call.residual);
+  const auto& [start, dtype, stride] = call.start;
   for (size_t t = tokens.begin; t < tokens.end; ++t) {
-    const bool add = start.data != nullptr;
-    if (add) ops.to_f32[static_cast<size_t>(start.dtype)](row_of(start, t), first.out, sum);
+    const bool add = start != nullptr;
+    if (add) ops.to_f32[static_cast<size_t>(dtype)](ElementAt(start, dtype, t * stride), first.out, sum);
     const WeightedRows chosen = {rows.data, rows.stride, rows.row_of + t * top,
                                  call.choices.weights + t * top, top};
     ops.weighted_sum(chosen, first.out, add, sum);
-    if (residual.data != nullptr) {
-      ops.add[static_cast<size_t>(residual.dtype)](row_of(residual, t), first.out, sum);
-    }
-    auto* const y = static_cast<unsigned char*>(call.y) + t * call.ldy * BytesOf(call.y_dtype);
-    ops.from_f32[static_cast<size_t>(call.y_dtype)](sum, first.out, y);
+    output.Write(t, {0, first.out}, sum);
   }
 }
 
@@ -173,9 +166,11 @@ ExpertRows RowsFor(const ExpertCall& call, size_t threads) {
 }
 
 Status RunChecked(const ExpertCall& call, const RunOptions& options) {
-  const auto rows_for = [&](size_t threads) { return RowsFor(call, threads); };
-  const Team team = TeamFor(options, [&](size_t threads) { return rows_for(threads).bytes(); });
-  ExpertRows rows = rows_for(team.threads);
+  ExpertRows rows;
+  const Team team = TeamFor(options, [&](size_t threads) {
+    rows = RowsFor(call, threads);
+    return rows.bytes();
+  });
   if (rows.bytes() == 0) {
     return Status(StatusCode::kOutOfMemory, "no memory for %zu rows of %zu floats", call.rows(), rows.stride);
   }

@@ -109,10 +109,9 @@ void PackAllRows(const GemmKernel& gemm, const BRows& from, const Team& team, Pa
   const PanelLayout& layout = layer->b.layout;
   const size_t parts = CopyParts(layout.n, layout.k, team.threads);
   const size_t part_rows = RoundUp(DivideUp(layout.n, parts), layout.b.nr);
-  const auto* const weight = static_cast<const unsigned char*>(from.data);
   ParallelFor(team, DivideUp(layout.n, part_rows), [&](size_t part) {
     const size_t begin = part * part_rows, end = std::min(begin + part_rows, layout.n);
-    const BRows rows = {weight + begin * from.stride * BytesOf(from.dtype), from.stride, from.dtype};
+    const BRows rows = {ElementAt(from.data, from.dtype, begin * from.stride), from.stride, from.dtype};
     gemm.pack_b(rows, {begin, end}, layer->b);
     layer->rows_left -= end - begin;
   });
