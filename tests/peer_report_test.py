@@ -1,4 +1,4 @@
-"""tools/peer_report.py: results of earlier versions, what a call has left to measure, and the tables."""
+"""bench/peers/peer_report.py: results of earlier versions, what a call has left to measure, and the tables."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench" / "peers"))
 import peer_blocks
 import peer_report
 from peer_report import Cell

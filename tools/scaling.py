@@ -13,6 +13,7 @@ import statistics
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench" / "peers"))
 from peer_blocks import BLOCKS
 from peer_process import PeerError, PeerProcess
 from peer_report import DTYPES, usable_cpus

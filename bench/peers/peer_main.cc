@@ -8,7 +8,7 @@
 //   ...
 //
 // until its input ends. The first `run` of a token count checks the result before it times anything. With
-// --gated the block has a gate, and no biases. tools/peer_blocks.py has the blocks that are compared.
+// --gated the block has a gate, and no biases. peer_blocks.py has the blocks that are compared.
 #include <chrono>
 #include <iostream>
 #include <map>

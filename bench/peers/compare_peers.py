@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Measures this library against the ones that a user might call instead, side by side.
 
-  tools/compare_peers.py --quick                      MKL and PyTorch, 257 and 1028 tokens: a few minutes
-  tools/compare_peers.py --install                    all peers, everywhere; first installs what is missing
-  tools/compare_peers.py --tokens 1 257 --threads 2 --isa AVX2 --peers mkl mkl_packed onednn
-  tools/compare_peers.py --dtypes bf16 int8           every peer in that precision, and our own f32
-  tools/compare_peers.py --blocks sam ocr2            other blocks than CLIP-L's
+  bench/peers/compare_peers.py --quick                      MKL and PyTorch, 257 and 1028 tokens: a few minutes
+  bench/peers/compare_peers.py --install                    all peers, everywhere; first installs what is missing
+  bench/peers/compare_peers.py --tokens 1 257 --threads 2 --isa AVX2 --peers mkl mkl_packed onednn
+  bench/peers/compare_peers.py --dtypes bf16 int8           every peer in that precision, and our own f32
+  bench/peers/compare_peers.py --blocks sam ocr2            other blocks than CLIP-L's
 
-The blocks (tools/peer_blocks.py has the token counts that each is measured with):
+The blocks (bench/peers/peer_blocks.py has the token counts that each is measured with):
 {blocks}
 
 Every peer runs in a process of its own, checks its result against a double-precision reference, and takes
@@ -31,7 +31,7 @@ from peer_list import PEERS, Installation
 from peer_process import PeerError, PeerProcess
 from peer_report import Cell, DTYPES, OURS, Results
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def parse_arguments():
@@ -186,7 +186,7 @@ def write_report(out, text, installation):
     (out / "results.md").write_text(text)
     print(text)
     if installation.has_packages(["matplotlib"]):
-        subprocess.run([installation.python, ROOT / "tools" / "plot_results.py", out], check=True)
+        subprocess.run([installation.python, Path(__file__).with_name("plot_results.py"), out], check=True)
     else:
         print(f"compare_peers: no pictures: no matplotlib in the venv: {installation.fix}", file=sys.stderr)
 

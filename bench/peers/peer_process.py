@@ -1,4 +1,4 @@
-"""One process of bench/peers: started, asked line by line, stopped (SIGSTOP) while others have their turn.
+"""One process of a peer: started, asked line by line, stopped (SIGSTOP) while others have their turn.
 
 A stopped process cannot disturb the one that is being timed, whatever its idle threads do: OpenMP's and MKL's
 spin for a while, and every peer can so keep the waiting policy that suits it best.

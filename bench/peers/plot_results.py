@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Draws what tools/compare_peers.py has measured; needs matplotlib.
+"""Draws what compare_peers.py has measured; needs matplotlib.
 
-  build/venv/bin/python tools/plot_results.py build/peers
+  build/venv/bin/python bench/peers/plot_results.py build/peers
 
 Writes beside OUT/results.json: for each block, dtype, target, thread count and mode, speed_*.png, GFLOP/s over
 tokens of every peer under the roofline (the peak and the read bandwidth probed in the same rounds; caches may
@@ -99,7 +99,7 @@ def main():
     parser.add_argument("out", type=Path, help="the folder given to compare_peers.py as --out")
     out = parser.parse_args().out
     if not (out / "results.json").exists():
-        sys.exit(f"plot_results: {out / 'results.json'} not found: run tools/compare_peers.py first")
+        sys.exit(f"plot_results: {out / 'results.json'} not found: run bench/peers/compare_peers.py first")
     machine, groups = load(out / "results.json")
     for group, cells in groups.items():
         plot_speed(machine, group, cells, out / "speed_{}_{}_{}_{}_{}.png".format(*group))

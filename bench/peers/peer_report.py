@@ -1,4 +1,4 @@
-"""Results of tools/compare_peers.py: kept as JSON, summed up, and shown as Markdown."""
+"""Results of compare_peers.py: kept as JSON, summed up, and shown as Markdown."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The blocks that tools/compare_peers.py can measure. Every peer is given these numbers; none has the table."""
+"""The blocks that compare_peers.py can measure. Every peer is given these numbers; none has the table."""
 
 from typing import NamedTuple
 
