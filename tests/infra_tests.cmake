@@ -54,7 +54,7 @@ else()
   message(STATUS "fusedffn: no PyTorch comparison: no Python in build/venv (tools/install_deps.sh --torch)")
 endif()
 
-# The tool that measures, on this build against itself.
+# The tools that measure, on this build against itself, and against plain loops.
 if(FUSEDFFN_PYTHON3 AND TARGET peer_ours AND NOT CMAKE_CROSSCOMPILING)
   add_test(NAME tools.ab
            COMMAND ${FUSEDFFN_PYTHON3} -B ${PROJECT_SOURCE_DIR}/tools/ab.py ${PROJECT_BINARY_DIR} ${PROJECT_BINARY_DIR}
@@ -64,6 +64,11 @@ if(FUSEDFFN_PYTHON3 AND TARGET peer_ours AND NOT CMAKE_CROSSCOMPILING)
            COMMAND ${FUSEDFFN_PYTHON3} -B ${PROJECT_SOURCE_DIR}/tools/scaling.py --build ${PROJECT_BINARY_DIR}
                    --block deepseek_expert --tokens 1 --threads 1 2 --rounds 1 --seconds 0.01)
   set_tests_properties(tools.scaling PROPERTIES TIMEOUT 600 PASS_REGULAR_EXPRESSION "1 . [0-9.]+, 1.00x, .* %")
+  add_test(NAME peers.compare
+           COMMAND ${FUSEDFFN_PYTHON3} -B ${PROJECT_SOURCE_DIR}/bench/peers/compare_peers.py --build ${PROJECT_BINARY_DIR}
+                   --out ${PROJECT_BINARY_DIR}/peers-compare --fresh --peers naive --tokens 1 --threads 1 --isa best
+                   --rounds 1 --seconds 0.01)
+  set_tests_properties(peers.compare PROPERTIES TIMEOUT 600 PASS_REGULAR_EXPRESSION "1 . [0-9.]+ .* naive . [0-9.]+ ")
 endif()
 
 # Every instruction set below AVX-512, which QEMU does not have: the newest model shows that it is left alone.

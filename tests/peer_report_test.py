@@ -1,6 +1,5 @@
 """bench/peers/peer_report.py: results of earlier versions, what a call has left to measure, and the tables."""
 
-import json
 import sys
 import tempfile
 import unittest
@@ -26,8 +25,8 @@ class PeerReport(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.path = Path(folder.name) / "results.json"
 
-    def results(self, fingerprint="one"):
-        return peer_report.Results(self.path, fingerprint, BUILD)
+    def results(self, fingerprint="one", build=BUILD, fresh=False):
+        return peer_report.Results(self.path, fingerprint, build, fresh)
 
     def test_cells_have_a_block_and_a_dtype(self):
         self.assertEqual(BF16.key(), "clip_l/bf16/AVX3/1/warm/16")
@@ -67,11 +66,42 @@ class PeerReport(unittest.TestCase):
         read.save()
         self.assertEqual(self.results().data, read.data)
 
-    def test_results_of_another_build_are_kept_aside(self):
+    def refusal(self, *arguments):
+        """What is said when results cannot be gone on from; they are left as they are."""
+        before = self.path.read_text()
+        with self.assertRaises(peer_report.AnotherBuildError) as caught:
+            self.results(*arguments)
+        self.assertEqual(self.path.read_text(), before)
+        return str(caught.exception)
+
+    def test_results_of_another_build_are_refused(self):
         self.results().save()
-        self.assertEqual(self.results("two").data["fingerprint"], "two")
-        kept = json.loads(self.path.with_name("results-one.json").read_text())
-        self.assertEqual(kept["fingerprint"], "one")
+        here = {"commit": "def", "compiler": "Clang", "targets": ["AVX2"]}
+        message = self.refusal("two", here)
+        self.assertIn(str(self.path), message)
+        self.assertIn("there: commit abc, GNU, peer_ours one, for AVX3 AVX2; ", message)
+        self.assertIn("here:  commit def, Clang, peer_ours two, for AVX2; ", message)
+        for key, value in here.items():
+            self.refusal("one", {**BUILD, key: value})
+        self.refusal("two")  # the same commit, with changes
+        self.assertEqual(self.results().data["fingerprint"], "one")
+
+    def test_results_of_another_machine_are_refused(self):
+        results = self.results()
+        machine = dict(results.data["machine"])
+        for key, value in {"cpu": "another CPU", "cpus": 1 << 20, "kernel": "0.0"}.items():
+            results.data["machine"] = {**machine, key: value}
+            results.save()
+            self.assertRegex(self.refusal(), f"there: .*{value}.*\n.*here: ")
+
+    def test_fresh_results_forget_those_of_another_build(self):
+        results = self.results()
+        results.add_round(BF16, a_round(ours=1.0), {})
+        results.save()
+        fresh = self.results("two", fresh=True)
+        self.assertEqual(fresh.cells(), [])
+        fresh.save()
+        self.assertEqual(self.results("two").data, fresh.data)
 
     def test_what_failed_is_tried_again_in_the_next_call_alone(self):
         names = ["ours", "ours_f32", "mkl", "blis"]

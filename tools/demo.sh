@@ -72,5 +72,5 @@ awk -F'\t' '
 
 if $peers; then
   printf '\ndemo: beside MKL and PyTorch\n'
-  $python bench/peers/compare_peers.py --quick
+  $python bench/peers/compare_peers.py --quick --fresh --out $data/peers
 fi

@@ -14,8 +14,9 @@ Every peer runs in a process of its own, checks its result against a double-prec
 turns with the others in slices of --seconds; the ones that wait are stopped. Each round starts new processes
 and gives one ratio, the peer's best time / ours (above 1: ours is faster); the table has their median and
 range. Results are kept in OUT/results.json after every turn of them all: called again, it goes on where it
-stopped, as long as this library's build has not changed, and tries again what failed. OUT/results.md has the
-tables of all that is in results.json, pictures are beside it.
+stopped, and tries again what failed. If they are of another build of this library, or of another machine, it
+says so and ends: --out begins in another folder, --fresh forgets them. OUT/results.md has the tables of all
+that is in results.json, pictures are beside it.
 """
 
 import argparse
@@ -29,7 +30,7 @@ import peer_report
 from peer_blocks import BLOCKS
 from peer_list import PEERS, Installation
 from peer_process import PeerError, PeerProcess
-from peer_report import Cell, DTYPES, OURS, Results
+from peer_report import AnotherBuildError, Cell, DTYPES, OURS, Results
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -182,6 +183,15 @@ def leave_out_missing(arguments, installation):
     return missing
 
 
+def open_results(arguments, fingerprint, build):
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    try:
+        return Results(arguments.out / "results.json", fingerprint, build, arguments.fresh)
+    except AnotherBuildError as error:
+        sys.exit(f"compare_peers: {error}\n"
+                 f"to keep those: --out FOLDER, another one; to forget them: --fresh")
+
+
 def write_report(out, text, installation):
     (out / "results.md").write_text(text)
     print(text)
@@ -197,19 +207,15 @@ def main():
     installation = Installation(ROOT, arguments.build, arguments.venv, fix)
     if arguments.install:
         installation.install(arguments.peers)
-    installation.check()
+    build = installation.describe_build()
+    targets = resolve_targets(arguments.isa, build["targets"])
+    results = open_results(arguments, installation.fingerprint(), build)
     missing = leave_out_missing(arguments, installation)
-    limits = PeerProcess([installation.program("limits")])
-    limits.close()
-    targets = resolve_targets(arguments.isa, limits.hello["targets"])
     groups = [[Cell(block, dtype, target, threads, mode, tokens)
                for mode in arguments.mode for tokens in arguments.tokens or BLOCKS[block].tokens]
               for block in arguments.blocks for dtype in arguments.dtypes for target in targets
               for threads in arguments.threads]
 
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    results = Results(arguments.out / "results.json", installation.fingerprint(), limits.hello,
-                      arguments.fresh)
     progress = Progress(lambda: sum(
         results.rounds_left(cell, names_for(cell.dtype, arguments.peers), arguments.rounds)
         for group_cells in groups for cell in group_cells))

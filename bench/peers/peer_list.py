@@ -85,10 +85,21 @@ class Installation:
                     f"-DFUSEDFFN_PEERS_PREFIX={self.venv}"])
         self._call(["cmake", "--build", self.build, "--parallel", "--target", "peers"])
 
-    def check(self):
-        for name in ("ours", "limits"):
+    def describe_build(self):
+        """What peer_limits says of its build, which is that of peer_ours: {"commit": ..., "compiler": ...,
+        "targets": [...]}."""
+        hello = {}
+        for name, options in (("ours", ["--dim=1", "--hidden=1"]), ("limits", [])):
             if not self.program(name).exists():
                 sys.exit(f"compare_peers: {self.program(name)} not found; to build it: {self.fix}")
+            process = PeerProcess([self.program(name), *options])
+            process.close()
+            hello[name] = process.hello
+        ours, limits = hello["ours"]["version"], hello["limits"]["commit"]
+        if f"({limits})" not in ours:
+            sys.exit(f"compare_peers: peer_ours is {ours}, but peer_limits of commit {limits}; to build both: "
+                     f"{self.fix}")
+        return hello["limits"]
 
     def why_missing(self, name):
         """One line; empty if the peer is there."""

@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import statistics
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,23 +97,36 @@ def load(path):
     return upgrade(json.loads(path.read_text()))
 
 
+class AnotherBuildError(Exception):
+    """Results are there, and are of another build of this library or of another machine."""
+
+
+def describe_origin(data):
+    """Of what build and machine results are, in one line."""
+    machine, build = data["machine"], data["build"]
+    return (f"commit {build['commit']}, {build['compiler']}, peer_ours {data['fingerprint']}, "
+            f"for {' '.join(build['targets'])}; {machine['cpu']}, {machine['cpus']} CPUs, "
+            f"Linux {machine['kernel']}")
+
+
 class Results:
     """For each cell a list of rounds, {"ms": {name: best}, "errors": {name: relative L2}, "limits": {...}}, and
     what failed in it last."""
 
     def __init__(self, path, fingerprint, build, fresh=False):
+        """Goes on from what is in `path`, if not `fresh`. Raises AnotherBuildError: a ratio of two builds, or of
+        two machines, would look like any other."""
         self.path = path
         self.failed_now = set()  # (cell, name) in this call: tried again in the next one
         self.data = {"machine": {"cpu": cpu_name(), "cpus": usable_cpus(), "kernel": platform.release()},
                      "fingerprint": fingerprint, "build": build, "processes": {}, "cells": {}, "failures": {}}
         if path.exists() and not fresh:
             old = load(path)
-            if old["fingerprint"] == fingerprint and old["machine"] == self.data["machine"]:
-                self.data = old
-            else:
-                kept = path.replace(path.with_name(f"results-{old['fingerprint']}.json"))
-                print(f"compare_peers: {path} was of another build or machine: it is {kept.name} now",
-                      file=sys.stderr)
+            if any(old[key] != self.data[key] for key in ("fingerprint", "build", "machine")):
+                raise AnotherBuildError(f"{path} is of another build or machine\n"
+                                        f"  there: {describe_origin(old)}\n"
+                                        f"  here:  {describe_origin(self.data)}")
+            self.data = old
 
     def rounds(self, cell):
         return self.data["cells"].get(cell.key(), [])
