@@ -34,7 +34,7 @@
 #include "hwy/base.h"
 #include "kernels/probe/probe.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 namespace {
 
 struct Case {
@@ -275,17 +275,17 @@ void AddContext() {
                                              std::to_string(HWY_PATCH));
   benchmark::AddCustomContext("tbb", TBB_runtime_version());
   benchmark::AddCustomContext("fusedffn", FUSEDFFN_VERSION);
-  benchmark::AddCustomContext("commit", kFusedffnCommit);
+  benchmark::AddCustomContext("commit", kCommit);
 }
 
 }  // namespace
-}  // namespace fusedffn
+}  // namespace fusedffn::bench
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  fusedffn::AddContext();
-  fusedffn::RegisterAll();
+  fusedffn::bench::AddContext();
+  fusedffn::bench::RegisterAll();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
 }

@@ -24,7 +24,7 @@
 #include "kernels/probe/probe.h"
 #include "src/system/parallel.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 namespace {
 
 void PackBlock(const std::string& target, benchmark::State& state) {
@@ -202,12 +202,12 @@ void RegisterAll() {
 }
 
 }  // namespace
-}  // namespace fusedffn
+}  // namespace fusedffn::bench
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  fusedffn::RegisterAll();
+  fusedffn::bench::RegisterAll();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
 }

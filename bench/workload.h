@@ -19,7 +19,7 @@
 #include "fusedffn/fusedffn.h"
 #include "tests/reference.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 
 // A block of DeepSeek-OCR's CLIP-L tower.
 inline constexpr Shape kClipL = {1024, 4096, 1024};
@@ -190,6 +190,6 @@ inline constexpr double kMaxRelativeErrorInt8 = 0.04;
 // x, which counts for g and u, and all weights the root of the sum of the squares is 0.107.
 inline constexpr double kMaxRelativeErrorInt8Gated = 0.12;
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench
 
 #endif  // FUSEDFFN_BENCH_WORKLOAD_H_

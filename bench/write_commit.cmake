@@ -7,7 +7,9 @@ endif()
 string(JOIN "\n" content
   "#ifndef FUSEDFFN_BENCH_COMMIT_H_"
   "#define FUSEDFFN_BENCH_COMMIT_H_"
-  "inline constexpr const char* kFusedffnCommit = \"${commit}\";"
+  "namespace fusedffn::bench {"
+  "inline constexpr const char* kCommit = \"${commit}\";"
+  "}  // namespace fusedffn::bench"
   "#endif  // FUSEDFFN_BENCH_COMMIT_H_"
   "")
 file(CONFIGURE OUTPUT ${OUTPUT} CONTENT "${content}" @ONLY)

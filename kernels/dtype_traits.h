@@ -61,12 +61,22 @@ void WidenElements(const unsigned char* from, size_t count, float* to) {
   for (size_t i = 0; i < count; ++i) to[i] = LoadElement<T>(from, i);
 }
 
-// To nearest, ties to even. What is bf16 already keeps its bits, NaNs among them.
-inline uint16_t RoundToBF16(float value) {
+inline uint32_t ToBits(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof(bits));
-  if (value == value) return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-  const uint32_t upper = bits >> 16;
+  return bits;
+}
+
+// To nearest, ties to even, of what is not NaN.
+inline uint16_t RoundNumberToBF16(float value) {
+  const uint32_t bits = ToBits(value);
+  return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+// The same of anything. What is bf16 already keeps its bits, NaNs among them.
+inline uint16_t RoundToBF16(float value) {
+  if (value == value) return RoundNumberToBF16(value);
+  const uint32_t upper = ToBits(value) >> 16;
   return static_cast<uint16_t>(upper & 0x7F ? upper : upper | 0x40);  // else infinity
 }
 

@@ -1,4 +1,4 @@
-// bf16 and fp16 by their definitions.
+// bf16 and fp16 by their definitions: what kernels/dtype_traits.h and the kernels are tested against.
 #ifndef FUSEDFFN_TESTS_WIDEN_H_
 #define FUSEDFFN_TESTS_WIDEN_H_
 

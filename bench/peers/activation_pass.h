@@ -9,7 +9,7 @@
 
 #include "bench/peers/static_int8.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 
 // hidden[t][n] = quick_gelu(sums[t][n] + bias[n]); may be in place.
 void AddBiasQuickGelu(const float* sums, size_t tokens, size_t columns, const float* bias, int threads,
@@ -30,6 +30,6 @@ void Dequantize(const int32_t* sums, size_t tokens, size_t columns, const Dequan
 // Every row of y [tokens, out] = bias: what a GEMM that adds to y starts from.
 void FillWithBias(float* y, size_t tokens, size_t out, const float* bias, int threads);
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench
 
 #endif  // FUSEDFFN_BENCH_PEERS_ACTIVATION_PASS_H_

@@ -2,7 +2,7 @@
 
 #include "bench/peers/cblas_library.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 
 void SetCblasThreads(int threads) { bli_thread_set_num_threads(threads); }
 
@@ -10,4 +10,4 @@ std::string CblasVersion() { return bli_info_get_version_str(); }
 
 std::string CblasKernels() { return bli_arch_string(bli_arch_query_id()); }
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench

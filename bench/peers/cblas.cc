@@ -5,7 +5,7 @@
 #include "bench/peers/cblas_library.h"
 #include "bench/peers/gemm_peer.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 namespace {
 
 template <class Precision>
@@ -36,4 +36,4 @@ std::unique_ptr<Peer> MakePeer(const PeerOptions& options) {
                                       {CblasVersion(), "cblas_sgemm; OpenMP; for " + CblasKernels()});
 }
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench

@@ -4,12 +4,12 @@
 
 #include <string>
 
-namespace fusedffn {
+namespace fusedffn::bench {
 
 void SetCblasThreads(int threads);
 std::string CblasVersion();
 std::string CblasKernels();  // those that it has chosen for this CPU
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench
 
 #endif  // FUSEDFFN_BENCH_PEERS_CBLAS_LIBRARY_H_

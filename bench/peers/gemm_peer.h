@@ -19,7 +19,7 @@
 #include "bench/peers/gemm_precision.h"
 #include "bench/peers/peer.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 
 struct GemmLibrary {
   std::string version;
@@ -96,6 +96,6 @@ std::unique_ptr<Peer> MakeGemmPeer(const PeerOptions& options, const GemmLibrary
   return peer;
 }
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench
 
 #endif  // FUSEDFFN_BENCH_PEERS_GEMM_PEER_H_

@@ -9,7 +9,7 @@
 #include "bench/peers/activation_pass.h"
 #include "bench/peers/static_int8.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 
 class F32 {
  public:
@@ -106,6 +106,6 @@ class Int8 {
   Buffer<uint8_t> x_, hidden_;
 };
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench
 
 #endif  // FUSEDFFN_BENCH_PEERS_GEMM_PRECISION_H_

@@ -9,7 +9,7 @@
 
 #include "bench/peers/gemm_peer.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 namespace {
 
 constexpr size_t kColumns = 64;    // of a block: as in the layers that come with libxsmm
@@ -144,4 +144,4 @@ std::unique_ptr<Peer> MakePeer(const PeerOptions& options) {
                                      ", weights in panels; OpenMP; for " + libxsmm_get_target_arch()});
 }
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench

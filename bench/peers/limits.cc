@@ -13,7 +13,7 @@
 #include "fusedffn/fusedffn.h"
 #include "kernels/probe/probe.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -25,7 +25,7 @@ Json Hello() {
   for (size_t i = 0; i < count; ++i) {
     if (targets[i].supported) names.push_back(targets[i].name);
   }
-  return {{"commit", kFusedffnCommit}, {"compiler", FUSEDFFN_COMPILER}, {"targets", names}};
+  return {{"commit", kCommit}, {"compiler", FUSEDFFN_COMPILER}, {"targets", names}};
 }
 
 // Operations a second by the fastest way to compute in `dtype`; 0 for an unknown one.
@@ -54,12 +54,12 @@ Json Answer(const std::string& line, const Json& targets) {
 }
 
 }  // namespace
-}  // namespace fusedffn
+}  // namespace fusedffn::bench
 
 int main() {
-  const fusedffn::Json hello = fusedffn::Hello();
+  const fusedffn::bench::Json hello = fusedffn::bench::Hello();
   std::cout << hello.dump() << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
-    std::cout << fusedffn::Answer(line, hello["targets"]).dump() << std::endl;
+    std::cout << fusedffn::bench::Answer(line, hello["targets"]).dump() << std::endl;
   }
 }

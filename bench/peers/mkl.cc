@@ -8,7 +8,7 @@
 
 #include "bench/peers/gemm_peer.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 namespace {
 
 // C [rows, cols] = beta * C + A [rows, k] * B^T, B [cols, k]
@@ -160,4 +160,4 @@ std::unique_ptr<Peer> MakePeer(const PeerOptions& options) {
   return MakeGemmPeer<MklGemm, F32, Bf16, Int8>(options, {Version(), Config(options)});
 }
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench

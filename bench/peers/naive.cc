@@ -5,7 +5,7 @@
 
 #include "bench/peers/peer.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 namespace {
 
 void NaiveLinear(const Floats& w, const Floats& b, size_t in, size_t out, const float* x, float* y) {
@@ -48,4 +48,4 @@ std::unique_ptr<Peer> MakePeer(const PeerOptions& options) {
   return std::make_unique<Naive>();
 }
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench

@@ -12,7 +12,7 @@
 #include "bench/peers/peer.h"
 #include "bench/peers/static_int8.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 namespace {
 
 using dnnl::memory;
@@ -29,11 +29,11 @@ memory View(const dnnl::engine& engine, const memory::desc& description, const v
 
 // int8's own: nn.Linear's weights, and the scales and zero points that the matmuls are given. oneDNN's memory
 // points into it.
-struct Int8 {
+struct Int8Block {
   U8Formats formats;
   S8Weights w1, up, w2;
 
-  explicit Int8(const Block& block)
+  explicit Int8Block(const Block& block)
       : formats(Calibrate(block)),
         w1(block.w1, block.shape.hidden, block.shape.dim),
         up(block.up, block.shape.gated ? block.shape.hidden : 0, block.shape.dim),
@@ -145,7 +145,7 @@ class Linear {
 
  private:
   memory View(const memory::desc& description, const void* data) const {
-    return fusedffn::View(description_.get_engine(), description, data);
+    return bench::View(description_.get_engine(), description, data);
   }
 
   size_t in_, out_;
@@ -196,9 +196,9 @@ class OneDnn : public Peer {
     fc2_.emplace(engine_, tokens, shape_.hidden, shape_.out, !shape_.gated,
                  Types{activations_, weights_, Type::f32}, dnnl::post_ops());
     for (Layer& layer : layers_) {
-      layer.w1 = Pack(*fc1_, block_->w1, &Int8::w1);
-      if (shape_.gated) layer.up = Pack(*up_, block_->up, &Int8::up);
-      layer.w2 = Pack(*fc2_, block_->w2, &Int8::w2);
+      layer.w1 = Pack(*fc1_, block_->w1, &Int8Block::w1);
+      if (shape_.gated) layer.up = Pack(*up_, block_->up, &Int8Block::up);
+      layer.w2 = Pack(*fc2_, block_->w2, &Int8Block::w2);
     }
     hidden_ = Floats(tokens * shape_.hidden);  // or room for it
     tokens_ = tokens;
@@ -233,7 +233,7 @@ class OneDnn : public Peer {
     up_arguments_[DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1] = View(engine_, gate, gate_.data());
   }
 
-  memory Pack(const Linear& linear, const Floats& w, S8Weights Int8::*quantized) {
+  memory Pack(const Linear& linear, const Floats& w, S8Weights Int8Block::*quantized) {
     if (int8_) return linear.Pack(stream_, Type::s8, ((*int8_).*quantized).values.data());
     return linear.Pack(stream_, Type::f32, w.data());
   }
@@ -244,7 +244,7 @@ class OneDnn : public Peer {
   Eltwise activation_;
   Type activations_ = Type::f32, gate_type_ = Type::f32, weights_ = Type::f32;
   const Block* block_ = nullptr;
-  std::optional<Int8> int8_;
+  std::optional<Int8Block> int8_;
   Arguments fc1_arguments_, up_arguments_, fc2_arguments_;
   std::vector<Layer> layers_;
   std::optional<Linear> fc1_, up_, fc2_;  // for tokens_
@@ -259,4 +259,4 @@ class OneDnn : public Peer {
 // Its threads are those of the OpenCL CPU device: one for each CPU that the process may use.
 std::unique_ptr<Peer> MakePeer(const PeerOptions& options) { return std::make_unique<OneDnn>(options); }
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench

@@ -2,7 +2,7 @@
 
 #include "bench/peers/cblas_library.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 
 void SetCblasThreads(int threads) { openblas_set_num_threads(threads); }
 
@@ -15,4 +15,4 @@ std::string CblasVersion() {
 
 std::string CblasKernels() { return openblas_get_corename(); }
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench

@@ -5,7 +5,7 @@
 #include "bench/commit.h"
 #include "bench/peers/peer.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 namespace {
 
 void ThrowIfError(const Status& status) {
@@ -27,7 +27,7 @@ class Ours : public Peer {
  public:
   explicit Ours(const PeerOptions& options) : options_(options) {}
 
-  std::string Version() const override { return std::string(FUSEDFFN_VERSION " (") + kFusedffnCommit + ")"; }
+  std::string Version() const override { return std::string(FUSEDFFN_VERSION " (") + kCommit + ")"; }
 
   std::string Config() const override {
     return layers_.empty() ? "" : std::string("target ") + layers_[0].target();
@@ -59,4 +59,4 @@ class Ours : public Peer {
 
 std::unique_ptr<Peer> MakePeer(const PeerOptions& options) { return std::make_unique<Ours>(options); }
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench

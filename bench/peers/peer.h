@@ -12,7 +12,7 @@
 
 #include "bench/workload.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 
 struct PeerOptions {
   Shape shape;
@@ -63,6 +63,6 @@ class Peer {
 // Throws std::runtime_error with one line that says why the peer cannot run here.
 std::unique_ptr<Peer> MakePeer(const PeerOptions& options);
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench
 
 #endif  // FUSEDFFN_BENCH_PEERS_PEER_H_

@@ -19,7 +19,7 @@
 #include "bench/bf16.h"
 #include "bench/peers/peer.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -205,6 +205,6 @@ int Main(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace fusedffn
+}  // namespace fusedffn::bench
 
-int main(int argc, char** argv) { return fusedffn::Main(argc, argv); }
+int main(int argc, char** argv) { return fusedffn::bench::Main(argc, argv); }

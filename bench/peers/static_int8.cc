@@ -4,7 +4,7 @@
 #include <functional>
 #include <numeric>
 
-namespace fusedffn {
+namespace fusedffn::bench {
 namespace {
 
 template <class T>
@@ -66,4 +66,4 @@ Dequantizer::Dequantizer(const S8Weights& weights, const Floats& bias, const U8F
   }
 }
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench

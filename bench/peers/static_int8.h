@@ -9,7 +9,7 @@
 
 #include "bench/workload.h"
 
-namespace fusedffn {
+namespace fusedffn::bench {
 
 // value = scale * (stored - zero)
 struct U8Format {
@@ -45,6 +45,6 @@ struct Dequantizer {
   Dequantizer(const S8Weights& weights, const Floats& bias, const U8Format& input);
 };
 
-}  // namespace fusedffn
+}  // namespace fusedffn::bench
 
 #endif  // FUSEDFFN_BENCH_PEERS_STATIC_INT8_H_
