@@ -1,4 +1,4 @@
-"""bench/peers/peer_report.py: results of earlier versions, what a call has left to measure, and the tables."""
+"""bench/peers/peer_report.py: results of other builds, what a call has left to measure, and the tables."""
 
 import sys
 import tempfile
@@ -25,46 +25,21 @@ class PeerReport(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.path = Path(folder.name) / "results.json"
 
-    def results(self, fingerprint="one", build=BUILD, fresh=False):
-        return peer_report.Results(self.path, fingerprint, build, fresh)
+    def results(self, fingerprint="one", build=BUILD, command="compare_peers.py", fresh=False):
+        return peer_report.Results(self.path, fingerprint, build, command, fresh)
 
     def test_cells_have_a_block_and_a_dtype(self):
         self.assertEqual(BF16.key(), "clip_l/bf16/AVX3/1/warm/16")
         self.assertEqual(peer_report.parse_cell(BF16.key()), BF16)
 
-    def test_earlier_results_are_f32(self):
-        results = self.results()
-        results.data["cells"] = {"AVX2/2/cold/4": [
-            {"limits": LIMITS, "ms": {"ours": 2.0, "mkl": 3.0}, "problems": {"blis": "why"}}]}
-        results.data["processes"] = {"AVX2/2": {name: {"version": "1", "config": "c"}
-                                                for name in ("ours", "mkl", "blis")}}
-        del results.data["failures"]
-        results.save()
-        read = self.results()
-        cell = Cell("clip_l", "f32", "AVX2", 2, "cold", 4)
-        self.assertEqual(read.cells(), [cell])
-        self.assertEqual(read.failures(cell), {"blis": "why"})
-        self.assertEqual(read.rounds_left(cell, ["ours", "mkl"], 1), 0)
-        text = peer_report.markdown(read, {})
-        self.assertIn("### f32, AVX2, 2 threads, cold", text)
-        self.assertIn("- 4 tokens, blis: **failed**: why", text)
-        self.assertIn("1.500 (1.500..1.500)", text)
-
-    def test_results_before_there_were_blocks_are_clip_l(self):
-        results = self.results()
-        results.data["cells"] = {"bf16/AVX3/1/warm/16": [a_round(ours=2.0, mkl=3.0)]}
-        results.data["processes"] = {"bf16/AVX3/1": {name: {"version": "1", "config": "c"}
-                                                     for name in ("ours", "mkl", "blis")}}
-        results.data["failures"] = {"bf16/AVX3/1/warm/16": {"blis": "why"}}
-        results.save()
-        read = self.results()
-        self.assertEqual(read.cells(), [BF16])
-        self.assertEqual(read.failures(BF16), {"blis": "why"})
-        text = peer_report.markdown(read, {})
-        self.assertIn("- mkl 1: c [clip_l bf16 AVX3 1 thread]", text)
-        self.assertIn("- 16 tokens, blis: **failed**: why", text)
-        read.save()
-        self.assertEqual(self.results().data, read.data)
+    def test_results_say_by_which_commands(self):
+        for command in ("first --tokens 16", "second", "first --tokens 16"):
+            results = self.results(command=command)
+            results.add_round(BF16, a_round(ours=1.0), {})
+            results.save()
+        self.assertIn("\nBy `first --tokens 16`, `second`.\n", peer_report.markdown(results, {}))
+        self.results(command="measures nothing").save()
+        self.assertEqual(self.results().data["commands"], ["first --tokens 16", "second"])
 
     def refusal(self, *arguments):
         """What is said when results cannot be gone on from; they are left as they are."""

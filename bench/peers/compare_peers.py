@@ -185,8 +185,10 @@ def leave_out_missing(arguments, installation):
 
 def open_results(arguments, fingerprint, build):
     arguments.out.mkdir(parents=True, exist_ok=True)
+    command = shlex.join(["bench/peers/compare_peers.py", *(argument for argument in sys.argv[1:]
+                                                            if argument not in ("--install", "--fresh"))])
     try:
-        return Results(arguments.out / "results.json", fingerprint, build, arguments.fresh)
+        return Results(arguments.out / "results.json", fingerprint, build, command, arguments.fresh)
     except AnotherBuildError as error:
         sys.exit(f"compare_peers: {error}\n"
                  f"to keep those: --out FOLDER, another one; to forget them: --fresh")

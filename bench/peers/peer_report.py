@@ -78,23 +78,8 @@ def bytes_moved(block, dtype, tokens):
     return WEIGHT_BYTES[dtype] * float(shape.weights()) + 4.0 * (biases + 2 * tokens * shape.dim)
 
 
-def upgrade(data):
-    """Results of earlier versions: the first had one dtype and kept what failed in each round, and later ones
-    had one block."""
-    first = ("clip_l/f32/", "clip_l/", "")  # what a key lacks, by what it has more than the first version's
-    upgraded = lambda slashes, old: {first[key.count("/") - slashes] + key: value for key, value in old.items()}
-    data["cells"] = upgraded(3, data["cells"])
-    data["processes"] = upgraded(1, data["processes"])
-    failures = data["failures"] = upgraded(3, data.get("failures", {}))
-    for key, rounds in data["cells"].items():
-        for round_ in rounds:
-            for name, why in round_.pop("problems", {}).items():
-                failures.setdefault(key, {})[name] = why
-    return data
-
-
 def load(path):
-    return upgrade(json.loads(path.read_text()))
+    return json.loads(path.read_text())
 
 
 class AnotherBuildError(Exception):
@@ -113,13 +98,14 @@ class Results:
     """For each cell a list of rounds, {"ms": {name: best}, "errors": {name: relative L2}, "limits": {...}}, and
     what failed in it last."""
 
-    def __init__(self, path, fingerprint, build, fresh=False):
+    def __init__(self, path, fingerprint, build, command, fresh=False):
         """Goes on from what is in `path`, if not `fresh`. Raises AnotherBuildError: a ratio of two builds, or of
         two machines, would look like any other."""
-        self.path = path
+        self.path, self.command = path, command
         self.failed_now = set()  # (cell, name) in this call: tried again in the next one
         self.data = {"machine": {"cpu": cpu_name(), "cpus": usable_cpus(), "kernel": platform.release()},
-                     "fingerprint": fingerprint, "build": build, "processes": {}, "cells": {}, "failures": {}}
+                     "fingerprint": fingerprint, "build": build, "commands": [], "processes": {}, "cells": {},
+                     "failures": {}}
         if path.exists() and not fresh:
             old = load(path)
             if any(old[key] != self.data[key] for key in ("fingerprint", "build", "machine")):
@@ -157,6 +143,8 @@ class Results:
 
     def add_round(self, cell, round_, problems):
         """What has been measured, and {name: why not}, of the same turn."""
+        if self.command not in self.data["commands"]:
+            self.data["commands"].append(self.command)
         self.data["cells"].setdefault(cell.key(), []).append(round_)
         failures = {name: why for name, why in self.failures(cell).items() if name not in round_["ms"]}
         self.data["failures"][cell.key()] = {**failures, **problems}
@@ -203,9 +191,11 @@ def markdown(results, missing):
     results."""
     data, cells = results.data, results.cells()
     machine, build = data["machine"], data["build"]
+    commands = ", ".join(f"`{command}`" for command in data["commands"])
     lines = [f"{machine['cpu']}, {machine['cpus']} CPUs, "
              f"Linux {machine['kernel']}; this library at commit {build['commit']}, "
              f"built with {build['compiler']}.",
+             *([f"By {commands}."] if commands else []),
              "Ratio: the peer's time / ours, in turns; median (range) of the rounds. ms: best of all rounds.",
              "Peak: of fused multiply-adds; in bf16 of the bf16 dot product where that is faster, in int8 of "
              "the dot product of u8 and s8. Bandwidth: of reading memory.",
