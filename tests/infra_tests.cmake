@@ -54,6 +54,10 @@ else()
   message(STATUS "fusedffn: no PyTorch comparison: no Python in build/venv (tools/install_deps.sh --torch)")
 endif()
 
+if(FUSEDFFN_PYTHON3)
+  add_test(NAME links COMMAND ${FUSEDFFN_PYTHON3} -B ${CMAKE_CURRENT_LIST_DIR}/links_test.py)
+endif()
+
 # The tools that measure, on this build against itself, and against plain loops.
 if(FUSEDFFN_PYTHON3 AND TARGET peer_ours AND NOT CMAKE_CROSSCOMPILING)
   add_test(NAME tools.ab
