@@ -1,6 +1,6 @@
 # The file side and the program.
-foreach(part accounting array_file atomic_file block_config checkpoint checkpoint_blocks known_models layer_stack norm_weights npy pieces prefix_ranges safetensors)
-  fusedffn_test(${part}_test SOURCES ${part}_test.cc LIBRARIES fusedffn_models)
+foreach(part accounting array_file atomic_file block_config checkpoint checkpoint_blocks checkpoint_loader known_models layer_stack norm_weights npy pieces prefix_ranges safetensors)
+  fusedffn_test(${part}_test SOURCES ${part}_test.cc LIBRARIES fusedffn_io)
 endforeach()
 target_sources(accounting_test PRIVATE ${PROJECT_SOURCE_DIR}/tools/fusedffn/accounting.cc
                                        ${PROJECT_SOURCE_DIR}/tools/fusedffn/units.cc)
@@ -11,7 +11,7 @@ target_link_libraries(prefix_ranges_test PRIVATE fmt::fmt)
 set(command ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:fusedffn_program>)
 list(JOIN command "\",\"" command)  # as C++ string literals
 foreach(part program quantize_command tower_command)
-  fusedffn_test(${part}_test SOURCES ${part}_test.cc LIBRARIES fusedffn_models)
+  fusedffn_test(${part}_test SOURCES ${part}_test.cc LIBRARIES fusedffn_io)
   add_dependencies(${part}_test fusedffn_program)
   target_compile_definitions(${part}_test PRIVATE FUSEDFFN_PROGRAM="${command}")
 endforeach()

@@ -50,6 +50,7 @@ enum class StatusCode {
   kUnsupportedTarget = 2,  // the named instruction set is unknown, not compiled in, or not on this CPU
   kIncomplete = 3,         // a handle is empty, or not every row of its weights has been packed
   kOutOfMemory = 4,
+  kBadFile = 5,  // of fusedffn/io.h: a file cannot be read, or does not have what is asked for
 };
 
 // The outcome of a call. Holds its message in place: creating one never allocates.

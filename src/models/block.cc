@@ -143,6 +143,14 @@ BlockListing ReadBlock(const Checkpoint& checkpoint, const std::string& prefix, 
   return listing;
 }
 
+BlockLayer FindLayer(const Checkpoint& checkpoint, const std::string& name, const Layout& layout) {
+  BlockLayer layer;
+  std::string problem = ReadLayer(checkpoint, "", name, layout, &layer);
+  if (problem.empty()) problem = CheckBias(layer, layout);
+  if (!problem.empty()) throw Error(checkpoint.path(), problem);
+  return layer;
+}
+
 uint64_t OutputsOf(const Tensor& weight, const Layout& layout) {
   return weight.shape[layout.transposed ? 1 : 0];
 }

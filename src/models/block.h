@@ -40,6 +40,9 @@ struct BlockListing {
 };
 BlockListing ReadBlock(const Checkpoint& checkpoint, const std::string& prefix, const Layout& layout);
 
+// NAME.weight and what belongs to it, as a single layer. Throws Error if it is not there, or does not fit.
+BlockLayer FindLayer(const Checkpoint& checkpoint, const std::string& name, const Layout& layout);
+
 // Output and input features of a weight.
 uint64_t OutputsOf(const Tensor& weight, const Layout& layout);
 uint64_t InputsOf(const Tensor& weight, const Layout& layout);

@@ -54,6 +54,14 @@ const FamilyNorm& NormOf(const std::string& path, const Block& block, const Bloc
   return first.norm;
 }
 
+void RequirePlainResidual(const std::string& path, const Block& block, const BlockActivation& known,
+                          const FamilyNorm& norm) {
+  if (norm.behind.empty()) return;
+  throw Error(path, fmt::format("block {}: the layers of {} are x + norm(block(norm(x))): {}, behind the "
+                                "block, is not computed here, so x + block(norm(x)) is not the model's",
+                                Quoted(block.prefix), NamesOf(known.families), Quoted(norm.behind)));
+}
+
 BlockNorm LoadNorm(const Checkpoint& checkpoint, const Block& block, const std::string& name) {
   const std::string norm = TensorName(LayerOf(block.prefix), name);
   const StoredTensor weight = checkpoint.Find(norm + ".weight"), bias = checkpoint.Find(norm + ".bias");

@@ -17,6 +17,11 @@ namespace fusedffn::io {
 // none, or there are none; and for a gated block, whose names many models have, if none tells which it is.
 const FamilyNorm& NormOf(const std::string& path, const Block& block, const BlockActivation& known);
 
+// Throws Error, for `path`, if the layers of this block's models are not x + block(norm(x)): if there is one
+// more norm, behind the block.
+void RequirePlainResidual(const std::string& path, const Block& block, const BlockActivation& known,
+                          const FamilyNorm& norm);
+
 // Its tensors, as they are stored.
 struct BlockNorm {
   std::vector<char> weight, bias;  // [dim]; without a bias, empty

@@ -26,10 +26,12 @@ if [ "$variant" = shared ]; then "$work/library/bin/fusedffn" info; fi
 echo "== find_package"
 build find_package "$here" -DCMAKE_PREFIX_PATH="$prefix"
 "$work/find_package/consumer"
+"$work/find_package/load" "$work/m.safetensors"
 
 echo "== add_subdirectory"
 build add_subdirectory "$here" -DFUSEDFFN_SOURCE_DIR="$source"
 "$work/add_subdirectory/consumer"
+"$work/add_subdirectory/load" "$work/m.safetensors"
 
 if command -v pkg-config > /dev/null; then
   echo "== pkg-config"
@@ -40,6 +42,9 @@ if command -v pkg-config > /dev/null; then
   # shellcheck disable=SC2046
   "$CXX" -std=c++17 "$here/main.cc" -o "$work/consumer" $(pkg-config --cflags --libs $link fusedffn tbb)
   LD_LIBRARY_PATH=$prefix/lib:$deps "$work/consumer"
+  # shellcheck disable=SC2046
+  "$CXX" -std=c++17 "$here/load.cc" -o "$work/load" $(pkg-config --cflags --libs $link fusedffn-io)
+  LD_LIBRARY_PATH=$prefix/lib:$deps "$work/load" "$work/m.safetensors"
 fi
 
 if [ "$variant" = static ] && command -v pkg-config > /dev/null; then

@@ -81,9 +81,11 @@ fusedffn_dependency(TBB 2021 TBB::tbb https://github.com/uxlfoundation/oneTBB.gi
                     INSTALLED_WITH_US)
 if(FUSEDFFN_BUILD_TOOLS OR FUSEDFFN_BUILD_TESTS)
   fusedffn_dependency(CLI11 2.1 CLI11::CLI11 https://github.com/CLIUtils/CLI11.git v2.5.0)
+endif()
+if(FUSEDFFN_BUILD_IO)
   fusedffn_dependency(fmt 8.1 fmt::fmt https://github.com/fmtlib/fmt.git 11.2.0)
 endif()
-if(FUSEDFFN_BUILD_TOOLS OR FUSEDFFN_BUILD_TESTS OR FUSEDFFN_BUILD_BENCH)
+if(FUSEDFFN_BUILD_IO OR FUSEDFFN_BUILD_BENCH)
   fusedffn_dependency(nlohmann_json 3.10 nlohmann_json::nlohmann_json https://github.com/nlohmann/json.git
                       v3.11.3)
 endif()

@@ -1,4 +1,4 @@
-# `cmake --install`: the headers, the library, a CMake package and a pkg-config file.
+# `cmake --install`: the headers, the libraries, a CMake package and pkg-config files.
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
@@ -18,6 +18,13 @@ set_target_properties(fusedffn PROPERTIES INSTALL_RPATH "${CMAKE_INSTALL_RPATH}"
 install(TARGETS fusedffn EXPORT FusedffnTargets)
 install(FILES include/fusedffn/fusedffn.h include/fusedffn/tbb_executor.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fusedffn)
+
+set(pc_files fusedffn)
+if(FUSEDFFN_BUILD_IO)
+  install(TARGETS fusedffn_files fusedffn_io EXPORT FusedffnTargets)
+  install(FILES include/fusedffn/io.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fusedffn)
+  list(APPEND pc_files fusedffn-io)
+endif()
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/fusedffn)
 set(highway_dependency)
@@ -41,5 +48,7 @@ set(pc_requires_private "tbb")
 if(NOT BUILD_SHARED_LIBS)
   set(pc_requires_private "libhwy >= 1.2, tbb")
 endif()
-configure_file(tools/cmake/fusedffn.pc.in fusedffn.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/fusedffn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+foreach(pc IN LISTS pc_files)
+  configure_file(tools/cmake/${pc}.pc.in ${pc}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${pc}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()

@@ -11,6 +11,14 @@ function(fusedffn_settings target)
   endif()
 endfunction()
 
+# fusedffn_header_only(target libraries...): for its sources only, so that who links the installed target needs none of
+# them.
+function(fusedffn_header_only target)
+  foreach(library ${ARGN})
+    target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:${library}>)
+  endforeach()
+endfunction()
+
 # fusedffn_simd(target): its sources that Highway compiles for every instruction set.
 function(fusedffn_simd target)
   set(disabled ${FUSEDFFN_DISABLED_TARGETS})

@@ -32,18 +32,6 @@ double ChooseEps(const std::optional<double>& given, const io::Block& block,
   return given ? *given : *known;
 }
 
-// --residual stands for x + block(norm(x)), and would leave the second norm of these out without a word.
-void CheckResidual(const io::Checkpoint& weights, const io::Block& block, const io::FamilyNorm& norm,
-                   const std::string& model) {
-  if (norm.behind.empty()) return;
-  throw io::Error(
-      weights.path(),
-      fmt::format(
-          "block {}: the layers of {} are x + norm(block(norm(x))): {}, behind the block, is not computed "
-          "here, so --norm and --residual together are not the model's",
-          io::Quoted(block.prefix), model, io::Quoted(norm.behind)));
-}
-
 }  // namespace
 
 void AddSurroundings(CLI::App* command, Surroundings* surroundings) {
@@ -68,7 +56,8 @@ Norms LoadNorms(const Surroundings& surroundings, const io::BlockActivation& kno
   Norms norms;
   if (!surroundings.norm) return norms;
   norms.of = io::NormOf(weights.path(), blocks[0], known);
-  if (surroundings.residual) CheckResidual(weights, blocks[0], norms.of, io::NamesOf(known.families));
+  // --residual would leave the second norm of some models out without a word.
+  if (surroundings.residual) io::RequirePlainResidual(weights.path(), blocks[0], known, norms.of);
   norms.eps = ChooseEps(surroundings.eps, blocks[0], known.norm_eps);
   for (const io::Block& block : blocks) norms.blocks.push_back(io::LoadNorm(weights, block, norms.of.name));
   return norms;
