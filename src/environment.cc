@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 
@@ -39,19 +38,6 @@ Status FindCap(const char* target, size_t* first) {
   return Status(StatusCode::kUnsupportedTarget,
                 "FUSEDFFN_TARGET is '%.40s', which is %s, and is ignored; known are:%s", target,
                 WhyMissing(target), TargetNames(false).text);
-}
-
-// The quota in whole threads, at least 1; 0 if there is none. Once: it reads files.
-int CgroupThreads() noexcept {
-  static const int threads = [] {
-    try {
-      const double quota = CgroupQuotaCpus();
-      return quota > 0 ? std::max(1, static_cast<int>(std::min(std::ceil(quota), 65536.0))) : 0;
-    } catch (...) {  // out of memory while reading text files
-      return 1;
-    }
-  }();
-  return threads;
 }
 
 }  // namespace

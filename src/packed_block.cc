@@ -7,6 +7,7 @@
 #include "kernels/dtype_traits.h"
 #include "kernels/pack_b.h"
 #include "src/check.h"
+#include "src/system/float_environment.h"
 #include "src/system/parallel.h"
 #include "src/targets.h"
 
@@ -160,6 +161,7 @@ Status PackLayerRows(PackedBlock* block, size_t which, size_t first_row, size_t 
   PackedLayer& layer = block->layers[which];
   const Status status = TakeRows(first_row, rows, from, &layer);
   if (!status.ok()) return status;
+  const DefaultFloatEnvironment environment;
   block->gemm->pack_b(from, {first_row, first_row + rows}, layer.b);
   layer.rows_left -= rows;
   return status;
@@ -184,6 +186,7 @@ Status PackLayerBias(PackedBlock* block, size_t which, const void* bias, DType d
   const Status status = CheckDType(dtype);
   if (!status.ok()) return status;
   const PackedB& b = block->layers[which].b;
+  const DefaultFloatEnvironment environment;
   Widen(bias, dtype, b.layout.n, b.bias);
   return status;
 }

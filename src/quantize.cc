@@ -4,6 +4,7 @@
 #include "kernels/dtype_traits.h"
 #include "kernels/int8_weights.h"
 #include "src/check.h"
+#include "src/system/float_environment.h"
 
 namespace fusedffn {
 inline namespace v0_2 {
@@ -22,6 +23,7 @@ Status QuantizeRows(const void* weight, DType dtype, size_t rows, size_t cols, s
                     float* scales, size_t group) noexcept {
   Status status = CheckQuantize(weight, dtype, rows, cols, stride, q, scales, group);
   if (!status.ok()) return status;
+  const DefaultFloatEnvironment environment;
   const auto* from = static_cast<const unsigned char*>(weight);
   VisitDType(dtype, [&](auto type) {
     using From = decltype(type);

@@ -208,9 +208,8 @@ TEST_P(AllocationTest, ABurstOfCallersLeavesAnArrayForEachCpu) {
   EXPECT_LE(with_arrays - live, sysconf(_SC_NPROCESSORS_CONF));
 }
 
-// oneTBB may allocate for its tasks now and then (its own allocator, where installed, maps pages that are not
-// seen here). So not none by promise, but few.
-TEST_P(AllocationTest, MoreThreadsAllocateHardly) {
+// The helpers are there after the first call.
+TEST_P(AllocationTest, MoreThreadsAllocateNothingEither) {
   const int calls = FullOrLight(300, 30);
   const PackedFfn ffn = PackFor(GetParam(), block_.weights());
   for (const size_t tokens : {20u, 300u}) {
@@ -218,12 +217,7 @@ TEST_P(AllocationTest, MoreThreadsAllocateHardly) {
       for (int call = 0; call < calls; ++call) EXPECT_TRUE(RunInto(ffn, tokens, {2}).ok());
     };
     run();
-    const long count = AllocationsOf(run);
-    RecordProperty("allocations_in_" + std::to_string(calls) + "_calls_of_" + std::to_string(tokens),
-                   std::to_string(count));
-    std::printf("%s: %ld allocations in %d calls of %zu tokens on 2 threads\n", GetParam().c_str(), count,
-                calls, tokens);
-    EXPECT_LT(count, calls / 10);
+    EXPECT_EQ(AllocationsOf(run), 0) << tokens << " tokens";
   }
 }
 
@@ -291,7 +285,8 @@ TEST_P(AllocationTest, CreateAndPackOfALinearReportEveryFailure) {
 }
 
 TEST_P(AllocationTest, PackReportsEveryFailure) {
-  ASSERT_TRUE(RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());  // oneTBB's own start-up
+  ASSERT_TRUE(
+      RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());  // starts the helpers, which stay
   for (const int threads : {1, 2}) {
     PackOptions options = OptionsFor(GetParam());
     options.threads = threads;
@@ -319,9 +314,8 @@ void FailEachAllocationOfARun(const Packed& packed, const std::vector<float>& x,
 }
 
 TEST_P(AllocationTest, RunReportsEveryFailure) {
-  // oneTBB's own start-up is left out: after an allocation that failed there, 2021.8 waits for ever in the
-  // next call.
-  ASSERT_TRUE(RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());
+  ASSERT_TRUE(
+      RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());  // starts the helpers, which stay
   for (const int threads : {1, 2, 3}) {
     SCOPED_TRACE(testing::Message() << threads << " threads");
     ExpectNoLeak([&] {
@@ -359,7 +353,8 @@ TEST_P(AllocationTest, ExpertsAllocateAtTheFirstCallsOnly) {
 }
 
 TEST_P(AllocationTest, ExpertsReportEveryFailure) {
-  ASSERT_TRUE(RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());  // oneTBB's own start-up
+  ASSERT_TRUE(
+      RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());  // starts the helpers, which stay
   const std::vector<int32_t> ids = {0, 0, 0, 0, 0};
   const std::vector<float> weights(ids.size(), 0.5f);
   for (const int threads : {1, 2}) {
@@ -380,7 +375,8 @@ TEST_P(AllocationTest, ExpertsReportEveryFailure) {
 }
 
 TEST_P(AllocationTest, RunOfALinearReportsEveryFailure) {
-  ASSERT_TRUE(RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());  // oneTBB's own start-up
+  ASSERT_TRUE(
+      RunInto(PackFor(GetParam(), block_.weights()), 20, {4}).ok());  // starts the helpers, which stay
   for (const int threads : {1, 2}) {
     ExpectNoLeak([&] {
       const TestLinear linear = RandomLinear(3, 1000, &random_);

@@ -1,11 +1,6 @@
 // One allocation of the process fails, on whatever thread, in a call on 8 threads of 8 CPUs that the system
 // is made to have: y is right with an OK, or untouched with an error, and the next call succeeds.
-#include <dlfcn.h>
 #include <gtest/gtest.h>
-#include <oneapi/tbb/parallel_for.h>
-#include <oneapi/tbb/partitioner.h>
-#include <oneapi/tbb/task_arena.h>
-#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,12 +8,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstring>
-#include <thread>
 #include <vector>
 
 #include "tests/compare.h"
 #include "tests/effort.h"
 #include "tests/guarded_buffer.h"
+#include "tests/pretended_cpus.h"
 #include "tests/replaced_malloc.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
@@ -63,27 +58,14 @@ struct Arrays {
   }
 };
 
-// oneTBB's own start-up is left out: 2021.8 ends the process when it cannot start a thread.
-void StartWorkers() {
-  std::atomic<int> here{0};
-  tbb::task_arena(kThreads).execute([&here] {
-    tbb::parallel_for(
-        0, kThreads, 1,
-        [&here](int) {
-          for (++here; here < kThreads;) std::this_thread::yield();
-        },
-        tbb::static_partitioner());
-  });
-}
-
 // In a child: the whole of its memory is thrown away afterwards.
 enum Outcome { kNoneFailed = 0, kRight, kRefused, kTouched, kWrong, kNextFails };
 
 Outcome CallWithFailure(bool routed, size_t tokens, long n) {
   Arrays a, want;
   EXPECT_TRUE(want.Call(routed, tokens, 1).ok());
+  pretended_cpus = kThreads;
   ReleaseScratch();
-  StartWorkers();
   allocations = 0;
   failing = n;
   const Status status = a.Call(routed, tokens, kThreads);
@@ -131,16 +113,3 @@ INSTANTIATE_TEST_SUITE_P(RunAndExperts, OutOfMemoryTest, testing::Bool(),
 
 }  // namespace
 }  // namespace fusedffn
-
-// oneTBB asks both how many CPUs there are, and starts as many workers.
-extern "C" int sched_getaffinity(pid_t, size_t bytes, cpu_set_t* set) noexcept {
-  std::memset(set, 0, bytes);
-  for (size_t cpu = 0; cpu < fusedffn::kThreads; ++cpu) CPU_SET_S(cpu, bytes, set);
-  return 0;
-}
-
-extern "C" long sysconf(int name) noexcept {
-  if (name == _SC_NPROCESSORS_ONLN || name == _SC_NPROCESSORS_CONF) return fusedffn::kThreads;
-  static const auto original = reinterpret_cast<long (*)(int)>(dlsym(RTLD_NEXT, "sysconf"));
-  return original(name);
-}

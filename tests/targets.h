@@ -53,15 +53,12 @@ inline const Kernels& KernelsNamed(const std::string& name) {
   return all.kernels[i];
 }
 
-// On one thread, since the thread sanitizer does not see oneTBB's begin, and takes each weight that they read
-// for a race.
 inline PackOptions OptionsFor(const std::string& target, Precision precision = Precision::kF32,
                               size_t int8_group = kInt8GroupSize) {
   PackOptions options;
   options.target = target.c_str();
   options.precision = precision;
   options.int8_group = int8_group;
-  options.threads = 1;
   return options;
 }
 

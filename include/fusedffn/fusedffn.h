@@ -18,7 +18,10 @@
 //  - Nothing prints, aborts or throws. Errors come back as a Status that says what was wrong and what is
 //    accepted, and then no output has been touched.
 //  - Enumerators keep their numbers; new ones are added at the end.
-//  - The caller's floating-point modes (rounding, flush-to-zero) are expected to be the default ones.
+//  - Everything is computed in the default floating-point environment (to nearest, denormals kept, exceptions
+//    masked), whatever that of the caller or of an executor's threads; a call leaves it as it was, with its
+//    flags.
+//  - A child after fork() may call, whatever other threads did at that moment, and starts threads of its own.
 #ifndef FUSEDFFN_FUSEDFFN_H_
 #define FUSEDFFN_FUSEDFFN_H_
 
@@ -314,8 +317,8 @@ struct Addend {
   size_t stride = 0;  // in elements; 0 stands for out
 };
 
-// Threads of the caller's, for one call: a pool that is there already, or as many as the caller likes,
-// without oneTBB. fusedffn/tbb_executor.h has one for the oneTBB arena that the calling thread is in.
+// Threads of the caller's, for one call: a pool that is there already, or as many as the caller likes.
+// fusedffn/tbb_executor.h has one for the oneTBB arena that the calling thread is in.
 struct Executor {
   void* context = nullptr;  // handed to parallel_for
   // The work is divided for so many: 1 to 65536. Bits do not depend on it.
@@ -332,9 +335,10 @@ struct Executor {
 };
 
 struct RunOptions {
-  // 1 to 65536, in an arena of oneTBB's that the library keeps for that; 0 stands for DefaultThreads(). 1
-  // runs on the calling thread alone and starts no others. More than there are CPUs divides the work further,
-  // but starts no more threads. With an executor: 0.
+  // 1 to 65536: the calling thread and helpers that the library keeps, which start at the first call that
+  // needs them, never end, take no signals, and run on the CPUs that the calling thread may run on; 0 stands
+  // for DefaultThreads(). 1 starts none. There are never more helpers than CPUs less one: a call takes those
+  // that are idle, and does the rest itself, as it does where none can be started. With an executor: 0.
   int threads = 0;
   // Scratch memory of at least WorkspaceBytes(ffn, tokens, threads), any alignment, used by this call only,
   // and apart from x and y (this is not checked). Null: the library takes scratch that it keeps, see

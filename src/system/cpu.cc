@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <sstream>
@@ -75,6 +76,18 @@ double CgroupQuotaCpus() {
     if (quota > 0 && (smallest == 0 || quota < smallest)) smallest = quota;
   }
   return smallest;
+}
+
+int CgroupThreads() noexcept {
+  static const int threads = [] {
+    try {
+      const double quota = CgroupQuotaCpus();
+      return quota > 0 ? std::max(1, static_cast<int>(std::min(std::ceil(quota), 65536.0))) : 0;
+    } catch (...) {  // out of memory while reading text files
+      return 1;
+    }
+  }();
+  return threads;
 }
 
 size_t L2Bytes() {

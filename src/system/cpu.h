@@ -11,8 +11,10 @@ inline namespace v0_2 {
 int AffinityCpus();
 
 // CPUs' worth of time that the process's cgroup and its parents allow, for example 1.5; 0 if unlimited.
-// Older oneTBB ignores it and would start a thread for every CPU of a container's host.
 double CgroupQuotaCpus();
+
+// The same in whole threads, rounded up; 0 if unlimited. Read once.
+int CgroupThreads() noexcept;
 
 // Bytes of one core's L2 cache; 1 MiB where the system does not say.
 size_t L2Bytes();

@@ -1,20 +1,13 @@
 #include "src/system/parallel.h"
 
-#include <oneapi/tbb/info.h>
-#include <oneapi/tbb/parallel_for.h>
-#include <oneapi/tbb/partitioner.h>
-#include <oneapi/tbb/task_arena.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <memory>
-#include <mutex>
 #include <thread>
-#include <utility>
-#include <vector>
 
 #include "src/plan.h"
+#include "src/system/float_environment.h"
+#include "src/system/helpers.h"
 
 namespace fusedffn {
 inline namespace v0_2 {
@@ -32,10 +25,20 @@ class Shares {
   void Take(size_t share) noexcept {
     if (share >= shares_) return;
     const uint64_t bit = uint64_t{1} << share % 64;
-    if ((taken_[share / 64].fetch_or(bit, std::memory_order_relaxed) & bit) != 0) return;
+    std::atomic<uint64_t>& taken = taken_[share / 64];
+    if ((taken.load(std::memory_order_relaxed) & bit) != 0) return;
+    if ((taken.fetch_or(bit, std::memory_order_relaxed) & bit) != 0) return;
+    const DefaultFloatEnvironment environment;  // whatever the executor's thread has
     const Range indices = EvenRange(count_, shares_, share);
     for (size_t i = indices.begin; i < indices.end; ++i) body_.call(body_.context, i);
     left_.fetch_sub(1, std::memory_order_release);
+  }
+
+  // What `thread` of `threads` does: its own part first, the same at each call, then what is left of others'.
+  void TakeFrom(size_t thread, size_t threads) noexcept {
+    const size_t first = EvenRange(shares_, threads, thread).begin;
+    for (size_t share = first; share < shares_; ++share) Take(share);
+    for (size_t share = 0; share < first; ++share) Take(share);
   }
 
   // Takes all that are left, and waits for those that others have taken.
@@ -54,51 +57,16 @@ class Shares {
   std::atomic<uint64_t> taken_[kMostShares / 64] = {};
 };
 
-// Arenas that no call is using. Making one takes microseconds, and calls that run at the same time each
-// need their own: an arena has one place for a thread that is not oneTBB's.
-class ArenaPool {
- public:
-  std::unique_ptr<tbb::task_arena> Take(int threads) {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      for (auto& arena : idle_) {
-        if (arena->max_concurrency() != threads) continue;
-        std::swap(arena, idle_.back());
-        auto taken = std::move(idle_.back());
-        idle_.pop_back();
-        return taken;
-      }
-    }
-    return std::make_unique<tbb::task_arena>(threads);
-  }
-
-  void Return(std::unique_ptr<tbb::task_arena> arena) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto most = static_cast<size_t>(tbb::info::default_concurrency());
-    if (idle_.size() < most) idle_.push_back(std::move(arena));
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<tbb::task_arena>> idle_;
-};
-
-// Never destroyed, as scratch.cc's.
-ArenaPool& Arenas() {
-  static ArenaPool& pool = *new ArenaPool;
-  return pool;
-}
-
-void TakeInArena(size_t threads, Shares* shares) {
-  // oneTBB has no more workers than CPUs, and prints a warning when an arena asks for more.
-  const int places = static_cast<int>(std::min<size_t>(threads, tbb::info::default_concurrency()));
-  std::unique_ptr<tbb::task_arena> arena = Arenas().Take(places);
-  arena->execute([shares] {
-    tbb::parallel_for(
-        size_t{0}, shares->size(), size_t{1}, [shares](size_t share) { shares->Take(share); },
-        tbb::static_partitioner());
-  });
-  Arenas().Return(std::move(arena));
+void TakeWithHelpers(size_t threads, Shares* shares) {
+  struct Context {
+    Shares* shares;
+    size_t threads;
+  } context = {shares, std::min(threads, shares->size())};
+  const auto work = [](void* argument, size_t thread) {
+    const Context& taken = *static_cast<Context*>(argument);
+    taken.shares->TakeFrom(thread, taken.threads);
+  };
+  RunWithHelpers(context.threads, {work, &context});
 }
 
 void TakeInExecutor(const Executor& executor, Shares* shares) {
@@ -119,17 +87,18 @@ size_t ThreadCount(int threads) noexcept {
 
 void ParallelFor(const Team& team, size_t count, const Body& body) noexcept {
   if (count <= 1 || team.threads == 1) {
+    const DefaultFloatEnvironment environment;
     for (size_t i = 0; i < count; ++i) body.call(body.context, i);
     return;
   }
   Shares shares(count, body);
-  try {
-    if (team.executor.parallel_for != nullptr) {
+  if (team.executor.parallel_for == nullptr) {
+    TakeWithHelpers(team.threads, &shares);
+  } else {
+    try {
       TakeInExecutor(team.executor, &shares);
-    } else {
-      TakeInArena(team.threads, &shares);
+    } catch (...) {  // no memory, or no threads: this one does what is left
     }
-  } catch (...) {  // no memory, or no threads: this one does what is left
   }
   shares.Finish();
 }

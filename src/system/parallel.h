@@ -10,7 +10,7 @@
 namespace fusedffn {
 inline namespace v0_2 {
 
-// The threads of a call: the executor's, or if there is none an arena of oneTBB's.
+// The threads of a call: the executor's, or if there is none the library's own, see helpers.h.
 struct Team {
   size_t threads;
   Executor executor = {};
@@ -20,15 +20,15 @@ struct Team {
 size_t ThreadCount(int threads) noexcept;
 Team TeamOf(const RunOptions& options) noexcept;
 
-// A plain function pointer with its argument, so that oneTBB stays out of this header. It does not throw.
+// A plain function pointer with its argument. It does not throw.
 struct Body {
   void (*call)(const void* context, size_t index);
   const void* context;
 };
 
 // body(i) once for every i in [0, count), in any order, on up to team.threads threads, of which the caller is
-// one. One fork-join; count == 1 is a call. What no other thread can be had for, the caller does: it cannot
-// fail.
+// one, all in the default floating-point environment. One fork-join; count == 1 is a call. What no other
+// thread can be had for, the caller does: it cannot fail.
 void ParallelFor(const Team& team, size_t count, const Body& body) noexcept;
 
 template <class F>

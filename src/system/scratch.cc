@@ -1,5 +1,6 @@
 #include "src/system/scratch.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "kernels/gemm.h"
+#include "src/system/never_destroyed.h"
 
 namespace fusedffn {
 inline namespace v0_2 {
@@ -20,6 +22,8 @@ constexpr size_t kMostKeptFloats = (size_t{256} << 20) / sizeof(float);
 
 class ScratchPool {
  public:
+  ScratchPool();
+
   // The smallest idle array that is large enough; else the largest is dropped for a new one, so that a
   // growing sequence of sizes does not leave one array of each behind.
   AlignedFloats Take(size_t floats) {
@@ -69,10 +73,15 @@ class ScratchPool {
   size_t kept_floats_ = 0;           // of all of them
 };
 
-// Never destroyed: other objects' destructors, and threads that outlive main(), may still call.
 ScratchPool& Pool() {
-  static ScratchPool& pool = *new ScratchPool;
-  return pool;
+  static NeverDestroyed<ScratchPool> pool;
+  return pool.get();
+}
+
+// A child after fork() finds the pool unlocked, whatever other threads were doing.
+ScratchPool::ScratchPool() {
+  pthread_atfork([] { Pool().mutex_.lock(); }, [] { Pool().mutex_.unlock(); },
+                 [] { Pool().mutex_.unlock(); });
 }
 
 }  // namespace

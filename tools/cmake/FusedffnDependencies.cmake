@@ -1,5 +1,6 @@
 # Finds what the enabled parts need: the enclosing project's own target, else an installed package that is
-# new enough, else a pinned release by FetchContent. The library itself needs Highway and oneTBB, no more.
+# new enough, else a pinned release by FetchContent. The library itself needs Highway, no more; tests and benchmarks use
+# oneTBB, as programs do that bring their own arena (fusedffn/tbb_executor.h).
 include(FetchContent)
 
 # Where tools/install_deps.sh puts what the system's package manager does not have.
@@ -77,8 +78,10 @@ if(BUILD_SHARED_LIBS)
   set(highway_role)  # a static Highway becomes a part of libfusedffn.so
 endif()
 fusedffn_dependency(hwy 1.2 hwy::hwy https://github.com/google/highway.git 1.2.0 ${highway_role})
-fusedffn_dependency(TBB 2021 TBB::tbb https://github.com/uxlfoundation/oneTBB.git v2022.1.0
-                    INSTALLED_WITH_US)
+find_package(Threads REQUIRED)
+if(FUSEDFFN_BUILD_TESTS OR FUSEDFFN_BUILD_BENCH)
+  fusedffn_dependency(TBB 2021 TBB::tbb https://github.com/uxlfoundation/oneTBB.git v2022.1.0)
+endif()
 if(FUSEDFFN_BUILD_TOOLS OR FUSEDFFN_BUILD_TESTS)
   fusedffn_dependency(CLI11 2.1 CLI11::CLI11 https://github.com/CLIUtils/CLI11.git v2.5.0)
 endif()

@@ -44,10 +44,11 @@ install(FILES ${PROJECT_BINARY_DIR}/fusedffn-config.cmake
 
 # Static: who links the library links these too. Shared: it brings them itself.
 file(RELATIVE_PATH pc_to_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
-set(pc_requires_private "tbb")
+set(pc_requires_private)
 if(NOT BUILD_SHARED_LIBS)
-  set(pc_requires_private "libhwy >= 1.2, tbb")
+  set(pc_requires_private "libhwy >= 1.2")
 endif()
+list(TRANSFORM CMAKE_DL_LIBS PREPEND -l OUTPUT_VARIABLE pc_libs_private)
 foreach(pc IN LISTS pc_files)
   configure_file(tools/cmake/${pc}.pc.in ${pc}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${pc}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

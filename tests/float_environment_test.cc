@@ -1,0 +1,173 @@
+// The caller's floating-point environment changes no bit, and is as it was after a call, flags and all; and
+// none of an executor's threads, nor of an earlier caller, gets into a result.
+#include <gtest/gtest.h>
+
+#include <cfenv>
+#include <cstdint>
+#include <cstring>
+#include <iterator>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/targets.h"
+#include "tests/test_block.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace fusedffn {
+namespace {
+
+// Modes and flags of this thread. kFlush: denormals count as zero; without kMasks, exceptions end the
+// process.
+#if defined(__x86_64__)
+constexpr uint64_t kFlush = 0x8040, kMasks = 0x1F80;
+uint64_t Environment() { return _mm_getcsr(); }
+void SetModes(uint64_t modes) { _mm_setcsr(static_cast<uint32_t>(modes)); }
+#elif defined(__aarch64__)
+constexpr uint64_t kFlush = uint64_t{1} << 24, kMasks = 0;
+uint64_t Environment() {
+  uint64_t modes, flags;
+  asm volatile("mrs %0, fpcr\n\tmrs %1, fpsr" : "=r"(modes), "=r"(flags));
+  return modes | flags << 32;
+}
+void SetModes(uint64_t modes) { asm volatile("msr fpcr, %0" : : "r"(modes & 0xFFFFFFFF)); }
+#else
+constexpr uint64_t kFlush = 0, kMasks = 0;
+uint64_t Environment() { return static_cast<uint64_t>(std::fegetround()); }
+void SetModes(uint64_t) {}
+#endif
+
+struct Modes {
+  const char* name;
+  int rounding;
+  bool flush, masked;
+};
+
+constexpr Modes kModes[] = {{"up", FE_UPWARD, false, true},
+                            {"to zero, flushing denormals", FE_TOWARDZERO, true, true},
+                            {"flushing denormals", FE_TONEAREST, true, true},
+                            {"with exceptions unmasked", FE_TONEAREST, false, false}};
+
+// Those of this thread as long as it lives; then the default ones.
+class ModesHere {
+ public:
+  explicit ModesHere(const Modes& modes) {
+    std::fesetround(modes.rounding);
+    SetModes((Environment() | (modes.flush ? kFlush : 0)) & ~(modes.masked ? 0 : kMasks));
+  }
+  ~ModesHere() { std::fesetenv(FE_DFL_ENV); }
+};
+
+constexpr Shape kShape = {40, 70, 33};
+constexpr size_t kTokens = 30;
+
+// Of x, weights and y some are denormal; other rows overflow on the way.
+class FloatEnvironmentTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    for (size_t i = 0; i < block_.w1.size(); i += 7) block_.w1[i] *= 1e-38f;
+    for (size_t i = 0; i < kShape.dim; ++i) x_[i] *= 1e-38f, x_[kShape.dim + i] *= 1e38f;
+    for (float& bias : block_.b1) bias *= 1e-38f;
+    for (float& bias : block_.b2) bias *= 1e-38f;
+  }
+
+  PackedFfn Packed(Precision precision) const {
+    PackedFfn ffn;
+    const Status status = Pack(block_.weights(), OptionsFor(target_, precision), &ffn);
+    EXPECT_TRUE(status.ok()) << status.message();
+    return ffn;
+  }
+
+  // y, and then y of the rows normalized.
+  std::vector<float> RunIt(const PackedFfn& ffn, RunOptions options) const {
+    const size_t count = kTokens * kShape.out;
+    std::vector<float> y(2 * count);
+    const Norm norm;
+    for (float* to : {y.data(), y.data() + count}) {
+      const Status status = fusedffn::Run(ffn, x_.data(), kShape.dim, kTokens, to, kShape.out, options);
+      EXPECT_TRUE(status.ok()) << status.message();
+      options.norm = &norm;
+    }
+    return y;
+  }
+
+  static void ExpectSameBits(const std::vector<float>& y, const std::vector<float>& want) {
+    EXPECT_EQ(std::memcmp(y.data(), want.data(), want.size() * sizeof(float)), 0);
+  }
+
+  const std::string target_ = GetParam();
+  Random random_{1};
+  TestBlock block_ = RandomBlock(kShape, &random_);
+  std::vector<float> x_ = RandomTokens(kShape, kTokens, &random_);
+};
+
+TEST_P(FloatEnvironmentTest, TheCallersChangesNoBitAndIsKept) {
+  for (const Precision precision : PrecisionsOn(target_)) {
+    const std::vector<float> want = RunIt(Packed(precision), {1});
+    for (const Modes& modes : kModes) {
+      for (const int threads : {1, 2}) {
+        SCOPED_TRACE(testing::Message() << PrecisionName(precision) << ", " << modes.name << ", " << threads);
+        std::vector<float> y;
+        uint64_t before = 0, after = 0;
+        {
+          const ModesHere here(modes);
+          before = Environment();
+          y = RunIt(Packed(precision), {threads});
+          after = Environment();
+        }
+        EXPECT_EQ(after, before);
+        ExpectSameBits(y, want);
+      }
+    }
+  }
+}
+
+TEST_P(FloatEnvironmentTest, AnExecutorsThreadsMayHaveOthers) {
+  const PackedFfn ffn = Packed(Precision::kF32);
+  RunOptions options;
+  options.executor.threads = 3;
+  options.executor.parallel_for = [](void*, size_t count, void (*body)(void*, size_t), void* argument) {
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < count; ++i) {
+      threads.emplace_back([=] {
+        const ModesHere here(kModes[i % std::size(kModes)]);
+        body(argument, i);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  };
+  ExpectSameBits(RunIt(ffn, options), RunIt(ffn, {1}));
+}
+
+TEST_P(FloatEnvironmentTest, AnEarlierCallersAreNotKept) {
+  const PackedFfn ffn = Packed(Precision::kF32);
+  std::thread([&] {
+    const ModesHere here(kModes[1]);
+    RunIt(ffn, {2});
+  }).join();
+  ExpectSameBits(RunIt(ffn, {2}), RunIt(ffn, {1}));
+}
+
+TEST_P(FloatEnvironmentTest, QuantizingIsTheSame) {
+  std::vector<int8_t> q[2];
+  std::vector<float> scales[2];
+  for (const int i : {0, 1}) {
+    q[i].resize(block_.w1.size());
+    scales[i].resize(kShape.hidden);
+    const ModesHere here(i == 0 ? Modes{"default", FE_TONEAREST, false, true} : kModes[1]);
+    EXPECT_TRUE(QuantizeRows(block_.w1.data(), DType::kF32, kShape.hidden, kShape.dim, kShape.dim,
+                             q[i].data(), scales[i].data())
+                    .ok());
+  }
+  EXPECT_EQ(q[0], q[1]);
+  EXPECT_EQ(scales[0], scales[1]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, FloatEnvironmentTest, testing::ValuesIn(SupportedTargets()),
+                         TargetAsName());
+
+}  // namespace
+}  // namespace fusedffn

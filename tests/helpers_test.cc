@@ -1,0 +1,164 @@
+// The threads that the library starts itself: where they cannot be had, in children of fork(), and as the
+// number of CPUs changes. In a program of its own, since it replaces pthread_create().
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <fstream>
+#include <limits>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/effort.h"
+#include "tests/pretended_cpus.h"
+#include "tests/targets.h"
+#include "tests/test_block.h"
+
+namespace fusedffn {
+namespace {
+
+constexpr long kNever = std::numeric_limits<long>::max();
+std::atomic<long> threads_started{0}, refused_from{kNever};
+
+constexpr Shape kShape = {64, 256, 48};
+constexpr int kThreads = 8;
+
+struct Caller {
+  Random random{1};
+  PackedFfn ffn = PackFor(SupportedTargets()[0], RandomBlock(kShape, &random).weights());
+  std::vector<float> x = RandomTokens(kShape, 600, &random), want = RunOn(1);
+
+  std::vector<float> RunOn(int threads, size_t tokens = 600) const {
+    std::vector<float> y(tokens * kShape.out);
+    const RunOptions options = {threads};
+    const Status status = Run(ffn, x.data(), kShape.dim, tokens, y.data(), kShape.out, options);
+    EXPECT_TRUE(status.ok()) << status.message();
+    return y;
+  }
+
+  bool IsRight() const { return RunOn(kThreads) == want; }
+};
+
+size_t ThreadsHere() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    if (word != "Threads:") continue;
+    status >> word;
+    return std::stoul(word);
+  }
+  return 0;
+}
+
+// Whether `work`, in a child that is ended where it hangs, returns true.
+template <class Work>
+bool WorksInChild(const Work& work) {
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(30);
+    _exit(work() ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+class HelpersTest : public testing::Test {
+ protected:
+  void SetUp() override { pretended_cpus = kThreads; }
+
+  const Caller caller_;
+};
+
+TEST_F(HelpersTest, AsManyAsThereAreCpusAndNoMore) {
+  EXPECT_TRUE(WorksInChild([&] {
+    for (const size_t cpus : {1, 4, 2, 8}) {
+      pretended_cpus = cpus;
+      const size_t before = ThreadsHere();
+      if (!caller_.IsRight() || ThreadsHere() != std::max(before, cpus)) return false;
+    }
+    return true;
+  }));
+}
+
+TEST_F(HelpersTest, ThoseThatCannotBeStartedAreDoneWithout) {
+  for (long n = 0; n < kThreads; ++n) {
+    EXPECT_TRUE(WorksInChild([&] {
+      refused_from = threads_started + n;
+      for (int call = 0; call < 3; ++call) {
+        if (!caller_.IsRight() || ThreadsHere() != static_cast<size_t>(n) + 1) return false;
+      }
+      refused_from = kNever;  // they can be had again
+      return caller_.IsRight() && ThreadsHere() == kThreads;
+    })) << "threads are refused from number "
+        << n << " on";
+  }
+}
+
+TEST_F(HelpersTest, AChildStartsItsOwn) {
+  ASSERT_TRUE(caller_.IsRight());
+  EXPECT_TRUE(
+      WorksInChild([&] { return ThreadsHere() == 1 && caller_.IsRight() && ThreadsHere() == kThreads; }));
+}
+
+// While other threads are anywhere in a call.
+TEST_F(HelpersTest, ForkAtAnyMoment) {
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> callers;
+  for (size_t i = 0; i < 3; ++i) {
+    callers.emplace_back([&, i] {
+      while (!stop) {
+        EXPECT_EQ(caller_.RunOn(kThreads, 20 + 40 * i).size(), (20 + 40 * i) * kShape.out);
+        ReleaseScratch();
+      }
+    });
+  }
+  bool works = true;
+  for (int i = 0; i < FullOrLight(300, 30) && works; ++i) {
+    works = WorksInChild([&] { return caller_.IsRight(); });
+  }
+  stop = true;
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_TRUE(works);
+}
+
+TEST_F(HelpersTest, ManyCallersWithSmallStacks) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  ASSERT_EQ(pthread_attr_setstacksize(&attributes, 64 << 10), 0);
+  std::vector<pthread_t> threads(20);
+  const auto work = [](void* argument) -> void* {
+    bool right = true;
+    for (int call = 0; call < FullOrLight(50, 5); ++call) {
+      right = static_cast<const Caller*>(argument)->IsRight() && right;
+    }
+    return right ? argument : nullptr;
+  };
+  for (pthread_t& thread : threads) {
+    ASSERT_EQ(pthread_create(&thread, &attributes, work, const_cast<Caller*>(&caller_)), 0);
+  }
+  for (const pthread_t thread : threads) {
+    void* right = nullptr;
+    pthread_join(thread, &right);
+    EXPECT_NE(right, nullptr);
+  }
+  pthread_attr_destroy(&attributes);
+}
+
+}  // namespace
+
+bool RefuseThread() { return threads_started++ >= refused_from; }
+
+}  // namespace fusedffn
+
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
+                              void* argument) noexcept {
+  static const auto original =
+      reinterpret_cast<decltype(&pthread_create)>(dlsym(RTLD_NEXT, "pthread_create"));
+  return fusedffn::RefuseThread() ? EAGAIN : original(thread, attributes, start, argument);
+}
