@@ -6,6 +6,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+
 namespace fusedffn {
 inline namespace v0_2 {
 namespace {
@@ -18,11 +22,13 @@ bool CpuHasAmx() {
   return (edx & (kBf16 | kTile | kInt8)) == (kBf16 | kTile | kInt8);
 }
 
-// Fails where the kernel, or the host of a virtual machine, does not save the registers. From Linux's
-// Documentation/arch/x86/xstate.rst; glibc has no names for them.
-bool LinuxLetsUs() {
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+// From Linux's Documentation/arch/x86/xstate.rst; glibc has no names for them.
+constexpr long kGetSupported = 0x1021, kRequestPermission = 0x1023, kTileData = 18;
+
+// Not where the kernel, or the host of a virtual machine, does not save the registers.
+bool LinuxKnowsAmx() {
+  uint64_t features = 0;
+  return syscall(SYS_arch_prctl, kGetSupported, &features) == 0 && (features >> kTileData & 1) != 0;
 }
 
 }  // namespace
@@ -30,14 +36,22 @@ bool LinuxLetsUs() {
 bool IsAmdCpu() { return __builtin_cpu_is("amd") != 0; }
 bool IsIntelCpu() { return __builtin_cpu_is("intel") != 0; }
 
-bool MayUseAmx() { return AmxIsMissing() == nullptr; }
-
 const char* AmxIsMissing() {
   static const char* const reason = [] {
-    if (!CpuHasAmx()) return "this CPU does not have it";
-    return LinuxLetsUs() ? nullptr : "Linux does not let this process use it (5.16 or later is needed)";
+    if (!CpuHasAmx()) return "not supported by this CPU, which has no AMX";
+    return LinuxKnowsAmx() ? nullptr : "not supported by this Linux: AMX needs 5.16 or later";
   }();
   return reason;
+}
+
+const char* AskForAmx() {
+  static std::atomic<bool> granted{false};
+  if (granted) return nullptr;
+  granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  if (granted) return nullptr;
+  return errno == ENOSPC
+             ? "a thread's sigaltstack() is too small for AMX: it must be sysconf(_SC_MINSIGSTKSZ) at least"
+             : "Linux refuses AMX to this process, by a seccomp filter for example";
 }
 
 }  // namespace v0_2
@@ -50,8 +64,8 @@ inline namespace v0_2 {
 
 bool IsAmdCpu() { return false; }
 bool IsIntelCpu() { return false; }
-bool MayUseAmx() { return false; }
-const char* AmxIsMissing() { return "it is x86-64's, on Linux"; }
+const char* AmxIsMissing() { return "x86-64's, on Linux"; }
+const char* AskForAmx() { return AmxIsMissing(); }
 
 }  // namespace v0_2
 }  // namespace fusedffn

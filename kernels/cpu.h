@@ -8,12 +8,14 @@ inline namespace v0_2 {
 bool IsAmdCpu();
 bool IsIntelCpu();
 
-// The CPU has AMX's tile registers, with products of bf16 and of 8-bit integers, and Linux (5.16 and later)
-// lets this process use them: the first call asks, for all threads of the process. From then on signal frames
-// of threads that have used them are 8 KB larger; Linux refuses if a thread's alternate signal stack is too
-// small for that.
-bool MayUseAmx();
-const char* AmxIsMissing();  // why not; null if it may
+// Null if the CPU has AMX's tile registers, with products of bf16 and of 8-bit integers, and Linux can save
+// them; else why they cannot be used. Asks for nothing.
+const char* AmxIsMissing();
+
+// Asks Linux for the tile registers, for all threads of the process, unless it has been granted before; null
+// if they may be used, else why not, which may change. From then on signal frames of threads that have used
+// them are 8 KB larger, and sigaltstack() refuses stacks that are too small for that.
+const char* AskForAmx();
 
 }  // namespace v0_2
 }  // namespace fusedffn

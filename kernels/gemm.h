@@ -192,6 +192,10 @@ struct GemmKernel {
   // Of those of one precision, and int8 group, the first that this holds for is taken; null: it always does.
   bool (*preferred)();
 
+  // Asks the operating system for the registers that it needs, and returns null if it may use them, else why
+  // not. Of a block it must be asked once, before anything else is run. Null: there is nothing to ask for.
+  const char* (*ask)();
+
   // Packs `rows` of `from`, the first of them as row a_row: converts, rounds or quantizes, and normalizes.
   void (*pack_a)(const ARows& from, Range rows, const PackedA& a, size_t a_row);
   // What becomes of a finished chunk of C that is to be an A: elements [k0, k0 + count) of `rows`, from

@@ -4,6 +4,7 @@
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "kernels/amx_gemm-inl.h"
+#include "kernels/cpu.h"
 #include "kernels/gemm_kernels-inl.h"
 #include "kernels/pack_b.h"
 #include "kernels/vector_kernel-inl.h"
@@ -25,6 +26,7 @@ constexpr GemmKernel MakeBF16DotAmxKernel() {
   kernel.pack_a = PackABF16;
   kernel.pack_b = PackBBF16;
   kernel.run = RunBF16Amx;
+  kernel.ask = AskForAmx;
   kernel.enter = EnterAmx;
   kernel.leave = LeaveAmx;
   return kernel;
@@ -35,6 +37,7 @@ constexpr GemmKernel MakeInt8AmxKernel(size_t group) {
   GemmKernel kernel = VectorKernel<Int8Amx>("AMX", Precision::kInt8);
   QuantizesGroups<Int8Amx>(group, &kernel);
   kernel.run = RunInt8Amx;
+  kernel.ask = AskForAmx;
   kernel.enter = EnterAmx;
   kernel.leave = LeaveAmx;
   return kernel;

@@ -86,7 +86,7 @@ constexpr Kernels kRows[] = {
 #if FUSEDFFN_HAVE_AMX
     {"AVX3_AMX",
      HWY_TARGET,
-     MayUseAmx,
+     AmxIsMissing,
      true,
      kOps,
      {&kF32Kernel, &kBF16OnceKernel, &kBF16Kernel, &kBF16DotAmxKernel, &kInt8AmxKernel,

@@ -73,15 +73,19 @@ bool IsTargetSupported(int64_t target);  // of Highway's
 
 // One target: its name, what it does to single elements, and its ways to multiply.
 struct Kernels {
-  const char* name;     // Highway's: "AVX3", "AVX2", "NEON", ...; or "AVX3_AMX"
-  int64_t target;       // Highway's bit
-  bool (*permitted)();  // what else there must be; or null
-  bool fma;             // MulAdd rounds once: same bits as on every other such target
+  const char* name;          // Highway's: "AVX3", "AVX2", "NEON", ...; or "AVX3_AMX"
+  int64_t target;            // Highway's bit
+  const char* (*missing)();  // why what else there must be is not; it returns null if it is, or is null
+  bool fma;                  // MulAdd rounds once: same bits as on every other such target
   ElementwiseFns ops;
   const GemmKernel* gemm[kMaxGemmKernels];  // up to the first null
 
   // By this CPU and operating system.
-  bool supported() const { return IsTargetSupported(target) && (permitted == nullptr || permitted()); }
+  bool supported() const { return why_missing() == nullptr; }
+  const char* why_missing() const {
+    if (!IsTargetSupported(target)) return "not supported by this CPU";
+    return missing == nullptr ? nullptr : missing();
+  }
   // Null where the CPU lacks the instruction. `int8_group`: of kInt8.
   const GemmKernel* Gemm(Precision precision, size_t int8_group = kInt8GroupSize) const {
     const size_t group = precision == Precision::kInt8 ? int8_group : 0;

@@ -31,7 +31,7 @@ const char* WhyNoAmx(const PackedBlock& block) {
   if (block.gemm->enter != nullptr) return nullptr;
   const Kernels* amx = nullptr;
   for (size_t i = 0; i < AllKernels().count; ++i) {
-    if (AllKernels().kernels[i].permitted != nullptr) amx = &AllKernels().kernels[i];
+    if (AllKernels().kernels[i].missing != nullptr) amx = &AllKernels().kernels[i];
   }
   if (amx == nullptr) return "not compiled in";
   const GemmKernel* const gemm = amx->Gemm(block.gemm->precision);

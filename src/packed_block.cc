@@ -15,15 +15,32 @@ namespace fusedffn {
 inline namespace v0_2 {
 namespace {
 
+// Of one target.
+Status FindGemm(const Kernels& kernels, const PackOptions& options, const GemmKernel** gemm) {
+  *gemm = kernels.Gemm(options.precision, options.int8_group);
+  if (*gemm == nullptr) {
+    return Status(StatusCode::kUnsupportedTarget,
+                  "target %s has no bf16 dot-product instruction; kBF16 runs on every target", kernels.name);
+  }
+  const char* const refusal = (*gemm)->ask == nullptr ? nullptr : (*gemm)->ask();
+  if (refusal == nullptr) return Status();
+  return Status(StatusCode::kUnsupportedTarget, "target %s with %s: %s", kernels.name,
+                PrecisionName(options.precision), refusal);
+}
+
+// Where no target is named, and the system does not let the best one have what it needs, it is the next one.
 Status FindGemm(const PackOptions& options, const Kernels** kernels, const GemmKernel** gemm) {
   Status status = FindKernels(options.target, kernels);
   if (status.ok()) status = CheckPackOptions(options);
-  if (!status.ok()) return status;
-  *gemm = (*kernels)->Gemm(options.precision, options.int8_group);
-  if (*gemm != nullptr) return Status();
-  return Status(StatusCode::kUnsupportedTarget,
-                "target %s has no bf16 dot-product instruction; kBF16 runs on every target",
-                (*kernels)->name);
+  if (status.ok()) status = FindGemm(**kernels, options, gemm);
+  if (status.ok() || options.target != nullptr || *gemm == nullptr) return status;
+  const Kernels* const end = AllKernels().kernels + AllKernels().count;
+  for (const Kernels* next = *kernels + 1; next != end && !status.ok(); ++next) {
+    if (!next->supported()) continue;
+    *kernels = next;
+    status = FindGemm(*next, options, gemm);
+  }
+  return status;
 }
 
 void AddLayer(const char* name, size_t n, size_t k, size_t interleaved, size_t slot, PackedBlock* block) {

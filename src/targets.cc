@@ -34,7 +34,7 @@ Status FindKernels(const char* name, const Kernels** kernels) noexcept {
       *kernels = &candidate;
       return Status();
     }
-    if (wanted) reason = "not supported by this CPU";
+    if (wanted) reason = candidate.why_missing();
   }
   return Status(StatusCode::kUnsupportedTarget, "target '%.40s' is %s; these run here:%s",
                 name != nullptr ? name : AllKernels().kernels[first].name, reason, TargetNames(true).text);

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <string>
 
@@ -220,6 +221,36 @@ TEST_P(AtomicFileTest, FollowsASymbolicLink) {
   WriteFile(folder / "link", "new", GetParam());
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
   EXPECT_EQ(ReadBytes(folder / "elsewhere/file"), "new");
+}
+
+TEST_P(AtomicFileTest, FollowsALinkToAFileThatIsNotThereYet) {
+  const TempFolder folder;
+  std::filesystem::create_directory(folder / "elsewhere");
+  std::filesystem::create_symlink("elsewhere/file", folder / "link");
+  std::filesystem::create_symlink("link", folder / "second");
+  WriteFile(folder / "second", "new", GetParam());
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "second"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+  EXPECT_EQ(ReadBytes(folder / "elsewhere/file"), "new");
+}
+
+TEST_P(AtomicFileTest, SignalsLeaveNothing) {
+  const TempFolder folder;
+  folder.Write("file", "old");
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {
+    const pid_t child = fork();
+    if (child == 0) {
+      RemoveTemporaryFileOnSignals();
+      AtomicFile file(folder / "file", GetParam());
+      file.Write("new", 3);
+      std::raise(signal);
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == signal);
+    EXPECT_EQ(folder.Contents(), (Files{{"file", "old"}}));
+  }
 }
 
 TEST_P(AtomicFileTest, TakesTheLongestName) {

@@ -367,8 +367,29 @@ TEST_F(ProgramTest, FullDisk) {
 
 TEST_F(ProgramTest, FullStandardOutput) {
   for (const std::vector<std::string>& arguments :
-       {RunArguments({}), {"--help"}, {"inspect", folder_ / "good.safetensors"}}) {
+       {std::vector<std::string>{"--help"}, {"inspect", folder_ / "good.safetensors"}}) {
     ExpectComplaint(Start(arguments, kProgram, "/dev/full"), 1, "cannot write to standard output");
+  }
+}
+
+// What is printed of an output file that is there does not make it a failure.
+TEST_F(ProgramTest, WhatCannotBePrintedDoesNotLoseTheOutput) {
+  Start(RunArguments({}));
+  const std::string want = ReadBytes(folder_ / "new.npy");
+  std::filesystem::remove(folder_ / "new.npy");
+  const auto full = Start(RunArguments({}), kProgram, "/dev/full");
+  EXPECT_EQ(full.exit_code, 0);
+  EXPECT_NE(full.err.find("warning: the output file is written, but not all was printed"), std::string::npos);
+  EXPECT_EQ(ReadBytes(folder_ / "new.npy"), want);
+}
+
+TEST_F(ProgramTest, ClosedAndFullStandardError) {
+  for (const char* redirected : {"exec \"$0\" \"$@\" 2>&-", "exec \"$0\" \"$@\" 2>/dev/full"}) {
+    std::vector<std::string> in_shell = {"/bin/sh", "-c", redirected};
+    in_shell.insert(in_shell.end(), kProgram.begin(), kProgram.end());
+    EXPECT_EQ(Start(RunArguments({{"--activation", "gelu"}}), in_shell).exit_code, 0) << "a warning";
+    EXPECT_EQ(Start(RunArguments({{"--layer", "nowhere"}}), in_shell).exit_code, 1);
+    EXPECT_EQ(Start({"nonsense"}, in_shell).exit_code, 2);
   }
 }
 

@@ -44,12 +44,16 @@ inline bool HasFma(const std::string& target) {
   return false;
 }
 
-// The functions behind a target. Only for tests that link the static library.
+// The functions behind a target, for which what they need has been asked. Only for tests that link the static library.
 inline const Kernels& KernelsNamed(const std::string& name) {
   const KernelList& all = AllKernels();
   size_t i = 0;
   while (i + 1 < all.count && name != all.kernels[i].name) ++i;
   EXPECT_EQ(name, all.kernels[i].name);
+  for (const GemmKernel* gemm : all.kernels[i].gemm) {
+    const bool asks = gemm != nullptr && gemm->ask != nullptr;
+    EXPECT_EQ(asks ? gemm->ask() : nullptr, nullptr);
+  }
   return all.kernels[i];
 }
 

@@ -157,7 +157,10 @@ constexpr size_t Int8Groups(size_t cols, size_t group = kInt8GroupSize) {
 struct PackOptions {
   // Instruction set to pack and run for, by its name in Targets(), in any case; null: the best one here.
   // "AVX3_AMX" is AVX3_SPR with AMX's tile registers for kBF16Dot and kInt8. On Linux a process must ask for
-  // them: the first call that looks targets up does.
+  // them: creating a handle of such a target and precision does, and nothing else; if they are refused, it is
+  // an error with the reason, or for null the next target. Once they are granted, Linux refuses alternate
+  // signal stacks (sigaltstack()) that are smaller than sysconf(_SC_MINSIGSTKSZ), some 11 KB: the old
+  // SIGSTKSZ of 8 KB is too small.
   const char* target = nullptr;
   Precision precision = Precision::kF32;  // for weights in bf16 kBF16 gives the same bits in half the memory
   // kInt8's groups: 1152 columns, or 128, which is more exact, above all where few of a token's values are

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
@@ -17,11 +19,26 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where the file itself stands: renaming onto a symbolic link would replace the link.
+// Where the file itself stands, or will: renaming onto a symbolic link would replace the link, also one to a
+// file that is not there yet.
 fs::path Resolved(const std::string& path) {
+  constexpr int kMostLinks = 40;  // as Linux follows
+  fs::path resolved = path;
   std::error_code error;
-  const fs::path resolved = fs::weakly_canonical(path, error);
-  return error ? fs::path(path) : resolved;
+  for (int links = 0; fs::is_symlink(resolved, error) && links < kMostLinks; ++links) {
+    resolved = resolved.parent_path() / fs::read_symlink(resolved, error);
+  }
+  const fs::path canonical = fs::weakly_canonical(resolved, error);
+  return error ? resolved : canonical;
+}
+
+// The name of the temporary file of this process that has one, for a signal's handler.
+std::atomic<const char*> named_temporary{nullptr};
+
+extern "C" void RemoveTemporaryFile(int signal) {
+  if (const char* const name = named_temporary) unlink(name);
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
 }
 
 std::string FolderOf(const fs::path& path) {
@@ -62,6 +79,12 @@ std::string MakeIn(const std::string& folder, const Make& make) {
 
 }  // namespace
 
+void RemoveTemporaryFileOnSignals() {
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {
+    if (std::signal(signal, RemoveTemporaryFile) == SIG_IGN) std::signal(signal, SIG_IGN);  // as by nohup
+  }
+}
+
 void CheckWritable(const std::string& path) {
   const fs::path resolved = Resolved(path);
   struct stat status;
@@ -97,11 +120,13 @@ void AtomicFile::Open(const std::string& folder, bool named, mode_t mode) {
     return fd_ >= 0;
   });
   if (fd_ < 0) throw Error::FromErrno(path_, "create a temporary file beside it");
+  named_temporary = temporary_.c_str();
 }
 
 void AtomicFile::Discard() {
   if (fd_ >= 0) close(fd_);
   if (!temporary_.empty()) unlink(temporary_.c_str());
+  named_temporary = nullptr;
 }
 
 void AtomicFile::Write(const void* data, size_t bytes) {
@@ -133,6 +158,7 @@ void AtomicFile::Commit() {
       return linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
     });
     if (temporary_.empty()) throw Error::FromErrno(path_, "name its temporary file");
+    named_temporary = temporary_.c_str();
   }
   const int fd = fd_;
   fd_ = -1;
@@ -140,6 +166,7 @@ void AtomicFile::Commit() {
   if (rename(temporary_.c_str(), resolved.c_str()) != 0) {
     throw Error::FromErrno(path_, "rename its temporary file");
   }
+  named_temporary = nullptr;
   temporary_.clear();
 }
 

@@ -39,6 +39,10 @@ class AtomicFile {
   uint64_t end_ = 0;  // of what Write() has written
 };
 
+// From now on SIGHUP, SIGINT and SIGTERM, unless they are ignored, remove the temporary file that has a name
+// before they end the process. For a program that writes one file at a time.
+void RemoveTemporaryFileOnSignals();
+
 // Throws the Error that AtomicFile(path) would meet, so that it comes before the work and not after it.
 void CheckWritable(const std::string& path);
 

@@ -13,25 +13,21 @@
 #include <string>
 
 #include "fusedffn/fusedffn.h"
-#include "src/files/error.h"
+#include "src/files/atomic_file.h"
 #include "tools/fusedffn/arguments.h"
 #include "tools/fusedffn/commands.h"
+#include "tools/fusedffn/messages.h"
 
 namespace fusedffn::program {
 namespace {
 
 constexpr int kOk = 0, kFailure = 1, kUsage = 2;
 
-int Complain(const std::string& what, int exit_code) {
-  fmt::print(stderr, "fusedffn: {}\n", io::OneLine(what));
-  return exit_code;
-}
-
 // The parser's own messages say what was wrong; the rest is in the help text of the subcommand.
 int ComplainAboutUsage(const CLI::App& app, const std::string& what) {
   const auto subcommands = app.get_subcommands();
   const std::string command = subcommands.empty() ? "" : " " + subcommands.front()->get_name();
-  return Complain(fmt::format("{} ('fusedffn{} --help' says what is accepted)", what, command), kUsage);
+  return Fail(fmt::format("{} ('fusedffn{} --help' says what is accepted)", what, command), kUsage);
 }
 
 int ParseAndRun(CLI::App* app, int argc, char** argv) {
@@ -45,20 +41,11 @@ int ParseAndRun(CLI::App* app, int argc, char** argv) {
     return ComplainAboutUsage(*app, error.what());
   } catch (const UsageError& error) {
     return ComplainAboutUsage(*app, error.what());
-  } catch (const std::bad_alloc&) {
-    return Complain("out of memory", kFailure);
-  } catch (const std::length_error&) {
-    return Complain("out of memory", kFailure);
-  } catch (const std::exception& error) {
-    return Complain(error.what(), kFailure);
   }
 }
 
-int Main(int argc, char** argv) {
-  // Beyond the user's limit on file sizes write() shall fail, and the temporary file be removed.
-  std::signal(SIGXFSZ, SIG_IGN);
-
-  if (!EnvironmentStatus().ok()) Complain(EnvironmentStatus().message(), kOk);
+int RunProgram(int argc, char** argv) {
+  if (!EnvironmentStatus().ok()) Complain(EnvironmentStatus().message());
 
   CLI::App app("A transformer's feed-forward block on CPUs: y = fc2(act(fc1(x)))", "fusedffn");
   app.get_formatter()->column_width(28);
@@ -82,8 +69,23 @@ int Main(int argc, char** argv) {
   AddInfo(&app);
   const int exit_code = ParseAndRun(&app, argc, argv);
   std::cout.flush();
-  if (std::fflush(stdout) != 0 || !std::cout) return Complain("cannot write to standard output", kFailure);
+  if (std::fflush(stdout) != 0 || !std::cout) return Fail("cannot write to standard output", kFailure);
   return exit_code;
+}
+
+int Main(int argc, char** argv) {
+  // Beyond the user's limit on file sizes write() shall fail, and the temporary file be removed.
+  std::signal(SIGXFSZ, SIG_IGN);
+  io::RemoveTemporaryFileOnSignals();
+  try {
+    return RunProgram(argc, argv);
+  } catch (const std::bad_alloc&) {
+    return Fail("out of memory", kFailure);
+  } catch (const std::length_error&) {
+    return Fail("out of memory", kFailure);
+  } catch (const std::exception& error) {
+    return Fail(error.what(), kFailure);
+  }
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "src/files/error.h"
 #include "tools/fusedffn/arguments.h"
+#include "tools/fusedffn/messages.h"
 
 namespace fusedffn::program {
 namespace {
@@ -27,7 +28,7 @@ double ChooseEps(const std::optional<double>& given, const io::Block& block,
                     io::Quoted(block.prefix)));
   }
   if (given && known && *given != *known) {
-    fmt::print(stderr, "fusedffn: warning: --eps {}, but the model has {}\n", *given, *known);
+    Warn(fmt::format("--eps {}, but the model has {}", *given, *known));
   }
   return given ? *given : *known;
 }

@@ -43,8 +43,9 @@ void ProgressBar::Draw() const {
   constexpr size_t kWidth = 30;
   const double part = total_ == 0 ? 1 : static_cast<double>(done_) / static_cast<double>(total_);
   const auto full = static_cast<size_t>(std::min(part, 1.0) * kWidth);
-  fmt::print(stderr, "{}{} [{:#<{}}{:-<{}}] {} of {}, {:.1f} s", kEraseLine, what_, "", full, "",
-             kWidth - full, Bytes(done_), Bytes(total_), seconds());
+  const std::string line = fmt::format("{}{} [{:#<{}}{:-<{}}] {} of {}, {:.1f} s", kEraseLine, what_, "",
+                                       full, "", kWidth - full, Bytes(done_), Bytes(total_), seconds());
+  std::fputs(line.c_str(), stderr);
   std::fflush(stderr);
 }
 

@@ -14,6 +14,7 @@
 #include "tools/fusedffn/arguments.h"
 #include "tools/fusedffn/commands.h"
 #include "tools/fusedffn/io_options.h"
+#include "tools/fusedffn/messages.h"
 #include "tools/fusedffn/prefix_ranges.h"
 #include "tools/fusedffn/progress_bar.h"
 #include "tools/fusedffn/units.h"
@@ -107,6 +108,7 @@ void Quantize(const Arguments& arguments) {
     report = io::WriteQuantized(plan, arguments.output, [&](uint64_t bytes) { bar.Add(bytes); });
     seconds = bar.seconds();
   }
+  OutputIsWritten();
   PrintReport(blocks, plan, report, arguments.output, seconds);
   fmt::print("{}", copied);
 }

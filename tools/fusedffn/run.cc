@@ -12,6 +12,7 @@
 #include "tools/fusedffn/block_workload.h"
 #include "tools/fusedffn/commands.h"
 #include "tools/fusedffn/io_options.h"
+#include "tools/fusedffn/messages.h"
 #include "tools/fusedffn/run_options.h"
 #include "tools/fusedffn/timing.h"
 #include "tools/fusedffn/units.h"
@@ -67,8 +68,9 @@ void Run(const Arguments& arguments) {
   const PackedFfn ffn = io::LoadBlock(block, activation, options);
   io::Array y = MakeOutput(files.output, x, tokens, block.shape.out);
   const Spread ms = SpreadOf(TimeRuns(ffn, x, tokens, settings, &y));
-  const double peak = PeakOf(settings, ffn);
   io::WriteArray(files.output, y);
+  OutputIsWritten();
+  const double peak = PeakOf(settings, ffn);
   PrintSummary(block, ffn, activation, x, tokens, settings.threads, ms, peak);
 }
 

@@ -4,12 +4,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <new>
 #include <optional>
 #include <utility>
 
 #include "kernels/probe/probe.h"
 #include "src/files/error.h"
 #include "tools/fusedffn/arguments.h"
+#include "tools/fusedffn/messages.h"
 #include "tools/fusedffn/units.h"
 
 namespace fusedffn::program {
@@ -86,6 +88,7 @@ PackOptions PackOptionsOf(const Settings& settings) {
   options.int8_group = settings.int8_group;
   PackedFfn smallest;
   const Status status = PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &smallest);
+  if (status.code() == StatusCode::kOutOfMemory) throw std::bad_alloc();
   if (!status.ok()) throw UsageError(fmt::format("--dtype {}: {}", settings.dtype, status.message()));
   return options;
 }
@@ -119,8 +122,8 @@ Activation ChooseActivation(const Settings& settings, const io::Block& block,
   }
   const Activation given = ActivationNamed(settings.activation);
   if (known.activation && *known.activation != given) {
-    fmt::print(stderr, "fusedffn: warning: --activation {}, but the block has {}: {}\n", settings.activation,
-               ActivationName(*known.activation), known.reason);
+    Warn(fmt::format("--activation {}, but the block has {}: {}", settings.activation,
+                     ActivationName(*known.activation), known.reason));
   }
   return given;
 }

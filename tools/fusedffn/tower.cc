@@ -19,6 +19,7 @@
 #include "tools/fusedffn/commands.h"
 #include "tools/fusedffn/io_options.h"
 #include "tools/fusedffn/machine.h"
+#include "tools/fusedffn/messages.h"
 #include "tools/fusedffn/norm_residual_options.h"
 #include "tools/fusedffn/prefix_ranges.h"
 #include "tools/fusedffn/progress_bar.h"
@@ -167,8 +168,11 @@ void RunTower(const Arguments& arguments) {
   io::Array y = x;
   const Times times = TimePasses(loaded, x, tokens, settings, &y);
   const uint64_t peak_memory = PeakMemory();  // before the next line allocates
+  if (!files.output.empty()) {
+    io::WriteArray(files.output, y);
+    OutputIsWritten();
+  }
   const double peak = PeakOf(settings, loaded.layers[0]);
-  if (!files.output.empty()) io::WriteArray(files.output, y);
 
   PrintTower(tower, blocks, activation, loaded);
   fmt::print("{}, {}, {}, {}\n", io::DimsText(x.shape), loaded.layers[0].target(),
