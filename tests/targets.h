@@ -44,7 +44,8 @@ inline bool HasFma(const std::string& target) {
   return false;
 }
 
-// The functions behind a target, for which what they need has been asked. Only for tests that link the static library.
+// The functions behind a target, for which what they need has been asked. Only for tests that link the static
+// library.
 inline const Kernels& KernelsNamed(const std::string& name) {
   const KernelList& all = AllKernels();
   size_t i = 0;
