@@ -6,19 +6,11 @@
 
 #include <ostream>
 #include <string>
-#include <vector>
 
 #include "fusedffn/fusedffn.h"
+#include "src/names.h"
 
 namespace fusedffn {
-
-inline std::vector<Activation> AllActivations() {
-  std::vector<Activation> all;
-  for (int i = 0; *ActivationName(static_cast<Activation>(i)) != '\0'; ++i) {
-    all.push_back(static_cast<Activation>(i));
-  }
-  return all;
-}
 
 inline std::ostream& operator<<(std::ostream& out, Activation activation) {
   return out << ActivationName(activation);

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cctype>
 #include <climits>
 #include <cmath>
 #include <cstdint>
@@ -586,8 +585,8 @@ TEST_P(ApiTargetTest, OneOfTheThreadsThatWantARowGetsIt) {
 
 TEST_P(ApiTargetTest, NamesAreFoundInAnyCase) {
   Arguments a;
-  std::string lower = GetParam(), mixed = GetParam();
-  for (char& c : lower) c = static_cast<char>(std::tolower(c));
+  const std::string lower = LowerCase(GetParam());
+  std::string mixed = GetParam();
   mixed[0] = lower[0];
   for (const std::string& name : {GetParam(), lower, mixed}) {
     PackedFfn ffn;

@@ -20,6 +20,7 @@
 #include "tests/executors.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
+#include "tests/widen.h"
 
 namespace fusedffn {
 namespace {
@@ -328,7 +329,7 @@ constexpr HashedBlock kHashes[] = {
 
 std::vector<uint16_t> UpperHalves(const std::vector<float>& values) {
   std::vector<uint16_t> halves;
-  for (const float value : values) halves.push_back(static_cast<uint16_t>(BitsOf(value) >> 16));
+  for (const float value : values) halves.push_back(UpperHalf(value));
   return halves;
 }
 

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -51,10 +50,10 @@ TEST(EnvironmentTest, OpenMPThreads) {
 
 TEST(EnvironmentTest, TargetIsACap) {
   for (size_t i = 0; i < AllKernels().count; ++i) {
-    std::string name = AllKernels().kernels[i].name;
+    const std::string name = AllKernels().kernels[i].name;
     EXPECT_EQ(ReadEnvironment(name.c_str(), nullptr, nullptr).first_kernels, i);
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-    EXPECT_EQ(ReadEnvironment(name.c_str(), nullptr, nullptr).first_kernels, i) << "in any case";
+    const std::string lower = LowerCase(name);
+    EXPECT_EQ(ReadEnvironment(lower.c_str(), nullptr, nullptr).first_kernels, i) << "in any case";
   }
   EXPECT_NE(std::strstr(ReadEnvironment("sse4", nullptr, nullptr).status.message(),
                         "'sse4', which is left out, since SSE2 is almost as fast, and is ignored"),

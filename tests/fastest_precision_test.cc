@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cctype>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -198,9 +197,7 @@ TEST_P(FastestPrecisionTest, OutOfRangeGivesTheSafeOne) {
 }
 
 TEST(FastestPrecisionOfTargetTest, TargetsAreFoundAsInPacking) {
-  const std::string best = SupportedTargets().front();
-  std::string lower = best;
-  for (char& c : lower) c = static_cast<char>(std::tolower(c));
+  const std::string best = SupportedTargets().front(), lower = LowerCase(best);
   size_t count = 0;
   const Target* targets = Targets(&count);
   for (const Accuracy accuracy : kAccuracies) {

@@ -12,6 +12,8 @@
 #include <new>
 #include <vector>
 
+#include "kernels/gemm.h"
+
 namespace fusedffn {
 
 // Which of the two pages the data touches.
@@ -27,7 +29,7 @@ class GuardedBuffer {
  public:
   GuardedBuffer(size_t count, Flush flush) : count_(count) {
     const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    inner_bytes_ = std::max<size_t>(1, (count * sizeof(T) + page - 1) / page) * page;
+    inner_bytes_ = RoundUp(std::max<size_t>(1, count * sizeof(T)), page);
     mapped_bytes_ = inner_bytes_ + 2 * page;
     void* mapped = mmap(nullptr, mapped_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED) throw std::bad_alloc();

@@ -118,7 +118,7 @@ TEST_P(Int8Test, XOfSixteenBitsIsWidened) {
     std::vector<uint16_t> x(tokens * shape.dim);
     std::vector<float> wide(x.size()), y(tokens * shape.out);
     for (size_t i = 0; i < x.size(); ++i) {
-      x[i] = static_cast<uint16_t>(BitsOf(random.Symmetric()) >> 16);
+      x[i] = UpperHalf(random.Symmetric());
       wide[i] = WidenBf16(x[i]);
     }
     const Status status =

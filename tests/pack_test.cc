@@ -58,9 +58,9 @@ TEST(PackTest, Widen32KeepsEveryBit) {
 size_t PackedIndex(const PanelLayout& layout, size_t n, size_t k) {
   const auto& [element_bytes, kr, nr, n_align, scale_group] = layout.b;
   const size_t panel = n / nr;
-  const size_t padded_n = (layout.n + n_align - 1) / n_align * n_align;
+  const size_t padded_n = RoundUp(layout.n, n_align);
   const size_t width = std::min(nr, padded_n - panel * nr);
-  const size_t padded_k = (layout.k + kr - 1) / kr * kr;
+  const size_t padded_k = RoundUp(layout.k, kr);
   return panel * nr * padded_k + (k / kr * width + n % nr) * kr + k % kr;
 }
 
@@ -147,7 +147,7 @@ TEST(ALayoutTest, ChunksFollowEachOtherAndRowsDoInThem) {
         const size_t chunk = a.chunk(k);
         ASSERT_LE(chunk, a.kc);
         ASSERT_EQ(chunk % a.k_align, 0u);
-        ASSERT_EQ((k + chunk - 1) / chunk, (k + a.kc - 1) / a.kc) << "no more chunks than it takes";
+        ASSERT_EQ(DivideUp(k, chunk), DivideUp(k, a.kc)) << "no more chunks than it takes";
         for (size_t row = 0; row < rows; ++row) {
           for (size_t i = 0; i < k; ++i) {
             const size_t at = a.offset(row, i, rows, chunk), row_start = i / chunk * rows + row;

@@ -98,7 +98,7 @@ TEST(EvenRangeTest, CoversOnceAndEvenly) {
       ASSERT_TRUE(CoversOnce(total, parts, range)) << total;
       for (size_t i = 0; i < parts; ++i) {
         ASSERT_GE(range(i).size(), total / parts);
-        ASSERT_LE(range(i).size(), (total + parts - 1) / parts);
+        ASSERT_LE(range(i).size(), DivideUp(total, parts));
       }
     }
   }
@@ -118,14 +118,14 @@ size_t WorkBetween(const WorkPoint& begin, const WorkPoint& end, size_t n, const
     const size_t row_begin = panel == begin.panel ? begin.row : 0;
     const size_t row_end = panel == end.panel ? end.row : tokens;
     const size_t columns = std::min(tiling.nr, n - std::min(n, panel * tiling.nr));
-    work += (row_end - row_begin) * ((columns + tiling.lanes - 1) / tiling.lanes * tiling.lanes);
+    work += (row_end - row_begin) * RoundUp(columns, tiling.lanes);
   }
   return work;
 }
 
 // From the first panel to behind the last, in order, inside the panels.
 void CheckSplits(size_t n, const Tile& tiling, size_t tokens, size_t parts) {
-  const size_t panels = (n + tiling.nr - 1) / tiling.nr;
+  const size_t panels = DivideUp(n, tiling.nr);
   WorkPoint last = SplitAt(n, PanelsOf(tiling), tokens, parts, 0);
   ASSERT_TRUE(last.panel == 0 && last.row == 0);
   for (size_t i = 1; i <= parts; ++i) {
@@ -294,7 +294,7 @@ TEST(PlanTest, OneThreadIsOnePart) {
 // The slower of the two layers, which have the same work.
 double PredictedBalance(const PlanCase& c) {
   const Plan plan = c.plan();
-  const size_t each = (plan.tasks + c.threads - 1) / c.threads;  // of threads that are equally fast
+  const size_t each = DivideUp(plan.tasks, c.threads);  // of threads that are equally fast
   if (plan.row_parallel) {
     return static_cast<double>(c.tokens) /
            static_cast<double>(EvenRange(c.tokens, plan.tasks, 0).size() * each * c.threads);
@@ -320,7 +320,7 @@ TEST(PlanTest, AnImageIsSharedEvenlyByUpTo128Threads) {
 TEST(PlanTest, FewTokensShareWholePanels) {
   for (const Tile& tiling : kRealTilings) {
     for (const size_t n : {kClipL.hidden, kClipL.out}) {
-      const size_t panels = (n + tiling.nr - 1) / tiling.nr;
+      const size_t panels = DivideUp(n, tiling.nr);
       for (const size_t tokens : {1u, 4u, 8u, 12u}) {
         for (size_t parts = 1; parts <= panels; ++parts) {
           for (size_t i = 0; i < parts; ++i) {

@@ -612,15 +612,13 @@ TEST_F(ProgramTest, RunsEveryActivation) {
 }
 
 TEST_F(ProgramTest, RunsOnEveryTarget) {
-  for (std::string target : SupportedTargets()) {
+  for (const std::string& target : SupportedTargets()) {
     SCOPED_TRACE(target);
-    const std::string upper = target;
-    for (char& c : target) c = static_cast<char>(std::tolower(c));
-    const Outcome outcome = Run({{"--isa", target}, {"--threads", "1"}, {"--repeat", "3"}});
+    const Outcome outcome = Run({{"--isa", LowerCase(target)}, {"--threads", "1"}, {"--repeat", "3"}});
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_EQ(outcome.err, "");
     const std::regex summary(
-        "\\[4, 5\\] -> 7 -> 3, quick_gelu, " + upper +
+        "\\[4, 5\\] -> 7 -> 3, quick_gelu, " + target +
         ", f32, 1 thread, best [0-9.]+ ms, median [0-9.]+ ms, [0-9.]+ GFLOP/s, [0-9.]+ % of peak\n");
     EXPECT_TRUE(std::regex_match(outcome.out, summary)) << outcome.out;
     ExpectResult("new.npy", block_, x_);

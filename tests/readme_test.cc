@@ -25,7 +25,7 @@ bool Right(const std::vector<fusedffn::RowBound>& rows, const std::vector<float>
 
 std::vector<uint16_t> InBF16(const std::vector<float>& rounded) {
   std::vector<uint16_t> stored;
-  for (const float value : rounded) stored.push_back(static_cast<uint16_t>(fusedffn::BitsOf(value) >> 16));
+  for (const float value : rounded) stored.push_back(fusedffn::UpperHalf(value));
   return stored;
 }
 

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstddef>
 #include <string>
 #include <tuple>
@@ -12,6 +14,7 @@
 
 #include "fusedffn/fusedffn.h"
 #include "kernels/kernels.h"
+#include "src/names.h"
 #include "tests/test_block.h"
 
 namespace fusedffn {
@@ -24,6 +27,12 @@ inline std::vector<std::string> SupportedTargets() {
     if (targets[i].supported) names.push_back(targets[i].name);
   }
   return names;
+}
+
+// As it may be written, too.
+inline std::string LowerCase(std::string name) {
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+  return name;
 }
 
 inline Target TargetNamed(const std::string& name) {
@@ -70,8 +79,7 @@ inline PackOptions OptionsFor(const std::string& target, Precision precision = P
 // Those that a target has. By the public interface, for tests of a shared library as well.
 inline std::vector<Precision> PrecisionsOn(const std::string& target) {
   std::vector<Precision> precisions;
-  for (const Precision precision :
-       {Precision::kF32, Precision::kBF16, Precision::kBF16Dot, Precision::kInt8}) {
+  for (const Precision precision : AllPrecisions()) {
     PackedLinear linear;
     const PackOptions options = OptionsFor(target, precision);
     if (PackedLinear::Create(1, 1, Activation::kIdentity, options, &linear).ok()) {

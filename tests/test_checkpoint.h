@@ -35,7 +35,7 @@ inline std::vector<char> Store(const std::string& dtype, std::vector<float>* val
       to += sizeof(value);
       continue;
     }
-    const uint16_t narrow = dtype == "F16" ? NarrowF16(value) : static_cast<uint16_t>(BitsOf(value) >> 16);
+    const uint16_t narrow = dtype == "F16" ? NarrowF16(value) : UpperHalf(value);
     value = dtype == "F16" ? WidenF16(narrow) : WidenBf16(narrow);
     std::memcpy(to, &narrow, sizeof(narrow));
     to += sizeof(narrow);

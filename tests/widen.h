@@ -14,6 +14,9 @@ namespace fusedffn {
 
 inline float WidenBf16(uint16_t stored) { return FloatOf(uint32_t{stored} << 16); }
 
+// The bf16 that a float begins with: itself, if it is one.
+inline uint16_t UpperHalf(float value) { return static_cast<uint16_t>(BitsOf(value) >> 16); }
+
 // The nearest value with 8 bits of significand, ties to even, of a finite value far from overflow.
 inline float RoundToBf16(float value) {
   int exponent;

@@ -2,18 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <string_view>
-
 #include "src/files/error.h"
 #include "src/files/npy.h"
 #include "src/files/safetensors.h"
+#include "src/files/text.h"
 
 namespace fusedffn::io {
 namespace {
-
-bool EndsIn(std::string_view path, std::string_view ending) {
-  return path.size() > ending.size() && path.substr(path.size() - ending.size()) == ending;
-}
 
 bool IsNpy(const std::string& path) { return EndsIn(path, ".npy"); }
 bool IsSafetensors(const std::string& path) { return EndsIn(path, ".safetensors"); }

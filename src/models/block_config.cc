@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "src/files/error.h"
+#include "src/files/text.h"
 
 namespace fusedffn::io {
 namespace {
@@ -39,12 +40,11 @@ Finding Look(const Family& family, const ModelConfig& config) {
 
 // "A (quick_gelu) or B (gelu)"
 std::string Candidates(const std::vector<const Family*>& families) {
-  std::string text;
-  for (size_t i = 0; i < families.size(); ++i) {
-    if (i > 0) text += i + 1 == families.size() ? " or " : ", ";
-    text += fmt::format("{} ({})", families[i]->name, ActivationName(families[i]->activation));
+  std::vector<std::string> texts;
+  for (const Family* family : families) {
+    texts.push_back(fmt::format("{} ({})", family->name, ActivationName(family->activation)));
   }
-  return text;
+  return AnyOf(texts);
 }
 
 BlockActivation Unknown(const Block& block, const std::string& missing) {

@@ -7,6 +7,7 @@
 
 #include "src/files/error.h"
 #include "src/files/json_file.h"
+#include "src/files/text.h"
 
 namespace fusedffn::io {
 namespace {
@@ -15,10 +16,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kIndexName = "model.safetensors.index.json";
 constexpr const char* kFileName = "model.safetensors";
-
-bool EndsIn(std::string_view text, std::string_view ending) {
-  return text.size() > ending.size() && text.substr(text.size() - ending.size()) == ending;
-}
 
 bool Exists(const fs::path& path) {
   std::error_code error;

@@ -5,15 +5,16 @@
 #include <stdexcept>
 #include <utility>
 
+#include "src/files/text.h"
+#include "src/names.h"
+
 namespace fusedffn::io {
 namespace {
 
 using nlohmann::json;
 
-Activation ActivationNamed(const std::string& name) {
-  for (int i = 0; *ActivationName(static_cast<Activation>(i)) != '\0'; ++i) {
-    if (name == ActivationName(static_cast<Activation>(i))) return static_cast<Activation>(i);
-  }
+Activation KnownActivation(const std::string& name) {
+  if (const std::optional<Activation> activation = ActivationNamed(name)) return *activation;
   throw std::logic_error("known_models.json: unknown activation " + name);
 }
 
@@ -44,7 +45,7 @@ Family ParseFamily(const json& row, const FamilyTable& table) {
   family.name = row.at("name");
   family.prefixes = texts("prefixes");
   family.layout = &table.layouts.at(row.at("layout"));
-  family.activation = ActivationNamed(row.at("activation"));
+  family.activation = KnownActivation(row.at("activation"));
   family.names_suffice = row.value("names_suffice", false);
   if (row.contains("norm")) family.norm = ParseNorm(row.at("norm"));
   family.sections = texts("sections");
@@ -59,7 +60,7 @@ FamilyTable Parse() {
   FamilyTable table;
   for (const auto& [name, row] : text.at("layouts").items()) table.layouts.emplace(name, ParseLayout(row));
   for (const auto& [name, ours] : text.at("activations").items()) {
-    table.activations.emplace(name, ActivationNamed(ours));
+    table.activations.emplace(name, KnownActivation(ours));
   }
   for (const json& row : text.at("families")) table.families.push_back(ParseFamily(row, table));
   return table;
@@ -71,10 +72,6 @@ std::string_view TakePart(std::string_view* text) {
   const std::string_view part = text->substr(0, dot);
   text->remove_prefix(dot == std::string_view::npos ? text->size() : dot + 1);
   return part;
-}
-
-bool IsNumber(std::string_view part) {
-  return !part.empty() && std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 }  // namespace
@@ -99,12 +96,9 @@ std::vector<const Family*> FamiliesAt(std::string_view prefix, const Layout& lay
 }
 
 std::string NamesOf(const std::vector<const Family*>& families) {
-  std::string names;
-  for (size_t i = 0; i < families.size(); ++i) {
-    if (i > 0) names += i + 1 == families.size() ? " or " : ", ";
-    names += families[i]->name;
-  }
-  return names;
+  std::vector<std::string> names;
+  for (const Family* family : families) names.push_back(family->name);
+  return AnyOf(names);
 }
 
 bool MatchesPattern(std::string_view prefix, std::string_view pattern) {
@@ -118,7 +112,7 @@ bool MatchesPattern(std::string_view prefix, std::string_view pattern) {
   }
   while (!prefix.empty() && !pattern.empty()) {
     const std::string_view part = TakePart(&prefix), wanted = TakePart(&pattern);
-    if (wanted == "N" || wanted == "E" ? !IsNumber(part) : part != wanted) return false;
+    if (wanted == "N" || wanted == "E" ? !NumberOf(part) : part != wanted) return false;
   }
   return prefix.empty() && pattern.empty();
 }

@@ -4,10 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "src/files/error.h"
+#include "src/files/text.h"
 
 namespace fusedffn::io {
 namespace {
@@ -17,22 +17,13 @@ struct Place {
   uint64_t layer;
 };
 
-// Of a part between dots. Numbers of a sensible length and without leading zeros, so that the layer's number
-// stands for the prefix.
-std::optional<uint64_t> NumberIn(std::string_view part) {
-  constexpr size_t kMostDigits = 9;
-  uint64_t number = 0;
-  const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), number);
-  const bool whole = error == std::errc() && end == part.data() + part.size() && part.size() <= kMostDigits;
-  return whole && (part[0] != '0' || part.size() == 1) ? std::optional(number) : std::nullopt;
-}
-
-// Where a block stands in its tower, or nothing if its prefix has no number.
+// Where a block stands in its tower, or nothing if its prefix has no number between dots. Plain numbers only,
+// so that the layer's number stands for the prefix.
 std::optional<Place> PlaceOf(std::string_view prefix) {
   for (size_t end = prefix.size();;) {
     const size_t dot = prefix.substr(0, end).rfind('.');
     const size_t begin = dot == std::string_view::npos ? 0 : dot + 1;
-    if (const std::optional<uint64_t> layer = NumberIn(prefix.substr(begin, end - begin))) {
+    if (const std::optional<uint64_t> layer = PlainNumberOf(prefix.substr(begin, end - begin))) {
       return Place{fmt::format("{}N{}", prefix.substr(0, begin), prefix.substr(end)), *layer};
     }
     if (begin == 0) return std::nullopt;

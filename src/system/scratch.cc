@@ -91,8 +91,7 @@ AlignedFloats AlignedFloats::Allocate(size_t count) noexcept {
   const size_t wanted = std::max<size_t>(count, 1) * sizeof(float);
   const size_t alignment = wanted >= kHugePage ? kHugePage : kCacheLine;
   void* data = nullptr;
-  if (posix_memalign(&data, alignment, (wanted + kCacheLine - 1) / kCacheLine * kCacheLine) != 0)
-    return floats;
+  if (posix_memalign(&data, alignment, RoundUp(wanted, kCacheLine)) != 0) return floats;
 #if defined(MADV_HUGEPAGE)
   if (wanted >= kHugePage) madvise(data, wanted / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif

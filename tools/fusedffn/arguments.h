@@ -28,11 +28,9 @@ std::string CheckArrayName(const std::string& path);
 std::string CheckCheckpointName(const std::string& path);  // of a single file
 std::string CheckTarget(const std::string& name);
 
-// Names are in the order of their enum; the second of each pair takes one of them.
+// In the order of their enum.
 std::vector<std::string> ActivationNames();
-Activation ActivationNamed(const std::string& name);
 std::vector<std::string> PrecisionNames();
-Precision PrecisionNamed(const std::string& name);
 
 // What PackOptions::int8_group may be.
 std::vector<std::string> Int8GroupNames();

@@ -125,7 +125,7 @@ void PrintCall(const Workload& workload, uint64_t tokens) {
     return;
   }
   PrintBytes("packed weights and biases, fp32, a block", ffn.packed_bytes());
-  PrintBytes(fmt::format("scratch of a call on {} thread{}", threads, threads == 1 ? "" : "s"),
+  PrintBytes("scratch of a call on " + Counted(static_cast<uint64_t>(threads), "thread"),
              WorkspaceBytes(ffn, tokens, threads));
   fmt::print("\n  a call in fp32 here\n");
   std::istringstream lines(Describe(ffn, tokens).text);

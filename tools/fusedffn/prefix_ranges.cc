@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
+
+#include "src/files/text.h"
 
 namespace fusedffn::program {
 namespace {
@@ -14,18 +17,11 @@ using Numbers = std::vector<uint64_t>;
 using Slots = std::vector<std::set<uint64_t>>;  // the values that each number may have
 
 // A prefix as text with a # for each number and ## for each #, and the numbers. Numbers are parts between
-// dots, the first few, of a sensible length and without leading zeros, so that the text can be put together
-// again.
+// dots, the first few, and plain, so that the text can be put together again.
 struct Split {
   std::string text;
   Numbers numbers;
 };
-
-bool IsNumber(const std::string& part) {
-  constexpr size_t kMostDigits = 9;
-  if (part.empty() || part.size() > kMostDigits || (part[0] == '0' && part.size() > 1)) return false;
-  return part.find_first_not_of("0123456789") == std::string::npos;
-}
 
 Split SplitNumbers(const std::string& prefix) {
   constexpr size_t kMostNumbers = 8;
@@ -34,9 +30,10 @@ Split SplitNumbers(const std::string& prefix) {
     const size_t end = std::min(prefix.find('.', begin), prefix.size());
     const std::string part = prefix.substr(begin, end - begin);
     if (begin > 0) split.text += '.';
-    if (IsNumber(part) && split.numbers.size() < kMostNumbers) {
+    const std::optional<uint64_t> number = io::PlainNumberOf(part);
+    if (number && split.numbers.size() < kMostNumbers) {
       split.text += '#';
-      split.numbers.push_back(std::stoull(part));
+      split.numbers.push_back(*number);
     } else {
       for (const char c : part) split.text += c == '#' ? "##" : std::string(1, c);
     }

@@ -10,6 +10,7 @@
 
 #include "kernels/probe/probe.h"
 #include "src/files/error.h"
+#include "src/names.h"
 #include "tools/fusedffn/arguments.h"
 #include "tools/fusedffn/messages.h"
 #include "tools/fusedffn/units.h"
@@ -83,7 +84,7 @@ void AddSettings(CLI::App* command, Settings* settings) {
 PackOptions PackOptionsOf(const Settings& settings) {
   PackOptions options;
   options.target = settings.isa.empty() ? nullptr : settings.isa.c_str();
-  if (!AccuracyOf(settings.dtype)) options.precision = PrecisionNamed(settings.dtype);
+  if (!AccuracyOf(settings.dtype)) options.precision = PrecisionNamed(settings.dtype).value();
   options.threads = settings.threads;
   options.int8_group = settings.int8_group;
   PackedFfn smallest;
@@ -95,7 +96,7 @@ PackOptions PackOptionsOf(const Settings& settings) {
 
 Precision ChoosePrecision(const Settings& settings, const std::vector<io::Block>& blocks, size_t tokens) {
   const std::optional<Accuracy> accuracy = AccuracyOf(settings.dtype);
-  if (!accuracy) return PrecisionNamed(settings.dtype);
+  if (!accuracy) return PrecisionNamed(settings.dtype).value();
   PrecisionChoice choice = {Precision::kInt8, false};
   std::string why = "the checkpoint's weights are quantized";
   if (std::none_of(blocks.begin(), blocks.end(), io::IsQuantized)) {
@@ -120,7 +121,7 @@ Activation ChooseActivation(const Settings& settings, const io::Block& block,
     throw UsageError(fmt::format("the activation of block {} is not known: {}; give --activation",
                                  io::Quoted(block.prefix), known.reason));
   }
-  const Activation given = ActivationNamed(settings.activation);
+  const Activation given = ActivationNamed(settings.activation).value();
   if (known.activation && *known.activation != given) {
     Warn(fmt::format("--activation {}, but the block has {}: {}", settings.activation,
                      ActivationName(*known.activation), known.reason));

@@ -1,0 +1,33 @@
+#include "src/files/text.h"
+
+#include <charconv>
+
+namespace fusedffn::io {
+
+bool EndsIn(std::string_view text, std::string_view ending) {
+  return text.size() > ending.size() && text.substr(text.size() - ending.size()) == ending;
+}
+
+std::optional<uint64_t> NumberOf(std::string_view text) {
+  uint64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [next, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && next == end ? std::optional(value) : std::nullopt;
+}
+
+std::optional<uint64_t> PlainNumberOf(std::string_view text) {
+  constexpr size_t kMostDigits = 9;
+  if (text.size() > kMostDigits || (text.size() > 1 && text[0] == '0')) return std::nullopt;
+  return NumberOf(text);
+}
+
+std::string AnyOf(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) text += i + 1 == names.size() ? " or " : ", ";
+    text += names[i];
+  }
+  return text;
+}
+
+}  // namespace fusedffn::io

@@ -1,0 +1,27 @@
+// Compiled once. Small questions about text, and lists for messages.
+#ifndef FUSEDFFN_SRC_FILES_TEXT_H_
+#define FUSEDFFN_SRC_FILES_TEXT_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fusedffn::io {
+
+// Whether something stands before this ending: ".npy" alone is no name.
+bool EndsIn(std::string_view text, std::string_view ending);
+
+// The decimal number that is all of `text`, without a sign, or nothing.
+std::optional<uint64_t> NumberOf(std::string_view text);
+
+// The same for a number that stands for its text, so that this can be made from it again: without leading
+// zeros, and of a sensible length.
+std::optional<uint64_t> PlainNumberOf(std::string_view text);
+
+std::string AnyOf(const std::vector<std::string>& names);  // "A", "A or B", "A, B or C"
+
+}  // namespace fusedffn::io
+
+#endif  // FUSEDFFN_SRC_FILES_TEXT_H_
