@@ -15,7 +15,10 @@
 namespace fusedffn {
 inline namespace v0_2 {
 
-// Of `count` elements: NaN if one of them is a NaN or infinity, 0 if it would be below 2^-120.
+// The smallest but 0.
+inline constexpr float kLeastInt8Scale = 0x1p-120f;
+
+// Of `count` elements: NaN if one of them is a NaN or infinity, 0 if it would be too small.
 template <class From>
 float ScaleOf(const unsigned char* weight, size_t count) {
   float largest = 0;
@@ -24,7 +27,7 @@ float ScaleOf(const unsigned char* weight, size_t count) {
     if (!(magnitude <= std::numeric_limits<float>::max())) return std::numeric_limits<float>::quiet_NaN();
     largest = std::max(largest, magnitude);
   }
-  return largest / 127 < 0x1p-120f ? 0 : largest / 127;
+  return largest / 127 < kLeastInt8Scale ? 0 : largest / 127;
 }
 
 // w -> q; all zeros where the scale is 0 or NaN.

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/int8_weights.h"
+
 namespace fusedffn {
 inline namespace v0_2 {
 namespace {
@@ -46,6 +48,47 @@ Status CheckInPlace(const Rows& in, const Rows& y) {
   return Status(StatusCode::kInvalidArgument,
                 "%s and y overlap; y must be apart from %s, or %s itself with the same stride and dtype",
                 in.name, in.name, in.name);
+}
+
+// Where a group of a row lies, for messages.
+struct GroupPlace {
+  const char* layer;
+  size_t row, group, first_column;
+};
+
+// Whether QuantizeRows() can have made the steps of one group, with this scale.
+Status CheckQuantizedGroup(const GroupPlace& at, const int8_t* q, size_t count, float scale) {
+  const bool zeros = scale == 0 || std::isnan(scale);
+  if (!zeros && !(scale >= kLeastInt8Scale && std::isfinite(scale))) {
+    return Status(
+        StatusCode::kInvalidArgument,
+        "%s: row %zu, group %zu: the scale is %g; it must be finite and at least 2^-120, or 0, or NaN",
+        at.layer, at.row, at.group, double{scale});
+  }
+  const int8_t most = zeros ? 0 : 127, least = static_cast<int8_t>(-most);
+  uint8_t any = 0;  // as wide as q, and without a branch, so that it is done on vectors
+  for (size_t i = 0; i < count; ++i) any |= static_cast<uint8_t>((q[i] < least) | (q[i] > most));
+  if (any == 0) return Status();
+  const size_t wrong = static_cast<size_t>(
+      std::find_if(q, q + count, [&](int8_t step) { return step < least || step > most; }) - q);
+  return Status(StatusCode::kInvalidArgument,
+                "%s: row %zu, column %zu: q is %d; with a scale of %g it must be %d to %d", at.layer, at.row,
+                at.first_column + wrong, q[wrong], double{scale}, least, most);
+}
+
+// The same of all groups of rows.
+Status CheckQuantizedRows(const PackedLayer& layer, size_t first_row, size_t rows, const BRows& from) {
+  const size_t columns = layer.b.layout.k, group = layer.b.layout.b.scale_group;
+  const float* scale = from.scales;
+  for (size_t row = 0; row < rows; ++row) {
+    const int8_t* const q = static_cast<const int8_t*>(from.data) + row * from.stride;
+    for (size_t k = 0; k < columns; k += group) {
+      const Status status = CheckQuantizedGroup({layer.name, first_row + row, k / group, k}, q + k,
+                                                std::min(group, columns - k), *scale++);
+      if (!status.ok()) return status;
+    }
+  }
+  return Status();
 }
 
 Rows RowsOf(const char* name, const char* stride_name, const Addend& addend, const ExpertCall& call) {
@@ -145,6 +188,13 @@ Status CheckThreads(const RunOptions& options) noexcept {
                 kMostThreads);
 }
 
+Status CheckTokens(const PackedBlock& block, size_t tokens) noexcept {
+  const size_t columns = std::max(block.dim, block.out);
+  if (FitsInMemory(tokens, columns, columns, BytesOf(DType::kBF16))) return Status();
+  return Status(StatusCode::kInvalidArgument,
+                "tokens is %zu; so many rows of %zu columns do not fit in memory", tokens, columns);
+}
+
 Status CheckShape(const Shape& shape) noexcept {
   Status status = CheckSize("shape.dim", shape.dim);
   if (status.ok()) status = CheckSize("shape.hidden", shape.hidden);
@@ -184,8 +234,10 @@ Status CheckWeightRows(const PackedLayer& layer, size_t first_row, size_t rows, 
   }
   if (rows == 0) return Status();
   if (from.data == nullptr) return Status(StatusCode::kInvalidArgument, "%s: weight is null", layer.name);
-  const size_t bytes = from.scales == nullptr ? BytesOf(from.dtype) : sizeof(int8_t);
-  return CheckStride(layer.name, rows, from.stride, layer.b.layout.k, bytes);
+  const bool quantized = from.scales != nullptr;
+  const size_t bytes = quantized ? sizeof(int8_t) : BytesOf(from.dtype);
+  const Status status = CheckStride(layer.name, rows, from.stride, layer.b.layout.k, bytes);
+  return status.ok() && quantized ? CheckQuantizedRows(layer, first_row, rows, from) : status;
 }
 
 Status CheckLinear(const char* name, const Linear& linear, size_t rows, size_t cols) noexcept {

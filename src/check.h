@@ -48,6 +48,10 @@ inline constexpr int kMostThreads = 65536;
 Status CheckThreads(int threads) noexcept;
 Status CheckThreads(const RunOptions& options) noexcept;
 
+// Whether so many rows of x and y can lie in memory at all, in the smallest of types. If not, no Run() gets
+// as far as a plan, whose sizes stay far from overflow therefore.
+Status CheckTokens(const PackedBlock& block, size_t tokens) noexcept;
+
 // Of what is created.
 Status CheckShape(const Shape& shape) noexcept;
 Status CheckLinearSizes(size_t in, size_t out) noexcept;

@@ -71,7 +71,8 @@ void AddScratch(Description* to, const RunOptions& options, size_t bytes) {
 Description DescribeBlock(const PackedBlock* block, const char* type, size_t tokens,
                           const RunOptions& options) {
   Description description;
-  const Status status = block == nullptr ? CheckPacked(block, type) : CheckThreads(options);
+  Status status = block == nullptr ? CheckPacked(block, type) : CheckThreads(options);
+  if (status.ok()) status = CheckTokens(*block, tokens);
   if (!status.ok()) {
     Add(&description, "%s\n", status.message());
     return description;

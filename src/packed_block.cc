@@ -176,9 +176,9 @@ Status CreateLinear(size_t in, size_t out, Activation activation, const PackOpti
 Status PackLayerRows(PackedBlock* block, size_t which, size_t first_row, size_t rows,
                      const BRows& from) noexcept {
   PackedLayer& layer = block->layers[which];
+  const DefaultFloatEnvironment environment;
   const Status status = TakeRows(first_row, rows, from, &layer);
   if (!status.ok()) return status;
-  const DefaultFloatEnvironment environment;
   block->gemm->pack_b(from, {first_row, first_row + rows}, layer.b);
   layer.rows_left -= rows;
   return status;

@@ -30,7 +30,8 @@ size_t BytesFor(const PackedBlock& block, size_t tokens, int threads) {
 }
 
 size_t BytesFor(const PackedBlock* block, size_t tokens, int threads) {
-  return block == nullptr || !CheckThreads(threads).ok() ? 0 : BytesFor(*block, tokens, threads);
+  const bool can_run = block != nullptr && CheckThreads(threads).ok() && CheckTokens(*block, tokens).ok();
+  return can_run ? BytesFor(*block, tokens, threads) : 0;
 }
 
 struct Rows2d {

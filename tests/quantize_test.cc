@@ -1,6 +1,7 @@
 // QuantizeRows() and PackQuantizedRows(): the steps of the scalar model, and the bits of packing with kInt8.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -266,6 +267,52 @@ TEST_P(PackQuantizedTest, RefusesWrongArgumentsAndGoesOn) {
   EXPECT_TRUE(ffn.PackQuantizedRows(Layer::kFc1, 0, 7, fc1.q.data(), 5, fc1.scales.data(), group()).ok());
   const Status twice = ffn.PackRows(Layer::kFc1, 6, 1, block.w1.data(), DType::kF32, 5);
   EXPECT_NE(std::strstr(twice.message(), "row 6 has been packed before"), nullptr) << twice.message();
+}
+
+// The message says where it is, nothing is packed, and the rows can be packed all the same.
+TEST_P(PackQuantizedTest, RefusesWhatQuantizeRowsCannotMake) {
+  Random random(1);
+  const size_t cols = group() + 3;
+  const TestBlock block = RandomBlock({cols, 7, 3}, &random);
+  const Quantized good = QuantizeDense(block.w1, cols, group());
+  const std::string second = std::to_string(group() + 2);
+  const std::string range = "; it must be finite and at least 2^-120, or 0, or NaN";
+  const struct {
+    float scale;  // of row 5's second group
+    int8_t step;  // its last
+    std::string message;
+  } cases[] = {
+      {1, -128, "row 5, column " + second + ": q is -128; with a scale of 1 it must be -127 to 127"},
+      {0, 1, "row 5, column " + second + ": q is 1; with a scale of 0 it must be 0 to 0"},
+      {NAN, -1, "row 5, column " + second + ": q is -1; with a scale of nan it must be 0 to 0"},
+      {-1, 1, "row 5, group 1: the scale is -1" + range},
+      {HUGE_VALF, 0, "row 5, group 1: the scale is inf" + range},
+      {-HUGE_VALF, 0, "row 5, group 1: the scale is -inf" + range},
+      {0x1.FFFFFEp-121f, 0, "row 5, group 1: the scale is 7.52316e-37" + range},
+      {0x1p-149f, 0, "row 5, group 1: the scale is 1.4013e-45" + range},
+  };
+  PackedFfn ffn = Create(block, Precision::kInt8);
+  PackedLinear linear;
+  const PackOptions options = OptionsFor(target(), Precision::kInt8, group());
+  ASSERT_TRUE(PackedLinear::Create(cols, 7, Activation::kGelu, options, &linear).ok());
+  const auto pack = [&](const Quantized& rows, const char* name) {
+    return std::string(name) == "fc1"
+               ? ffn.PackQuantizedRows(Layer::kFc1, 2, 5, &rows.q[2 * cols], cols, &rows.scales[2 * 2],
+                                       group())
+               : linear.PackQuantizedRows(2, 5, &rows.q[2 * cols], cols, &rows.scales[2 * 2], group());
+  };
+  for (const char* name : {"fc1", "linear"}) {
+    for (const auto& bad : cases) {
+      Quantized rows = good;
+      std::fill_n(&rows.q[5 * cols + group()], 2, int8_t{0});
+      rows.q[5 * cols + group() + 2] = bad.step;
+      rows.scales[5 * 2 + 1] = bad.scale;
+      const Status status = pack(rows, name);
+      EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+      EXPECT_EQ(status.message(), name + (": " + bad.message));
+    }
+    EXPECT_TRUE(pack(good, name).ok());
+  }
 }
 
 TEST(Int8GroupTest, OthersAreRefused) {

@@ -224,7 +224,9 @@ class FUSEDFFN_API PackedFfn {
 
   // The same for rows that QuantizeRows() has quantized: `q` and `scales` of row `first_row` and the
   // following. The precision must be kInt8, and `group` the options' int8_group; then the packed bits are
-  // those that PackRows() makes of the original rows.
+  // those that PackRows() makes of the original rows. What QuantizeRows() cannot make is an error, and packs
+  // nothing: a q of -128, or of a group with a scale of 0 or NaN any but 0; another scale below 2^-120, or an
+  // infinite one.
   Status PackQuantizedRows(Layer layer, size_t first_row, size_t rows, const int8_t* q, size_t stride,
                            const float* scales, size_t group = kInt8GroupSize) noexcept;
 
@@ -374,7 +376,8 @@ FUSEDFFN_API Status Run(const PackedFfn& ffn, const float* x, size_t ldx, size_t
 FUSEDFFN_API Status Run(const PackedFfn& ffn, const void* x, DType x_dtype, size_t ldx, size_t tokens,
                         void* y, DType y_dtype, size_t ldy, const RunOptions& options = {}) noexcept;
 
-// The most bytes of scratch that Run() uses for this call; 0 for an empty handle or an invalid thread count.
+// The most bytes of scratch that Run() uses for this call; 0 for an empty handle, if x or y do not fit in
+// memory whatever their type, or for an invalid thread count.
 // `threads`: RunOptions::threads, or Executor::threads. 0 stands for any number up to DefaultThreads().
 FUSEDFFN_API size_t WorkspaceBytes(const PackedFfn& ffn, size_t tokens, int threads) noexcept;
 
@@ -463,7 +466,7 @@ struct Description {
 
 // What a Run() of so many tokens with these options would do, for people to read: target, kernel, tile,
 // threads, how the work is divided, scratch, and whether AMX is used or why not. Its wording may change. An
-// empty handle or threads that Run() refuses give the reason; rows may be missing yet.
+// empty handle, or threads or tokens that Run() refuses, give the reason; rows may be missing yet.
 FUSEDFFN_API Description Describe(const PackedFfn& ffn, size_t tokens,
                                   const RunOptions& options = {}) noexcept;
 FUSEDFFN_API Description Describe(const PackedLinear& linear, size_t tokens,
