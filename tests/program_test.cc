@@ -113,14 +113,24 @@ TEST_F(BadRunTest, Options) {
            {{"--activation", kAbsent}},
            "block 'm' is not known: its names are of no known family, and there is no config.json beside it; "
            "give"},
-          {"no threads", {{"--threads", "0"}}, "--threads: must be a whole number from 1 to 4096, not '0'"},
-          {"minus one thread", {{"--threads", "-1"}}, "must be a whole number from 1 to 4096, not '-1'"},
-          {"threads in words", {{"--threads", "two"}}, "must be a whole number from 1 to 4096, not 'two'"},
-          {"half a thread", {{"--threads", "1.5"}}, "must be a whole number from 1 to 4096, not '1.5'"},
-          {"threads and a letter", {{"--threads", "2x"}}, "must be a whole number from 1 to 4096"},
-          {"threads after a space", {{"--threads", " 2"}}, "must be a whole number from 1 to 4096"},
-          {"too many threads", {{"--threads", "4097"}}, "must be a whole number from 1 to 4096"},
-          {"2^64 threads", {{"--threads", "18446744073709551616"}}, "must be a whole number from 1 to 4096"},
+          {"no threads", {{"--threads", "0"}}, "--threads: must be a whole number from 1 to 65536, not '0'"},
+          {"minus one thread", {{"--threads", "-1"}}, "must be a whole number from 1 to 65536, not '-1'"},
+          {"threads in words", {{"--threads", "two"}}, "must be a whole number from 1 to 65536, not 'two'"},
+          {"half a thread", {{"--threads", "1.5"}}, "must be a whole number from 1 to 65536, not '1.5'"},
+          {"threads and a letter", {{"--threads", "2x"}}, "must be a whole number from 1 to 65536"},
+          {"threads after a space", {{"--threads", " 2"}}, "must be a whole number from 1 to 65536"},
+          {"too many threads", {{"--threads", "65537"}}, "must be a whole number from 1 to 65536"},
+          {"2^64 threads", {{"--threads", "18446744073709551616"}}, "must be a whole number from 1 to 65536"},
+          {"a group of no int8",
+           {{"--int8-group", "128"}},
+           "--int8-group 128 is of int8, and the weights are kept as f32; leave it out, or give --dtype "
+           "int8"},
+          {"a group of bf16",
+           {{"--int8-group", "1152"}, {"--dtype", "bf16"}},
+           "--int8-group 1152 is of int8, and the weights are kept as bf16"},
+          {"a group, and f32 by auto",
+           {{"--int8-group", "128"}, {"--dtype", "auto:f32"}},
+           "--int8-group 128 is of int8, and the weights are kept as "},
           {"never", {{"--repeat", "0"}}, "--repeat: must be a whole number from 1 to 1000000, not '0'"},
           {"minus three times", {{"--repeat", "-3"}}, "--repeat: must be a whole number from 1 to 1000000"},
           {"too often", {{"--repeat", "1000001"}}, "--repeat: must be a whole number from 1 to 1000000"},
@@ -627,7 +637,7 @@ TEST_F(ProgramTest, RunsOnEveryTarget) {
 
 TEST_F(ProgramTest, SameBitsForAnyNumberOfThreads) {
   std::vector<std::string> outputs;
-  for (const char* threads : {"1", "2", "3", "8"}) {
+  for (const char* threads : {"1", "2", "3", "8", "65536"}) {
     const Outcome outcome = Run({{"--threads", threads}, {"--output", "old.npy"}});
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_TRUE(Contains(outcome.out, std::string(threads) + " thread"));

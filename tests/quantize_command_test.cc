@@ -44,15 +44,27 @@ class QuantizeCommandTest : public testing::Test {
   }
 
   Outcome Run(const std::string& weights, const std::string& layer, const std::string& dtype,
-              const std::string& group = "1152") const {
-    return Start({"run", "--weights", folder_ / weights, "--layer", layer, "--input", folder_ / "x.npy",
-                  "--output", folder_ / "y.npy", "--dtype", dtype, "--int8-group", group, "--activation",
-                  "gelu"});
+              const std::string& group = "") const {
+    std::vector<std::string> arguments = {"run",
+                                          "--weights",
+                                          folder_ / weights,
+                                          "--layer",
+                                          layer,
+                                          "--input",
+                                          folder_ / "x.npy",
+                                          "--output",
+                                          folder_ / "y.npy",
+                                          "--dtype",
+                                          dtype,
+                                          "--activation",
+                                          "gelu"};
+    if (!group.empty()) arguments.insert(arguments.end(), {"--int8-group", group});
+    return Start(arguments);
   }
 
   // y's bytes, in int8.
   std::string BytesOfRun(const std::string& weights, const std::string& layer,
-                         const std::string& group = "1152") const {
+                         const std::string& group = "") const {
     const Outcome outcome = Run(weights, layer, "int8", group);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     return ReadBytes(folder_ / "y.npy");
@@ -376,6 +388,21 @@ TEST_F(QuantizeCommandTest, RunsInInt8Only) {
   }
 }
 
+TEST_F(QuantizeCommandTest, RunsInItsOwnGroupsOnly) {
+  WriteQuantized("q.safetensors");
+  WriteInput(5);
+  const std::string want = BytesOfRun("q.safetensors", "m");
+  EXPECT_EQ(BytesOfRun("q.safetensors", "m", "1152"), want);
+  const Files before = folder_.Contents();
+  for (const char* dtype : {"int8", "auto"}) {
+    ExpectComplaint(
+        Run("q.safetensors", "m", dtype, "128"), 2,
+        "--int8-group 128, but the weights of block 'm' are quantized already, in groups of 1152; "
+        "leave it out");
+    EXPECT_EQ(folder_.Contents(), before);
+  }
+}
+
 TEST_F(QuantizeCommandTest, AutoTakesInt8) {
   WriteQuantized("q.safetensors");
   WriteInput(5);
@@ -396,10 +423,13 @@ TEST_F(QuantizeCommandTest, RunsATower) {
   WriteInput(kShape.dim);
   Quantize("w.safetensors", "q.safetensors");
   Quantize("w.safetensors", "q128.safetensors", {"--group", "128"});
-  const auto tower = [&](const char* weights, const char* dtype, const char* group = "1152") {
-    return Start({"tower", "--weights", folder_ / weights, "--input", folder_ / "x.npy", "--family",
-                  "DeepSeek-OCR CLIP-L", "--output", folder_ / "y.npy", "--dtype", dtype, "--int8-group",
-                  group});
+  const auto tower = [&](const char* weights, const char* dtype, const std::string& group = "") {
+    std::vector<std::string> arguments = {
+        "tower",    "--weights",           folder_ / weights, "--input",         folder_ / "x.npy",
+        "--family", "DeepSeek-OCR CLIP-L", "--output",        folder_ / "y.npy", "--dtype",
+        dtype};
+    if (!group.empty()) arguments.insert(arguments.end(), {"--int8-group", group});
+    return Start(arguments);
   };
   EXPECT_EQ(tower("w.safetensors", "int8").exit_code, 0);
   const std::string want = ReadBytes(folder_ / "y.npy");
@@ -413,8 +443,28 @@ TEST_F(QuantizeCommandTest, RunsATower) {
   EXPECT_EQ(automatic.out.rfind("dtype auto -> int8: the checkpoint's weights are quantized\n", 0), 0u);
   tower("q128.safetensors", "int8");
   EXPECT_EQ(ReadBytes(folder_ / "y.npy"), want128);
+  ExpectComplaint(tower("q128.safetensors", "int8", "1152"), 2,
+                  "--int8-group 1152, but the weights of block 'vision_model.transformer.layers.0.mlp' are "
+                  "quantized already, in groups of 128; leave it out");
   EXPECT_NE(want128, want);
   ExpectComplaint(tower("q.safetensors", "bf16"), 1, "need the dtype int8, not bf16");
+}
+
+// Steps that no quantizing makes: a file that has been changed since.
+TEST_F(QuantizeCommandTest, RefusesStepsThatItCannotHaveMade) {
+  WriteInput(5);
+  std::vector<int8_t> q(7 * 5), zeros(3 * 7);
+  q[3 * 5 + 2] = -128;
+  const std::vector<float> scales(7, 1.0f);
+  io::WriteSafetensors(folder_ / "w.safetensors",
+                       {{"m.fc1.weight", "I8", {7, 5}, q.data()},
+                        {"m.fc1.weight_scale", "F32", {7, 1}, scales.data()},
+                        {"m.fc2.weight", "I8", {3, 7}, zeros.data()},
+                        {"m.fc2.weight_scale", "F32", {3, 1}, scales.data()}},
+                       {{"fusedffn.int8.version", "1"}, {"fusedffn.int8.group", "1152"}});
+  ExpectComplaint(Run("w.safetensors", "m", "int8"), 1,
+                  "w.safetensors: block 'm': fc1: row 3, column 2: q is -128; with a scale of 1 it must be "
+                  "-127 to 127");
 }
 
 // Files that others have made, or spoiled.

@@ -64,7 +64,7 @@ void Run(const Arguments& arguments) {
   const Activation activation = ChooseActivation(settings, block, KnownOf(weights, block));
   const io::Array x = io::ReadArray(files.input);
   const size_t tokens = TokensOf(files.input, x, block.shape.dim);
-  options.precision = ChoosePrecision(settings, {block}, tokens);
+  ChoosePrecision(settings, {block}, tokens, &options);
   const PackedFfn ffn = io::LoadBlock(block, activation, options);
   io::Array y = MakeOutput(files.output, x, tokens, block.shape.out);
   const Spread ms = SpreadOf(TimeRuns(ffn, x, tokens, settings, &y));

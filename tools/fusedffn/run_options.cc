@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <new>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "kernels/probe/probe.h"
+#include "src/check.h"
 #include "src/files/error.h"
 #include "src/names.h"
 #include "tools/fusedffn/arguments.h"
@@ -37,6 +39,40 @@ std::optional<Accuracy> AccuracyOf(const std::string& dtype) {
   return std::nullopt;
 }
 
+// A group that was given and would not be used is an error.
+void CheckGroup(const Settings& settings, Precision precision, const std::vector<io::Block>& blocks) {
+  if (!settings.int8_group) return;
+  const size_t group = *settings.int8_group;
+  if (precision != Precision::kInt8) {
+    throw UsageError(
+        fmt::format("--int8-group {} is of int8, and the weights are kept as {}; leave it out, "
+                    "or give --dtype int8",
+                    group, PrecisionName(precision)));
+  }
+  for (const io::Block& block : blocks) {
+    const size_t wanted = io::Int8GroupOf(block);
+    if (wanted == 0 || wanted == group) continue;
+    throw UsageError(
+        fmt::format("--int8-group {}, but the weights of block {} are quantized already, in "
+                    "groups of {}; leave it out",
+                    group, io::Quoted(block.prefix), wanted));
+  }
+}
+
+// The fastest precision for these blocks, and why, for people to read.
+std::pair<Precision, std::string> FastestFor(Accuracy accuracy, const char* target,
+                                             const std::vector<io::Block>& blocks, size_t tokens) {
+  if (std::any_of(blocks.begin(), blocks.end(), io::IsQuantized)) {
+    return {Precision::kInt8, "the checkpoint's weights are quantized"};
+  }
+  const PrecisionChoice choice = FastestPrecision(accuracy, io::WeightsDType(blocks), target, tokens);
+  return {
+      choice.precision,
+      fmt::format("for {} {}", Counted(tokens, "token"),
+                  choice.measured ? "the fastest measured on this kind of CPU"
+                                  : "nothing was measured on this kind of CPU, and it changes no weight")};
+}
+
 }  // namespace
 
 void AddSettings(CLI::App* command, Settings* settings) {
@@ -49,9 +85,10 @@ void AddSettings(CLI::App* command, Settings* settings) {
       ->check(OneOf(ActivationNames()));
   command
       ->add_option("--threads", settings->threads,
-                   fmt::format("1 or more; default {}, the CPUs that this process may use", DefaultThreads()))
+                   fmt::format("1 to {}; default {}, the CPUs that this process may use", kMostThreads,
+                               DefaultThreads()))
       ->type_name("N")
-      ->check(WholeNumber(4096));
+      ->check(WholeNumber(kMostThreads));
   command
       ->add_option(
           "--isa", settings->isa,
@@ -84,9 +121,12 @@ void AddSettings(CLI::App* command, Settings* settings) {
 PackOptions PackOptionsOf(const Settings& settings) {
   PackOptions options;
   options.target = settings.isa.empty() ? nullptr : settings.isa.c_str();
-  if (!AccuracyOf(settings.dtype)) options.precision = PrecisionNamed(settings.dtype).value();
   options.threads = settings.threads;
-  options.int8_group = settings.int8_group;
+  options.int8_group = settings.int8_group.value_or(kInt8GroupSize);
+  if (const std::optional<Precision> precision = PrecisionNamed(settings.dtype)) {
+    options.precision = *precision;
+    CheckGroup(settings, *precision, {});
+  }
   PackedFfn smallest;
   const Status status = PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &smallest);
   if (status.code() == StatusCode::kOutOfMemory) throw std::bad_alloc();
@@ -94,20 +134,13 @@ PackOptions PackOptionsOf(const Settings& settings) {
   return options;
 }
 
-Precision ChoosePrecision(const Settings& settings, const std::vector<io::Block>& blocks, size_t tokens) {
+void ChoosePrecision(const Settings& settings, const std::vector<io::Block>& blocks, size_t tokens,
+                     PackOptions* options) {
+  std::string why;
   const std::optional<Accuracy> accuracy = AccuracyOf(settings.dtype);
-  if (!accuracy) return PrecisionNamed(settings.dtype).value();
-  PrecisionChoice choice = {Precision::kInt8, false};
-  std::string why = "the checkpoint's weights are quantized";
-  if (std::none_of(blocks.begin(), blocks.end(), io::IsQuantized)) {
-    const char* const target = settings.isa.empty() ? nullptr : settings.isa.c_str();
-    choice = FastestPrecision(*accuracy, io::WeightsDType(blocks), target, tokens);
-    why = fmt::format("for {} {}", Counted(tokens, "token"),
-                      choice.measured ? "the fastest measured on this kind of CPU"
-                                      : "nothing was measured on this kind of CPU, and it changes no weight");
-  }
-  fmt::print("dtype {} -> {}: {}\n", settings.dtype, PrecisionName(choice.precision), why);
-  return choice.precision;
+  if (accuracy) std::tie(options->precision, why) = FastestFor(*accuracy, options->target, blocks, tokens);
+  CheckGroup(settings, options->precision, blocks);
+  if (accuracy) fmt::print("dtype {} -> {}: {}\n", settings.dtype, PrecisionName(options->precision), why);
 }
 
 io::BlockActivation KnownOf(const io::Checkpoint& weights, const io::Block& block) {

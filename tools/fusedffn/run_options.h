@@ -4,6 +4,7 @@
 
 #include <CLI/App.hpp>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,20 +19,22 @@ struct Settings {
   std::string activation;  // "": the checkpoint says it
   std::string isa;         // "": the best
   std::string dtype = "f32";
-  size_t int8_group = kInt8GroupSize;
+  std::optional<size_t> int8_group;  // none: 1152, or what quantized weights have
   int threads = DefaultThreads();
   size_t repeat = 1;
 };
 
 void AddSettings(CLI::App* command, Settings* settings);
 
-// Throws UsageError for a dtype that the instruction set has not got, so before any file is touched. The
-// target's name is that of `settings`. With --dtype auto the precision is still to be chosen.
+// Throws UsageError for a dtype that the instruction set has not got, or that has no use for --int8-group, so
+// before any file is touched. The target's name is that of `settings`. With --dtype auto the precision is
+// still to be chosen.
 PackOptions PackOptionsOf(const Settings& settings);
 
-// The precision that --dtype says for these blocks, one or more, and so many tokens. With auto it prints a
-// line that says which one, and why.
-Precision ChoosePrecision(const Settings& settings, const std::vector<io::Block>& blocks, size_t tokens);
+// With --dtype auto, the precision for these blocks, one or more, and so many tokens: prints a line that says
+// which one, and why. Throws UsageError for an --int8-group that is not that of these weights.
+void ChoosePrecision(const Settings& settings, const std::vector<io::Block>& blocks, size_t tokens,
+                     PackOptions* options);
 
 // What the block's names, and a config.json beside the checkpoint, say of it.
 io::BlockActivation KnownOf(const io::Checkpoint& weights, const io::Block& block);

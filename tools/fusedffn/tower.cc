@@ -161,7 +161,7 @@ void RunTower(const Arguments& arguments) {
   const io::Array x = io::ReadArray(files.input);
   const size_t tokens = TokensOf(files.input, x, blocks[0].shape.dim);
   Norms norms = LoadNorms(surroundings, known, weights, blocks);
-  options.precision = ChoosePrecision(settings, blocks, tokens);
+  ChoosePrecision(settings, blocks, tokens, &options);
   Loaded loaded = Load(blocks, activation, options);
   loaded.norms = std::move(norms);
   loaded.residual = surroundings.residual;
