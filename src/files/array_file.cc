@@ -7,7 +7,9 @@
 #include "src/files/safetensors.h"
 #include "src/files/text.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 bool IsNpy(const std::string& path) { return EndsIn(path, ".npy"); }
@@ -44,4 +46,6 @@ void WriteArray(const std::string& path, const Array& array) {
   }
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

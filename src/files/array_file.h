@@ -7,7 +7,9 @@
 
 #include "src/files/shape.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 struct Array {
   Dims shape;
@@ -22,6 +24,8 @@ Array ReadArray(const std::string& path);
 // A .safetensors file gets one tensor, named "y". Whole or not at all. Throws Error.
 void WriteArray(const std::string& path, const Array& array);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_FILES_ARRAY_FILE_H_

@@ -14,7 +14,9 @@
 
 #include "src/files/error.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 namespace fs = std::filesystem;
@@ -170,4 +172,6 @@ void AtomicFile::Commit() {
   temporary_.clear();
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

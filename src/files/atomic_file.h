@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <string>
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 // Writes to a temporary file in the same folder, which Commit() renames to `path`. Without Commit(), and
 // after any failure, the temporary file is removed and whatever `path` held before is still there. Until
@@ -46,6 +48,8 @@ void RemoveTemporaryFileOnSignals();
 // Throws the Error that AtomicFile(path) would meet, so that it comes before the work and not after it.
 void CheckWritable(const std::string& path);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_FILES_ATOMIC_FILE_H_

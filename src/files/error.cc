@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <cstring>
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 bool IsControl(unsigned char c) { return c < 0x20 || c == 0x7f; }
@@ -41,4 +43,6 @@ std::string OneLine(std::string_view text) {
   return line;
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

@@ -6,7 +6,9 @@
 #include <string>
 #include <string_view>
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 // A file cannot be used. One line: the file's name, then what is wrong and what is accepted.
 class Error : public std::runtime_error {
@@ -24,6 +26,8 @@ std::string Quoted(std::string_view text);
 // The same for a name that the user typed: neither quoted nor cut, and letters of any language kept.
 std::string OneLine(std::string_view text);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_FILES_ERROR_H_

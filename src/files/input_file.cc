@@ -11,7 +11,9 @@
 
 #include "src/files/error.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 // Both formats are little-endian, and are read as they are.
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
@@ -48,4 +50,6 @@ void InputFile::ReadAt(uint64_t offset, size_t bytes, void* to) const {
   }
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <string>
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 class InputFile {
  public:
@@ -28,6 +30,8 @@ class InputFile {
   uint64_t size_ = 0;
 };
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_FILES_INPUT_FILE_H_

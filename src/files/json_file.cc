@@ -9,7 +9,9 @@
 #include "src/files/error.h"
 #include "src/files/input_file.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 using nlohmann::json;
@@ -51,4 +53,6 @@ json ReadJsonObject(const std::string& path) {
   return object;
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

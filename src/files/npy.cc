@@ -14,7 +14,9 @@
 #include "src/files/error.h"
 #include "src/files/input_file.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
@@ -209,4 +211,6 @@ void WriteNpy(const std::string& path, const Array& array) {
   file.Commit();
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

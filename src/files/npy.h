@@ -9,7 +9,9 @@
 
 #include "src/files/array_file.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 // The file must be exactly as long as its header says. Throws Error.
 Array ReadNpy(const std::string& path);
@@ -17,6 +19,8 @@ Array ReadNpy(const std::string& path);
 // Version 1, whole or not at all. Throws Error.
 void WriteNpy(const std::string& path, const Array& array);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_FILES_NPY_H_

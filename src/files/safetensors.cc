@@ -9,7 +9,9 @@
 #include "src/files/error.h"
 #include "src/files/safetensors_header.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path) {
   uint64_t header_bytes;
@@ -102,4 +104,6 @@ void WriteSafetensors(const std::string& path, const std::vector<TensorData>& te
   writer.Commit();
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

@@ -21,7 +21,9 @@
 #include "src/files/input_file.h"
 #include "src/files/shape.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 struct Tensor {
   std::string name;
@@ -87,6 +89,8 @@ class SafetensorsWriter {
   uint64_t file_bytes_ = 0;
 };
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_FILES_SAFETENSORS_H_

@@ -9,7 +9,9 @@
 
 #include "src/files/error.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 struct DTypeBits {
@@ -253,4 +255,6 @@ Header ParseHeader(const std::string& file, const std::string& json) {
   return header;
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

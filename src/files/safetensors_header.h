@@ -10,7 +10,9 @@
 
 #include "src/files/safetensors.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 inline constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 inline constexpr const char* kMetadataKey = "__metadata__";
@@ -30,6 +32,8 @@ std::optional<uint64_t> TensorBytes(const std::string& dtype, const Dims& shape)
 
 bool IsKnownDType(const std::string& dtype);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_FILES_SAFETENSORS_HEADER_H_

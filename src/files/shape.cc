@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 std::optional<uint64_t> CheckedMultiply(uint64_t a, uint64_t b) {
   uint64_t product;
@@ -27,4 +29,6 @@ std::string DimsText(const Dims& dims) {
                      dims.size() > kMost ? ", ..." : "");
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 using Dims = std::vector<uint64_t>;
 
@@ -19,6 +21,8 @@ std::optional<uint64_t> ElementCount(const Dims& dims);
 
 std::string DimsText(const Dims& dims);  // "[1, 257, 1024]", cut after the first few
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_FILES_SHAPE_H_

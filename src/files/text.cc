@@ -2,7 +2,9 @@
 
 #include <charconv>
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 bool EndsIn(std::string_view text, std::string_view ending) {
   return text.size() > ending.size() && text.substr(text.size() - ending.size()) == ending;
@@ -30,4 +32,6 @@ std::string AnyOf(const std::vector<std::string>& names) {
   return text;
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

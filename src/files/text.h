@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 // Whether something stands before this ending: ".npy" alone is no name.
 bool EndsIn(std::string_view text, std::string_view ending);
@@ -22,6 +24,8 @@ std::optional<uint64_t> PlainNumberOf(std::string_view text);
 
 std::string AnyOf(const std::vector<std::string>& names);  // "A", "A or B", "A, B or C"
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_FILES_TEXT_H_

@@ -10,7 +10,9 @@
 #include "src/files/error.h"
 #include "src/models/quantized_weight.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 std::array<const BlockLayer*, 3> PartsOf(const Block& block) { return {&block.gate, &block.up, &block.down}; }
@@ -205,4 +207,6 @@ std::string TensorName(const std::string& prefix, const std::string& name) {
   return prefix.empty() ? name : prefix + "." + name;
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

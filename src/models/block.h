@@ -10,7 +10,9 @@
 #include "src/models/checkpoint.h"
 #include "src/models/known_models.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 struct BlockLayer {
   StoredTensor weight;
@@ -67,6 +69,8 @@ std::string DTypes(const Block& block);
 // "PREFIX.fc1.weight", for "fc1.weight".
 std::string TensorName(const std::string& prefix, const std::string& name);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_MODELS_BLOCK_H_

@@ -8,7 +8,9 @@
 #include "src/files/error.h"
 #include "src/files/text.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 bool IsIn(const std::vector<std::string>& texts, const std::string& text) {
@@ -106,4 +108,6 @@ BlockActivation ActivationOf(const Block& block, const ModelConfig& config) {
   return FromConfig(block, best);
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

@@ -11,7 +11,9 @@
 #include "src/models/block.h"
 #include "src/models/model_config.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 struct BlockActivation {
   std::optional<Activation> activation;
@@ -26,6 +28,8 @@ struct BlockActivation {
 // Never guesses: models with the same names have different activations.
 BlockActivation ActivationOf(const Block& block, const ModelConfig& config);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_MODELS_BLOCK_CONFIG_H_

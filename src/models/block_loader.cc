@@ -12,7 +12,9 @@
 #include "src/models/quantized_weight.h"
 #include "src/models/weight_rows.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 // What is read: its file, and what messages call it.
@@ -170,4 +172,6 @@ PackedLinear LoadLinear(const BlockLayer& layer, const Layout& layout, Activatio
   return linear;
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

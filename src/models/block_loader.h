@@ -10,7 +10,9 @@
 #include "src/files/error.h"
 #include "src/models/block.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 // Told how many more bytes have been read, by one thread at a time.
 using OnRead = std::function<void(uint64_t bytes)>;
@@ -37,6 +39,8 @@ PackedFfn LoadBlock(
 PackedLinear LoadLinear(const BlockLayer& layer, const Layout& layout, Activation activation,
                         const PackOptions& options);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_MODELS_BLOCK_LOADER_H_

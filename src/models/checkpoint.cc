@@ -9,7 +9,9 @@
 #include "src/files/json_file.h"
 #include "src/files/text.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 namespace fs = std::filesystem;
@@ -125,4 +127,6 @@ StoredTensor Checkpoint::Find(const std::string& name) const {
   return {shard.file.get(), tensor};
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

@@ -17,7 +17,9 @@
 #include "fusedffn/fusedffn.h"
 #include "src/files/safetensors.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 // The element type that the library takes, or nothing if it takes none such.
 std::optional<DType> UsableDType(const Tensor& tensor);
@@ -62,6 +64,8 @@ class Checkpoint {
   std::map<std::string, size_t> shard_of_;  // tensors, by name
 };
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_MODELS_CHECKPOINT_H_

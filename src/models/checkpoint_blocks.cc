@@ -11,7 +11,9 @@
 
 #include "src/files/error.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 // Like text, but runs of digits by their value.
@@ -144,4 +146,6 @@ Block FindBlock(const Checkpoint& checkpoint, const std::string& prefix) {
   return listing.block;
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

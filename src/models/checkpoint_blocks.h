@@ -8,7 +8,9 @@
 #include "src/models/block.h"
 #include "src/models/checkpoint.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 // Every prefix before the name of a block's first layer; before that of its last layer, if it is one of a
 // known family. layers.2 stands before layers.10.
@@ -20,6 +22,8 @@ std::string NoBlocks();
 // Throws Error if there is none such, or it cannot be used.
 Block FindBlock(const Checkpoint& checkpoint, const std::string& prefix);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_MODELS_CHECKPOINT_BLOCKS_H_

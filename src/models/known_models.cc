@@ -8,7 +8,9 @@
 #include "src/files/text.h"
 #include "src/names.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 using nlohmann::json;
@@ -117,4 +119,6 @@ bool MatchesPattern(std::string_view prefix, std::string_view pattern) {
   return prefix.empty() && pattern.empty();
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

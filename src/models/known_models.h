@@ -11,7 +11,9 @@
 
 #include "fusedffn/fusedffn.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 // What the layers of a block are called, without .weight and .bias.
 struct Layout {
@@ -65,6 +67,8 @@ std::string NamesOf(const std::vector<const Family*>& families);
 // Whether `pattern`, as in the table, stands for `prefix`.
 bool MatchesPattern(std::string_view prefix, std::string_view pattern);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_MODELS_KNOWN_MODELS_H_

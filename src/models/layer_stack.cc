@@ -9,7 +9,9 @@
 #include "src/files/error.h"
 #include "src/files/text.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 struct Place {
@@ -145,4 +147,6 @@ std::vector<Block> LayersOf(const Checkpoint& checkpoint, const Tower& tower, co
   return blocks;
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

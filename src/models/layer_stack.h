@@ -13,7 +13,9 @@
 #include "src/models/checkpoint.h"
 #include "src/models/checkpoint_blocks.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 // Blocks whose prefixes differ by their last number only, which is that of the layer.
 struct Tower {
@@ -42,6 +44,8 @@ struct LayerRange {
 // them is missing or cannot be used, or they do not fit each other.
 std::vector<Block> LayersOf(const Checkpoint& checkpoint, const Tower& tower, const LayerRange& range);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_MODELS_LAYER_STACK_H_

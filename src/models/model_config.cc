@@ -7,7 +7,9 @@
 #include "src/files/error.h"
 #include "src/files/json_file.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 using nlohmann::json;
@@ -60,4 +62,6 @@ ModelConfig ReadModelConfig(const std::string& path) {
   return config;
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

@@ -6,7 +6,9 @@
 #include <optional>
 #include <string>
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 struct ModelConfig {
   struct Section {
@@ -24,6 +26,8 @@ struct ModelConfig {
 // Does not throw: a configuration that cannot be read may not be needed.
 ModelConfig ReadModelConfig(const std::string& path);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_MODELS_MODEL_CONFIG_H_

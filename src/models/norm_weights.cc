@@ -4,7 +4,9 @@
 
 #include "src/files/error.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 // A prefix up to its last number, which is the layer's.
@@ -82,4 +84,6 @@ BlockNorm LoadNorm(const Checkpoint& checkpoint, const Block& block, const std::
   return loaded;
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

@@ -11,7 +11,9 @@
 #include "src/models/checkpoint.h"
 #include "src/models/known_models.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 // As the block's families have it, of which this is `known`. Throws Error, for `path`, if they differ, have
 // none, or there are none; and for a gated block, whose names many models have, if none tells which it is.
@@ -35,6 +37,8 @@ struct BlockNorm {
 // Of the block's layer: `name` behind the prefix up to its last number. Throws Error.
 BlockNorm LoadNorm(const Checkpoint& checkpoint, const Block& block, const std::string& name);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_MODELS_NORM_WEIGHTS_H_

@@ -9,7 +9,9 @@
 
 #include "fusedffn/fusedffn.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 class Pieces {
@@ -64,4 +66,6 @@ void ForEachPiece(int threads, size_t count, const PieceWork& work) {
   pieces.Rethrow();
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

@@ -7,7 +7,9 @@
 #include <functional>
 #include <vector>
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 // `buffer` is the thread's own, and keeps its memory from one piece to the next.
 using PieceWork = std::function<void(size_t piece, std::vector<char>* buffer)>;
@@ -17,6 +19,8 @@ using PieceWork = std::function<void(size_t piece, std::vector<char>* buffer)>;
 // would, which gets no further.
 void ForEachPiece(int threads, size_t count, const PieceWork& work);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_MODELS_PIECES_H_

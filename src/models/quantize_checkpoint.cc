@@ -14,7 +14,9 @@
 #include "src/models/quantized_weight.h"
 #include "src/models/weight_rows.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 // The metadata of all files, with ours. They cannot be told apart in one file, so none may differ from ours.
@@ -162,4 +164,6 @@ QuantizeReport WriteQuantized(const QuantizePlan& plan, const std::string& path,
   return report;
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

@@ -11,7 +11,9 @@
 #include "src/models/block_loader.h"
 #include "src/models/checkpoint.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 struct QuantizePlan {
   struct Item {
@@ -45,6 +47,8 @@ struct QuantizeReport {
 // Writes the whole file or nothing. Throws Error.
 QuantizeReport WriteQuantized(const QuantizePlan& plan, const std::string& path, const OnRead& on_read);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_MODELS_QUANTIZE_CHECKPOINT_H_

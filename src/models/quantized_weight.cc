@@ -10,7 +10,9 @@
 #include "src/files/error.h"
 #include "src/models/block.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 namespace {
 
@@ -89,4 +91,6 @@ std::string CheckQuantized(const StoredTensor& weight, const StoredTensor& scale
       DimsText(weight->shape), DimsText(wanted), group);
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

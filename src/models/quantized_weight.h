@@ -16,7 +16,9 @@
 #include "src/models/checkpoint.h"
 #include "src/models/known_models.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 // Of the file that holds such a weight: the version of this description, and columns in a group, which must
 // be one that PackOptions takes.
@@ -35,6 +37,8 @@ Dims ScaleShape(const Tensor& weight, const Layout& layout, size_t group);
 // What is wrong with a quantized weight and its scales, which may be empty; or "".
 std::string CheckQuantized(const StoredTensor& weight, const StoredTensor& scale, const Layout& layout);
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_MODELS_QUANTIZED_WEIGHT_H_

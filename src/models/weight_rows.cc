@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 namespace {
 
 // to[i * stride] = from[i]
@@ -67,4 +69,6 @@ void RowWriter::Write(uint64_t first, uint64_t count, const int8_t* from) {
   }
 }
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn

@@ -9,7 +9,9 @@
 #include "src/models/block.h"
 #include "src/models/checkpoint.h"
 
-namespace fusedffn::io {
+namespace fusedffn {
+inline namespace v0_2 {
+namespace io {
 
 class RowReader {
  public:
@@ -47,6 +49,8 @@ class RowWriter {
   std::vector<int8_t> piece_;  // of one input feature
 };
 
-}  // namespace fusedffn::io
+}  // namespace io
+}  // namespace v0_2
+}  // namespace fusedffn
 
 #endif  // FUSEDFFN_SRC_MODELS_WEIGHT_ROWS_H_
