@@ -1,22 +1,31 @@
-// The same bits every time: for any number of threads, batch, place in the batch, arena, workspace, company
-// of other calls, and on every target with FMA.
+// The same bits every time. Of whatever makes rows of y of rows of x, in every precision: for any number of
+// threads, batch, place in the batch, in place, and beside a row that is not finite. Of a block: in any
+// arena, workspace and company of other calls; and on every target with FMA.
 #include <gtest/gtest.h>
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_group.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <optional>
+#include <ostream>
 #include <string>
 #include <thread>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "fusedffn/tbb_executor.h"
 #include "tests/activations.h"
 #include "tests/compare.h"
 #include "tests/effort.h"
+#include "tests/element_types.h"
 #include "tests/executors.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
@@ -38,15 +47,294 @@ RunOptions InArenaOrOn(int threads) {
   return options;
 }
 
+// --- Of a row alone ----------------------------------------------------------------------------------------
+
+enum class Kind { kBlock, kLinear, kExperts };
+
+// What makes a row of y of a row of x: of `shape`, whose hidden size a linear ignores; with a norm also the
+// residual, x itself.
+struct Layers {
+  const char* name;
+  Kind kind;
+  Shape shape;
+  std::optional<NormKind> norm = std::nullopt;
+};
+
+std::ostream& operator<<(std::ostream& out, const Layers& layers) { return out << layers.name; }
+
+// Tails of k, n and rows, and in some precision or other several chunks of k in either layer.
+constexpr Layers kLayers[] = {
+    {"Block", Kind::kBlock, {33, 1300, 41}},
+    {"GatedBlock", Kind::kBlock, {1205, 70, 49, true}},
+    {"Linear", Kind::kLinear, {1205, 0, 97}},
+    {"NormedBlock", Kind::kBlock, {67, 650, 67}, NormKind::kLayerNorm},
+    {"NormedGatedBlock", Kind::kBlock, {67, 390, 67, true}, NormKind::kRmsNorm},
+    {"NormedLinear", Kind::kLinear, {130, 0, 130}, NormKind::kLayerNorm},
+    {"Experts", Kind::kExperts, {77, 130, 75, true}},
+};
+
+// y as wide as x, narrower and wider; panels that are written one after the other, none of which may change
+// what a later one reads of x.
+constexpr Layers kLayersInPlace[] = {
+    {"Block", Kind::kBlock, {65, 390, 65}},
+    {"NarrowBlock", Kind::kBlock, {130, 64, 17}},
+    {"WideBlock", Kind::kBlock, {17, 64, 130}},
+    {"GatedBlock", Kind::kBlock, {65, 390, 65, true}},
+    {"LongBlock", Kind::kBlock, {300, 1300, 300}},
+    {"Linear", Kind::kLinear, {193, 0, 193}},
+    {"NarrowLinear", Kind::kLinear, {130, 0, 17}},
+    {"WideLinear", Kind::kLinear, {17, 0, 130}},
+    {"NormedBlock", Kind::kBlock, {65, 390, 65}, NormKind::kLayerNorm},
+    {"NormedLinear", Kind::kLinear, {193, 0, 193}, NormKind::kRmsNorm},
+    {"Experts", Kind::kExperts, {77, 130, 75, true}},
+};
+
+struct Way {
+  Precision precision;
+  size_t int8_group = kInt8GroupSize;
+};
+
+std::ostream& operator<<(std::ostream& out, const Way& way) {
+  return out << PrecisionName(way.precision) << ", groups of " << way.int8_group;
+}
+
+std::vector<Way> WaysOn(const std::string& target) {
+  std::vector<Way> ways = {{Precision::kInt8, kSmallInt8GroupSize}};
+  for (const Precision precision : PrecisionsOn(target)) ways.push_back({precision});
+  return ways;
+}
+
+// Layers that are packed, and all that a call needs but x and y. Experts take those of the rows' choices.
+class PackedLayers {
+ public:
+  static constexpr size_t kTokens = 257, kTop = 2, kExperts = 5;
+
+  PackedLayers(const Layers& layers, const std::string& target, const Way& way) : layers_(layers) {
+    Random random(1);
+    const Shape& shape = layers.shape;
+    const auto block = [&] {
+      return PackFor(target, RandomBlock(shape, &random).weights(), way.precision, way.int8_group);
+    };
+    if (layers.kind == Kind::kLinear) {
+      const TestLinear weights = RandomLinear(shape.dim, shape.out, &random);
+      linear_ = PackFor(target, weights, way.precision, way.int8_group);
+    } else {
+      for (size_t i = 0; i < (layers.kind == Kind::kExperts ? kExperts : 1); ++i) ffns_.push_back(block());
+    }
+    for (size_t i = 0; i < kTokens * kTop; ++i) {
+      ids_.push_back(static_cast<int32_t>(random.Bits() % kExperts));
+      gates_.push_back(random.Symmetric());
+    }
+    norm_weight_ = random.SymmetricVector(shape.dim, 2);
+  }
+
+  size_t in() const { return layers_.shape.dim; }
+  size_t out() const { return layers_.shape.out; }
+
+  // Of rows [first, first + tokens).
+  void Run(size_t first, const void* x, size_t ldx, size_t tokens, void* y, size_t ldy, DType dtype,
+           RunOptions options) const {
+    Norm norm;
+    if (layers_.norm) {
+      norm = {*layers_.norm, norm_weight_.data()};
+      options.norm = &norm;
+      options.residual = {x, dtype, ldx};
+    }
+    const Status status = RunAny(first, x, ldx, tokens, y, ldy, dtype, options);
+    ASSERT_TRUE(status.ok()) << status.message();
+  }
+
+  std::vector<float> Run(size_t first, const float* x, size_t tokens, const RunOptions& options) const {
+    std::vector<float> y(tokens * out(), NAN);
+    Run(first, x, in(), tokens, y.data(), out(), DType::kF32, options);
+    return y;
+  }
+
+ private:
+  Status RunAny(size_t first, const void* x, size_t ldx, size_t tokens, void* y, size_t ldy, DType dtype,
+                const RunOptions& options) const {
+    switch (layers_.kind) {
+      case Kind::kBlock:
+        return fusedffn::Run(ffns_[0], x, dtype, ldx, tokens, y, dtype, ldy, options);
+      case Kind::kLinear:
+        return fusedffn::Run(linear_, x, dtype, ldx, tokens, y, dtype, ldy, options);
+      case Kind::kExperts:
+        return RunExperts(ffns_.data(), ffns_.size(), {&ids_[first * kTop], &gates_[first * kTop], kTop, {}},
+                          x, dtype, ldx, tokens, y, dtype, ldy, options);
+    }
+    return Status(StatusCode::kInvalidArgument, "no kind");
+  }
+
+  const Layers& layers_;
+  std::vector<PackedFfn> ffns_;
+  PackedLinear linear_;
+  std::vector<int32_t> ids_;
+  std::vector<float> gates_, norm_weight_;
+};
+
+class RowsTest : public testing::TestWithParam<std::tuple<std::string, Layers>> {
+ protected:
+  static constexpr size_t kTokens = PackedLayers::kTokens;
+
+  const std::string& target() const { return std::get<0>(GetParam()); }
+  const Layers& layers() const { return std::get<1>(GetParam()); }
+
+  // check(way, packed) in every precision.
+  template <class Check>
+  void ForEachWay(const Check& check) const {
+    for (const Way& way : WaysOn(target())) {
+      SCOPED_TRACE(testing::Message() << way);
+      check(way, PackedLayers(layers(), target(), way));
+      ASSERT_FALSE(HasFatalFailure());
+    }
+  }
+};
+
+// x, and the results of each of its rows alone on one thread.
+class AloneRows {
+ public:
+  explicit AloneRows(const PackedLayers& packed) : packed_(packed) {
+    Random random(2);
+    x_ = RandomTokens(packed.in(), PackedLayers::kTokens, &random);
+    for (size_t row = 0; row < PackedLayers::kTokens; ++row) {
+      const std::vector<float> y = packed.Run(row, &x_[row * packed.in()], 1, {1});
+      want_.insert(want_.end(), y.begin(), y.end());
+    }
+  }
+
+  // Rows [first, first + tokens) together.
+  testing::AssertionResult SameTogether(size_t first, size_t tokens, int threads) const {
+    const size_t out = packed_.out();
+    const std::vector<float> y = packed_.Run(first, &x_[first * packed_.in()], tokens, OptionsOn(threads));
+    const auto same = SameBits(y.data(), out, &want_[first * out], out, tokens, out);
+    if (same) return same;
+    return testing::AssertionFailure() << same.message() << ", rows from " << first << ", " << tokens
+                                       << " tokens, " << threads << " threads";
+  }
+
+ private:
+  const PackedLayers& packed_;
+  std::vector<float> x_, want_;
+};
+
+// In fp32 all numbers and sizes; else some, which go other ways through kernels only.
+TEST_P(RowsTest, SameBitsForAnyThreadsBatchAndPlace) {
+  ForEachWay([](const Way& way, const PackedLayers& packed) {
+    const AloneRows rows(packed);
+    const bool all = way.precision == Precision::kF32;
+    std::vector<int> all_threads = {0, 1, 2, 3, 7, 64};
+    for (int threads = kOwnThreads; threads <= 16; threads += all ? FullOrLight(1, 8) : 17) {
+      all_threads.push_back(threads);
+    }
+    const std::vector<size_t> few = {1, 33, 100}, many = {1, 2, 3, 7, 16, 33, 64, 100, 257};
+    for (const size_t tokens : all ? many : FullOrLight(many, few)) {
+      for (const int threads : all_threads) ASSERT_TRUE(rows.SameTogether(0, tokens, threads));
+    }
+    const size_t step = all ? FullOrLight<size_t>(1, 23) : FullOrLight<size_t>(7, 51);
+    for (size_t tokens = 1; tokens <= kTokens; tokens += step) {
+      const size_t first = tokens * 37 % (kTokens + 1 - tokens);
+      ASSERT_TRUE(rows.SameTogether(first, tokens, static_cast<int>(tokens % 3) + 1));
+    }
+    for (size_t first = 0; first <= 64;
+         first += all ? FullOrLight<size_t>(1, 21) : FullOrLight<size_t>(9, 37)) {
+      for (const size_t tokens : {64u, 70u, 130u}) ASSERT_TRUE(rows.SameTogether(first, tokens, 2));
+    }
+  });
+}
+
+// Bytes of `count` numbers of a type, without a NaN.
+std::vector<unsigned char> RandomBytes(DType dtype, size_t count, Random* random) {
+  std::vector<unsigned char> bytes(count * ElementBytes(dtype));
+  if (dtype == DType::kF32) {
+    std::memcpy(bytes.data(), random->SymmetricVector(count, 1.0f).data(), bytes.size());
+  } else {
+    std::memcpy(bytes.data(), Draw16(kTypes16[0], count, random).data(), bytes.size());
+  }
+  return bytes;
+}
+
+class InPlaceTest : public RowsTest {};
+
+// y over x: what a call from array to array gives, and nothing between the rows.
+TEST_P(InPlaceTest, GivesWhatItGivesApart) {
+  ForEachWay([](const Way&, const PackedLayers& packed) {
+    Random random(3);
+    const size_t out = packed.out(), ld = std::max(packed.in(), out) + 3;
+    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+      const size_t bytes = ElementBytes(dtype);
+      for (const size_t tokens : FullOrLight<std::vector<size_t>>({1, 3, 20, 257}, {3, 100})) {
+        const std::vector<unsigned char> x = RandomBytes(dtype, tokens * ld, &random);
+        std::vector<unsigned char> y(tokens * out * bytes), want = x;
+        packed.Run(0, x.data(), ld, tokens, y.data(), out, dtype, {1});
+        for (size_t t = 0; t < tokens; ++t) {
+          std::memcpy(&want[t * ld * bytes], &y[t * out * bytes], out * bytes);
+        }
+        for (const int threads : {1, 2, 7}) {
+          std::vector<unsigned char> both = x;
+          packed.Run(0, both.data(), ld, tokens, both.data(), ld, dtype, {threads});
+          ASSERT_EQ(both, want) << tokens << " tokens, " << threads << " threads, " << bytes << " bytes";
+        }
+      }
+    }
+  });
+}
+
+// NaN of all that int8 or a norm makes of a row that is not finite. Without them the sums of a block are of
+// infinities of both signs, or NaNs, while a linear's minus infinity may become -0.
+bool IsSpoilt(float y, const Way& way, const Layers& layers) {
+  if (way.precision == Precision::kInt8 || layers.norm) return std::isnan(y);
+  return !std::isfinite(y) || (layers.kind == Kind::kLinear && y == 0);
+}
+
+TEST_P(RowsTest, ABadRowStaysAlone) {
+  ForEachWay([&](const Way& way, const PackedLayers& packed) {
+    Random random(4);
+    const size_t in = packed.in(), out = packed.out();
+    size_t columns = 0;  // the first, one in the middle and the last by turns
+    for (const size_t tokens : {1u, 9u, 70u}) {
+      std::vector<float> x = RandomTokens(in, tokens, &random);
+      const std::vector<float> want = packed.Run(0, x.data(), tokens, {1});
+      for (size_t bad = 0; bad < tokens; bad += tokens == 70 ? FullOrLight(11u, 23u) : 1) {
+        for (const float value : {NAN, HUGE_VALF, -HUGE_VALF}) {
+          float* const element = &x[bad * in + columns++ % 4 * (in - 1) / 3];
+          const float kept = std::exchange(*element, value);
+          const std::vector<float> y = packed.Run(0, x.data(), tokens, {2});
+          *element = kept;
+          for (size_t i = 0; i < y.size(); ++i) {
+            ASSERT_TRUE(i / out == bad ? IsSpoilt(y[i], way, layers()) : BitsOf(y[i]) == BitsOf(want[i]))
+                << value << " in row " << bad << " of " << tokens << ", element " << i << " is " << y[i];
+          }
+        }
+      }
+    }
+  });
+}
+
+struct TargetAndLayersAsName {
+  std::string operator()(const testing::TestParamInfo<RowsTest::ParamType>& info) const {
+    return std::get<0>(info.param) + "_" + std::get<1>(info.param).name;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Targets, RowsTest,
+                         testing::Combine(testing::ValuesIn(SupportedTargets()), testing::ValuesIn(kLayers)),
+                         TargetAndLayersAsName());
+INSTANTIATE_TEST_SUITE_P(Targets, InPlaceTest,
+                         testing::Combine(testing::ValuesIn(SupportedTargets()),
+                                          testing::ValuesIn(kLayersInPlace)),
+                         TargetAndLayersAsName());
+
+// --- In company --------------------------------------------------------------------------------------------
+
 // A shape with every kind of tail, and the results of each row alone on one thread.
 class DeterminismTest : public TargetTest {
  protected:
   static constexpr size_t kTokens = 257;
   static constexpr Shape kShape = {203, 901, 150};
 
-  explicit DeterminismTest(const Shape& shape = kShape) {
+  DeterminismTest() {
     Random random(1);
-    block_ = RandomBlock(shape, &random);
+    block_ = RandomBlock(kShape, &random);
     x_ = RandomTokens(kShape, kTokens, &random);
     ffn_ = PackFor(GetParam(), block_.weights());
     for (size_t row = 0; row < kTokens; ++row) {
@@ -65,81 +353,6 @@ class DeterminismTest : public TargetTest {
   std::vector<float> x_, want_;
   PackedFfn ffn_;
 };
-
-TEST_P(DeterminismTest, AnyNumberOfThreads) {
-  for (const size_t tokens : {1u, 2u, 3u, 7u, 16u, 33u, 64u, 100u, 257u}) {
-    for (int threads = 0; threads <= 16; threads += FullOrLight(1, 3)) {
-      ASSERT_TRUE(SameAsAlone(0, tokens, {threads})) << tokens << " tokens, " << threads << " threads";
-    }
-    ASSERT_TRUE(SameAsAlone(0, tokens, {64})) << tokens << " tokens, 64 threads";
-  }
-}
-
-TEST_P(DeterminismTest, AnyBatchSize) {
-  for (size_t tokens = 1; tokens <= kTokens; tokens += FullOrLight<size_t>(1, 16)) {
-    ASSERT_TRUE(SameAsAlone(0, tokens, {static_cast<int>(tokens % 3) + 1})) << tokens << " tokens";
-  }
-}
-
-class GatedDeterminismTest : public DeterminismTest {
- protected:
-  GatedDeterminismTest() : DeterminismTest({kShape.dim, kShape.hidden, kShape.out, true}) {}
-};
-
-TEST_P(GatedDeterminismTest, AnyNumberOfThreadsAndBatchSize) {
-  for (const size_t tokens : {1u, 2u, 3u, 7u, 16u, 33u, 64u, 100u, 129u, 257u}) {
-    for (int threads = 0; threads <= 16; threads += FullOrLight(1, 3)) {
-      ASSERT_TRUE(SameAsAlone(0, tokens, {threads})) << tokens << " tokens, " << threads << " threads";
-    }
-  }
-}
-
-// h + mlp(norm(h)).
-class TransformerDeterminismTest : public DeterminismTest {
- protected:
-  static constexpr Shape kSquare = {kShape.dim, kShape.hidden, kShape.dim};
-
-  TransformerDeterminismTest() : DeterminismTest(kSquare) {
-    Random random(2);
-    weight_ = random.SymmetricVector(kSquare.dim, 2);
-    want_.clear();
-    for (size_t row = 0; row < kTokens; ++row) {
-      const std::vector<float> y = RunRows(row, 1, 1);
-      want_.insert(want_.end(), y.begin(), y.end());
-    }
-  }
-
-  std::vector<float> RunRows(size_t first, size_t tokens, int threads) const {
-    const Norm norm = {NormKind::kLayerNorm, weight_.data()};
-    RunOptions options = {threads};
-    options.norm = &norm;
-    options.residual.data = &x_[first * kSquare.dim];
-    return RunDense(ffn_, &x_[first * kSquare.dim], tokens, options);
-  }
-
-  std::vector<float> weight_;
-};
-
-TEST_P(TransformerDeterminismTest, AnyNumberOfThreadsBatchSizeAndPlace) {
-  for (const size_t tokens : {1u, 2u, 3u, 7u, 16u, 33u, 64u, 100u, 129u, 200u}) {
-    for (int threads = 0; threads <= 16; threads += FullOrLight(1, 3)) {
-      for (const size_t first : {0u, 57u}) {
-        const std::vector<float> y = RunRows(first, tokens, threads);
-        ASSERT_TRUE(
-            SameBits(y.data(), kSquare.out, &want_[first * kSquare.out], kSquare.out, tokens, kSquare.out))
-            << "rows from " << first << ", " << tokens << " tokens, " << threads << " threads";
-      }
-    }
-  }
-}
-
-TEST_P(DeterminismTest, AnyPlaceInTheBatch) {
-  for (const size_t tokens : {64u, 70u, 130u}) {
-    for (size_t first = 0; first <= 64; first += FullOrLight<size_t>(1, 9)) {
-      ASSERT_TRUE(SameAsAlone(first, tokens, {2})) << "rows from " << first << " of " << tokens;
-    }
-  }
-}
 
 TEST_P(DeterminismTest, ManyRunsOnABusyMachine) {
   std::atomic<bool> stop = false;
@@ -277,10 +490,7 @@ TEST_P(DeterminismTest, InsideAParallelLoop) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, DeterminismTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
-INSTANTIATE_TEST_SUITE_P(Targets, GatedDeterminismTest, testing::ValuesIn(SupportedTargets()),
-                         TargetAsName());
-INSTANTIATE_TEST_SUITE_P(Targets, TransformerDeterminismTest, testing::ValuesIn(SupportedTargets()),
-                         TargetAsName());
+// --- On every target ---------------------------------------------------------------------------------------
 
 // FNV-1a over the bits of y.
 uint64_t HashOf(const std::vector<float>& y) {

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <set>
-#include <utility>
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
@@ -268,40 +267,6 @@ TEST_P(LinearTest, AmxSumsEvenAndOddK) {
   }
 }
 
-// --- The same bits every time ------------------------------------------------------------------------------
-
-TEST_P(LinearTest, SameBitsForAnyThreadsBatchAndPlace) {
-  constexpr size_t kTokens = 257, kOut = 97;
-  Random random(1);
-  for (const Precision precision : PrecisionsOn(GetParam())) {
-    SCOPED_TRACE(PrecisionName(precision));
-    const size_t in = gemm(precision).a.kc + 53;
-    const PackedLinear packed = PackFor(GetParam(), RandomLinear(in, kOut, &random), precision);
-    const std::vector<float> x = RandomTokens(in, kTokens, &random);
-    std::vector<float> want;  // each row alone
-    for (size_t row = 0; row < kTokens; ++row) {
-      const std::vector<float> y = RunDense(packed, &x[row * in], 1);
-      want.insert(want.end(), y.begin(), y.end());
-    }
-    const auto same = [&](size_t first, size_t tokens, int threads) {
-      const std::vector<float> y = RunDense(packed, &x[first * in], tokens, OptionsOn(threads));
-      return SameBits(y.data(), kOut, &want[first * kOut], kOut, tokens, kOut);
-    };
-    const auto token_counts =
-        FullOrLight<std::vector<size_t>>({1, 2, 3, 7, 16, 33, 64, 100, kTokens}, {1, 2, 33, 100});
-    for (const size_t tokens : token_counts) {
-      for (int threads = kOwnThreads; threads <= 16; threads += FullOrLight(1, 7)) {
-        ASSERT_TRUE(same(0, tokens, threads)) << tokens << " tokens, " << threads << " threads";
-      }
-      ASSERT_TRUE(same(0, tokens, 64)) << tokens << " tokens, 64 threads";
-    }
-    for (size_t tokens = 1; tokens <= kTokens; tokens += FullOrLight<size_t>(1, 51)) {
-      const int threads = static_cast<int>(tokens % 3) + 1;
-      ASSERT_TRUE(same(kTokens - tokens, tokens, threads)) << "the last " << tokens << " tokens";
-    }
-  }
-}
-
 // --- Memory and element types ------------------------------------------------------------------------------
 
 std::vector<float> Spread(const std::vector<float>& values, size_t cols, size_t stride) {
@@ -328,30 +293,6 @@ TEST_P(LinearTest, NothingBetweenRowsMatters) {
         ASSERT_TRUE(fusedffn::Run(packed, x_rows.data(), ldx, tokens, y.data(), ldy, {threads}).ok());
         ASSERT_TRUE(SameBits(y.data(), ldy, want.data(), ldy, tokens, ldy))
             << PrecisionName(precision) << ", " << tokens << " tokens, " << threads << " threads";
-      }
-    }
-  }
-}
-
-// Panels are written one after the other: none may change what a later one reads of x.
-TEST_P(LinearTest, InPlace) {
-  Random random(1);
-  const size_t nr = gemm().b.nr;
-  for (const Size& size : {Size{3 * nr + 1, 3 * nr + 1}, Size{130, 17}, Size{17, 130}}) {
-    const size_t in = size.in, out = size.out, ld = std::max(in, out) + 3;
-    for (const Precision precision : PrecisionsOn(GetParam())) {
-      const PackedLinear packed = PackFor(GetParam(), RandomLinear(in, out, &random), precision);
-      for (const size_t tokens : {1u, 20u, 300u}) {
-        const std::vector<float> x = random.SymmetricVector(tokens * ld, 1.0f);
-        std::vector<float> y(tokens * out), want = x;
-        ASSERT_TRUE(fusedffn::Run(packed, x.data(), ld, tokens, y.data(), out, {1}).ok());
-        for (size_t i = 0; i < y.size(); ++i) want[i / out * ld + i % out] = y[i];
-        for (const int threads : {1, 2, 5}) {
-          std::vector<float> both = x;
-          ASSERT_TRUE(fusedffn::Run(packed, both.data(), ld, tokens, both.data(), ld, {threads}).ok());
-          ASSERT_TRUE(SameBits(both.data(), ld, want.data(), ld, tokens, ld))
-              << "size " << size << ", " << tokens << " tokens, " << threads << " threads";
-        }
       }
     }
   }
@@ -412,33 +353,6 @@ TEST_P(LinearTest, NoTokens) {
 }
 
 // --- NaN and infinity --------------------------------------------------------------------------------------
-
-TEST_P(LinearTest, BadRowsOfXStayAlone) {
-  Random random(1);
-  for (const Precision precision : PrecisionsOn(GetParam())) {
-    const PackedLinear packed = PackFor(GetParam(), RandomLinear(1201, 30, &random), precision);
-    const size_t in = packed.in(), out = packed.out();
-    for (const size_t tokens : {1u, 9u, 70u}) {
-      std::vector<float> x = RandomTokens(in, tokens, &random);
-      const std::vector<float> want = RunDense(packed, x.data(), tokens);
-      const size_t bad = tokens / 2;
-      for (const size_t column : {size_t{0}, in / 2, in - 1}) {
-        for (const float value : {NAN, HUGE_VALF, -HUGE_VALF}) {
-          const float kept = std::exchange(x[bad * in + column], value);
-          const std::vector<float> y = RunDense(packed, x.data(), tokens, {2});
-          x[bad * in + column] = kept;
-          for (size_t i = 0; i < y.size(); ++i) {
-            // Minus infinity becomes -0.
-            const bool spoilt = !std::isfinite(y[i]) || (y[i] == 0 && precision != Precision::kInt8);
-            ASSERT_TRUE(i / out == bad ? spoilt : BitsOf(y[i]) == BitsOf(want[i]))
-                << value << " in row " << bad << " of " << tokens << ", " << PrecisionName(precision)
-                << ", element " << i << " is " << y[i];
-          }
-        }
-      }
-    }
-  }
-}
 
 TEST_P(LinearTest, BadWeightsSpoilTheirOutputOnly) {
   Random random(1);

@@ -176,23 +176,6 @@ TEST_P(PrecisionTest, DotIsExactOnIntegers) {
   }
 }
 
-TEST_P(PrecisionTest, DotGivesTheSameBitsForAnyThreadsAndBatch) {
-  if (!HasDot()) GTEST_SKIP() << "no bf16 dot product";
-  Random random(1);
-  for (const Shape& shape : kShapes) {
-    const PackedFfn ffn = PackAs(Precision::kBF16Dot, RandomBlock(shape, &random).weights());
-    const std::vector<float> x = RandomTokens(shape, kMostTokens, &random);
-    const std::vector<float> all = RunDense(ffn, x.data(), kMostTokens);
-    for (const size_t tokens : kTokens) {
-      const std::vector<float> want(all.begin(), all.begin() + static_cast<ptrdiff_t>(tokens * shape.out));
-      for (const int threads : FullOrLight<std::vector<int>>({1, 2, 7}, {3})) {
-        ASSERT_TRUE(Same(RunDense(ffn, x.data(), tokens, {threads}), want))
-            << "shape " << shape << ", " << tokens << " tokens, " << threads << " threads";
-      }
-    }
-  }
-}
-
 TEST_P(PrecisionTest, DotIsWithinItsRoundings) {
   if (!HasDot()) GTEST_SKIP() << "no bf16 dot product";
   for (const bool gated : {false, true}) CheckDot({500, 1300, 200, gated});
@@ -319,20 +302,6 @@ TEST_P(PrecisionTest, YOfSixteenBitsIsRounded) {
       ASSERT_LE(error, std::min(below, above)) << want[i];
     }
   }
-}
-
-TEST_P(PrecisionTest, InPlaceInBF16) {
-  Random random(1);
-  const Shape shape = {66, 90, 66};
-  const size_t tokens = 60;
-  const PackedFfn ffn = PackAs(Precision::kBF16, RandomBlock(shape, &random).weights());
-  const std::vector<uint16_t> x = Draw16(kTypes16[0], tokens * shape.dim, &random);
-  std::vector<uint16_t> want(x.size()), both = x;
-  const DType bf16 = DType::kBF16;
-  ASSERT_TRUE(fusedffn::Run(ffn, x.data(), bf16, shape.dim, tokens, want.data(), bf16, shape.out, {1}).ok());
-  ASSERT_TRUE(
-      fusedffn::Run(ffn, both.data(), bf16, shape.dim, tokens, both.data(), bf16, shape.out, {2}).ok());
-  EXPECT_EQ(both, want);
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, PrecisionTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
