@@ -16,6 +16,11 @@ namespace {
 constexpr size_t kMaxDimension = size_t{1} << 30;
 constexpr size_t kMaxParameters = size_t{1} << 40;
 
+Status CheckAligned(const char* name, const void* data, size_t bytes) {
+  if (reinterpret_cast<uintptr_t>(data) % bytes == 0) return Status();
+  return Status(StatusCode::kInvalidArgument, "%s is not aligned to %zu bytes", name, bytes);
+}
+
 Status CheckSize(const char* name, size_t size) {
   if (size >= 1 && size <= kMaxDimension) return Status();
   return Status(StatusCode::kInvalidArgument, "%s is %zu; it must be 1 to %zu", name, size, kMaxDimension);
@@ -78,13 +83,15 @@ Status CheckQuantizedGroup(const GroupPlace& at, const int8_t* q, size_t count, 
 
 // The same of all groups of rows.
 Status CheckQuantizedRows(const PackedLayer& layer, size_t first_row, size_t rows, const BRows& from) {
+  Status status = CheckAligned("scales", from.scales, sizeof(float));
+  if (!status.ok()) return status;
   const size_t columns = layer.b.layout.k, group = layer.b.layout.b.scale_group;
   const float* scale = from.scales;
   for (size_t row = 0; row < rows; ++row) {
     const int8_t* const q = static_cast<const int8_t*>(from.data) + row * from.stride;
     for (size_t k = 0; k < columns; k += group) {
-      const Status status = CheckQuantizedGroup({layer.name, first_row + row, k / group, k}, q + k,
-                                                std::min(group, columns - k), *scale++);
+      status = CheckQuantizedGroup({layer.name, first_row + row, k / group, k}, q + k,
+                                   std::min(group, columns - k), *scale++);
       if (!status.ok()) return status;
     }
   }
@@ -108,9 +115,8 @@ Status CheckRows(const Rows& rows) noexcept {
   if (rows.rows == 0) return Status();
   if (rows.data == nullptr) return Status(StatusCode::kInvalidArgument, "%s is null", name);
   const size_t bytes = BytesOf(rows.dtype);
-  if (rows.begin() % bytes != 0) {
-    return Status(StatusCode::kInvalidArgument, "%s is not aligned to %zu bytes", name, bytes);
-  }
+  status = CheckAligned(name, rows.data, bytes);
+  if (!status.ok()) return status;
   if (!FitsInMemory(rows.rows, rows.stride, rows.columns, bytes)) {
     return Status(StatusCode::kInvalidArgument, "%s: %zu rows of stride %zu do not fit in memory", name,
                   rows.rows, rows.stride);
@@ -268,7 +274,7 @@ Status CheckQuantize(const void* weight, DType dtype, size_t rows, size_t cols, 
   for (const auto& [name, array] : arrays) {
     if (array == nullptr) return Status(StatusCode::kInvalidArgument, "%s is null", name);
   }
-  return Status();
+  return CheckAligned("scales", scales, sizeof(float));
 }
 
 Status CheckNorm(const Norm* given, size_t dim, const Rows& y) noexcept {
@@ -332,6 +338,8 @@ Status CheckChoices(const ExpertCall& call) noexcept {
   }
   if (choices.ids == nullptr) return Invalid("choices.ids is null");
   if (choices.weights == nullptr) return Invalid("choices.weights is null");
+  const Status aligned = CheckAligned("choices.ids", choices.ids, sizeof(int32_t));
+  if (!aligned.ok()) return aligned;
   if (choices.top == 0 || choices.top > UINT32_MAX / call.tokens) {
     return Status(StatusCode::kInvalidArgument, "choices.top is %zu; for %zu tokens it must be 1 to %zu",
                   choices.top, call.tokens, UINT32_MAX / call.tokens);

@@ -493,6 +493,10 @@ const BadCase kBadCases[] = {
     {"ExpertCountHuge", kInvalid, "expert_count is 1844", [](Arguments& a) { a.expert_count = SIZE_MAX; }},
     {"IdsNull", kInvalid, "choices.ids is null", [](Arguments& a) { a.choices.ids = nullptr; }},
     {"WeightsNull", kInvalid, "choices.weights is null", [](Arguments& a) { a.choices.weights = nullptr; }},
+    {"IdsMisaligned", kInvalid, "choices.ids is not aligned to 4 bytes",
+     [](Arguments& a) {
+       a.choices.ids = reinterpret_cast<const int32_t*>(reinterpret_cast<const char*>(a.choices.ids) + 1);
+     }},
     {"TopZero", kInvalid, "choices.top is 0; for 2 tokens it must be 1 to 2147483647",
      [](Arguments& a) { a.choices.top = 0; }},
     {"TopHuge", kInvalid, "choices.top is 2147483648;",
