@@ -9,9 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <fstream>
 #include <limits>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -24,7 +22,9 @@ namespace fusedffn {
 namespace {
 
 constexpr long kNever = std::numeric_limits<long>::max();
-std::atomic<long> threads_started{0}, refused_from{kNever};
+// Calls of pthread_create(): all that were made, and from which on they are refused; threads that were
+// started.
+std::atomic<long> asked{0}, refused_from{kNever}, started{0};
 
 constexpr Shape kShape = {64, 256, 48};
 constexpr int kThreads = 8;
@@ -44,16 +44,6 @@ struct Caller {
 
   bool IsRight() const { return RunOn(kThreads) == want; }
 };
-
-size_t ThreadsHere() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;) {
-    if (word != "Threads:") continue;
-    status >> word;
-    return std::stoul(word);
-  }
-  return 0;
-}
 
 // Whether `work`, in a child that is ended where it hangs, returns true.
 template <class Work>
@@ -77,10 +67,12 @@ class HelpersTest : public testing::Test {
 
 TEST_F(HelpersTest, AsManyAsThereAreCpusAndNoMore) {
   EXPECT_TRUE(WorksInChild([&] {
-    for (const size_t cpus : {1, 4, 2, 8}) {
-      pretended_cpus = cpus;
-      const size_t before = ThreadsHere();
-      if (!caller_.IsRight() || ThreadsHere() != std::max(before, cpus)) return false;
+    long most = 0;
+    const long before = started;
+    for (const long cpus : {1, 4, 2, 8}) {
+      pretended_cpus = static_cast<size_t>(cpus);
+      most = std::max(most, cpus);
+      if (!caller_.IsRight() || started - before != most - 1) return false;
     }
     return true;
   }));
@@ -89,12 +81,13 @@ TEST_F(HelpersTest, AsManyAsThereAreCpusAndNoMore) {
 TEST_F(HelpersTest, ThoseThatCannotBeStartedAreDoneWithout) {
   for (long n = 0; n < kThreads; ++n) {
     EXPECT_TRUE(WorksInChild([&] {
-      refused_from = threads_started + n;
+      const long before = started;
+      refused_from = asked + n;
       for (int call = 0; call < 3; ++call) {
-        if (!caller_.IsRight() || ThreadsHere() != static_cast<size_t>(n) + 1) return false;
+        if (!caller_.IsRight() || started - before != std::min<long>(n, kThreads - 1)) return false;
       }
       refused_from = kNever;  // they can be had again
-      return caller_.IsRight() && ThreadsHere() == kThreads;
+      return caller_.IsRight() && started - before == kThreads - 1;
     })) << "threads are refused from number "
         << n << " on";
   }
@@ -102,8 +95,10 @@ TEST_F(HelpersTest, ThoseThatCannotBeStartedAreDoneWithout) {
 
 TEST_F(HelpersTest, AChildStartsItsOwn) {
   ASSERT_TRUE(caller_.IsRight());
-  EXPECT_TRUE(
-      WorksInChild([&] { return ThreadsHere() == 1 && caller_.IsRight() && ThreadsHere() == kThreads; }));
+  EXPECT_TRUE(WorksInChild([&] {
+    const long before = started;
+    return caller_.IsRight() && started - before == kThreads - 1;
+  }));
 }
 
 // While other threads are anywhere in a call.
@@ -130,7 +125,8 @@ TEST_F(HelpersTest, ForkAtAnyMoment) {
 TEST_F(HelpersTest, ManyCallersWithSmallStacks) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  ASSERT_EQ(pthread_attr_setstacksize(&attributes, 64 << 10), 0);
+  const long least = sysconf(_SC_THREAD_STACK_MIN);
+  ASSERT_EQ(pthread_attr_setstacksize(&attributes, static_cast<size_t>(std::max(64L << 10, least))), 0);
   std::vector<pthread_t> threads(20);
   const auto work = [](void* argument) -> void* {
     bool right = true;
@@ -152,7 +148,12 @@ TEST_F(HelpersTest, ManyCallersWithSmallStacks) {
 
 }  // namespace
 
-bool RefuseThread() { return threads_started++ >= refused_from; }
+// Whether a thread may be started, which is then counted.
+bool MayStart() {
+  const bool may = asked++ < refused_from;
+  started += may;
+  return may;
+}
 
 }  // namespace fusedffn
 
@@ -160,5 +161,5 @@ extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attribute
                               void* argument) noexcept {
   static const auto original =
       reinterpret_cast<decltype(&pthread_create)>(dlsym(RTLD_NEXT, "pthread_create"));
-  return fusedffn::RefuseThread() ? EAGAIN : original(thread, attributes, start, argument);
+  return fusedffn::MayStart() ? original(thread, attributes, start, argument) : EAGAIN;
 }
