@@ -99,7 +99,7 @@ class Helper {
 
 // Starts a thread of its own for it. Signals are the other threads' business.
 bool Start(Helper* helper) {
-  constexpr size_t kStackBytes = size_t{256} << 10;
+  constexpr size_t kStackBytes = size_t{1} << 20;  // a call takes 14 KB; without optimization, more
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes) != 0) return false;
   pthread_attr_setstacksize(&attributes, kStackBytes);
