@@ -7,14 +7,13 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <string>
 
+#include "tests/child.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
 
@@ -60,15 +59,12 @@ bool SmallStackIsAccepted() {
 
 template <class Work>
 void ExpectInChild(const Work& work) {
-  const pid_t child = fork();
-  if (child == 0) {
-    work();
-    std::fflush(nullptr);
-    _exit(testing::Test::HasFailure() ? 1 : 0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  EXPECT_EQ(InChild([&] {
+              work();
+              std::fflush(nullptr);
+              return testing::Test::HasFailure() ? 1 : 0;
+            }),
+            0);
 }
 
 class AmxPermissionTest : public testing::Test {

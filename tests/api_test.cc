@@ -2,8 +2,6 @@
 // targets and threads holds.
 #include <gtest/gtest.h>
 #include <sched.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -19,12 +17,14 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
+#include "tests/child.h"
 #include "tests/compare.h"
 #include "tests/effort.h"
 #include "tests/executors.h"
 #include "tests/guarded_buffer.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
+#include "tests/workspace.h"
 
 namespace fusedffn {
 namespace {
@@ -685,23 +685,7 @@ TEST(PackedFfnTest, KnowsWhatItHolds) {
   EXPECT_EQ(a.packed.target(), SupportedTargets().front());
 }
 
-TEST(WorkspaceBytesTest, IsZeroForWhatCannotRun) {
-  Arguments a;
-  EXPECT_EQ(WorkspaceBytes(a.empty, 4, 1), 0u);
-  for (const int threads : {-1, -2, INT_MIN, INT_MAX}) EXPECT_EQ(WorkspaceBytes(a.packed, 4, threads), 0u);
-  for (const int threads : {0, 1, 2, 100}) {
-    EXPECT_GT(WorkspaceBytes(a.packed, 4, threads), 0u);
-    const size_t most = PTRDIFF_MAX / 2 / std::max(InOf(a.packed), OutOf(a.packed));  // of 2 bytes each
-    EXPECT_GT(WorkspaceBytes(a.packed, most, threads), 0u);
-    for (const size_t tokens : {most + 1, SIZE_MAX / 2, SIZE_MAX - 1, SIZE_MAX}) {
-      EXPECT_EQ(WorkspaceBytes(a.packed, tokens, threads), 0u) << tokens;
-      const std::string text = Describe(a.packed, tokens, {threads}).text;
-      EXPECT_EQ(text, "tokens is " + std::to_string(tokens) + "; so many rows of " +
-                          std::to_string(std::max(InOf(a.packed), OutOf(a.packed))) +
-                          " columns do not fit in memory\n");
-    }
-  }
-}
+TEST(WorkspaceBytesTest, IsZeroForWhatCannotRun) { ExpectNoWorkspaceForWhatCannotRun(Arguments().packed); }
 
 // Whole lines of a description.
 std::vector<std::string> Lines(const Description& description) {
@@ -791,11 +775,7 @@ TEST(StatusTest, FormatsAndCuts) {
 
 // DefaultThreads() in a child process that may use the given CPUs only.
 int DefaultThreadsOn(const cpu_set_t& cpus) {
-  const pid_t child = fork();
-  if (child == 0) _exit(sched_setaffinity(0, sizeof(cpus), &cpus) == 0 ? DefaultThreads() : 255);
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return InChild([&] { return sched_setaffinity(0, sizeof(cpus), &cpus) == 0 ? DefaultThreads() : 255; });
 }
 
 TEST(DefaultThreadsTest, FollowsTheAffinityMask) {

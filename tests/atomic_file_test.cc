@@ -4,16 +4,15 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 #include <string>
 
+#include "tests/child.h"
 #include "tests/test_files.h"
 
 namespace fusedffn::io {
@@ -126,15 +125,11 @@ TEST_P(AtomicFileTest, OwnerAndGroupAreKept) {
 
 // Replaces a file of root's as a user who belongs to `group` besides his own.
 void ReplaceAsAnother(const std::string& path, gid_t group, bool named) {
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    if (setgroups(1, &group) != 0 || setgid(1234) != 0 || setuid(1234) != 0) _exit(1);
-    _exit(ErrorOf(path, [&] { WriteFile(path, "new", named); }).empty() ? 0 : 2);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_EQ(status, 0);
+  const int exit_code = InChild([&] {
+    if (setgroups(1, &group) != 0 || setgid(1234) != 0 || setuid(1234) != 0) return 1;
+    return ErrorOf(path, [&] { WriteFile(path, "new", named); }).empty() ? 0 : 2;
+  });
+  ASSERT_EQ(exit_code, 0);
 }
 
 TEST_P(AtomicFileTest, WithoutItsGroupNobodyGetsMore) {
@@ -172,16 +167,12 @@ TEST(NamelessFileTest, NothingIsLeftOfAKilledProcess) {
   const int nameless = open(folder.path().c_str(), O_TMPFILE | O_WRONLY, 0600);
   if (nameless < 0) GTEST_SKIP() << "this file system has no files without names";
   close(nameless);
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
+  const int exit_code = InChild([&] {
     AtomicFile file(folder / "y");
     file.Write("bytes", 5);
-    raise(SIGKILL);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    return raise(SIGKILL);
+  });
+  EXPECT_EQ(exit_code, -SIGKILL);
   EXPECT_EQ(folder.Contents(), Files{});
 }
 
@@ -238,17 +229,13 @@ TEST_P(AtomicFileTest, SignalsLeaveNothing) {
   const TempFolder folder;
   folder.Write("file", "old");
   for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {
-    const pid_t child = fork();
-    if (child == 0) {
+    const int exit_code = InChild([&] {
       RemoveTemporaryFileOnSignals();
       AtomicFile file(folder / "file", GetParam());
       file.Write("new", 3);
-      std::raise(signal);
-      _exit(0);
-    }
-    int status = 0;
-    waitpid(child, &status, 0);
-    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == signal);
+      return std::raise(signal);
+    });
+    EXPECT_EQ(exit_code, -signal);
     EXPECT_EQ(folder.Contents(), (Files{{"file", "old"}}));
   }
 }

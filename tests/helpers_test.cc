@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/child.h"
 #include "tests/effort.h"
 #include "tests/pretended_cpus.h"
 #include "tests/targets.h"
@@ -45,17 +45,10 @@ struct Caller {
   bool IsRight() const { return RunOn(kThreads) == want; }
 };
 
-// Whether `work`, in a child that is ended where it hangs, returns true.
+// Whether `work` returns true in a child.
 template <class Work>
 bool WorksInChild(const Work& work) {
-  const pid_t child = fork();
-  if (child == 0) {
-    alarm(30);
-    _exit(work() ? 0 : 1);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  return InChild([&] { return work() ? 0 : 1; }) == 0;
 }
 
 class HelpersTest : public testing::Test {

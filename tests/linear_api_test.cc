@@ -20,6 +20,7 @@
 #include "tests/guarded_buffer.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
+#include "tests/workspace.h"
 
 namespace fusedffn {
 namespace {
@@ -316,23 +317,7 @@ TEST(LinearHandleTest, MovesAndIsEmptyAfterwards) {
   EXPECT_EQ(RunDense(a.packed, a.x.data(), kTokens), want);
 }
 
-TEST(LinearWorkspaceTest, IsZeroForWhatCannotRun) {
-  Arguments a;
-  EXPECT_EQ(WorkspaceBytes(a.empty, 4, 1), 0u);
-  for (const int threads : {-1, -2, INT_MIN, INT_MAX}) EXPECT_EQ(WorkspaceBytes(a.packed, 4, threads), 0u);
-  for (const int threads : {0, 1, 2, 100}) {
-    EXPECT_GT(WorkspaceBytes(a.packed, 4, threads), 0u);
-    const size_t most = PTRDIFF_MAX / 2 / std::max(InOf(a.packed), OutOf(a.packed));  // of 2 bytes each
-    EXPECT_GT(WorkspaceBytes(a.packed, most, threads), 0u);
-    for (const size_t tokens : {most + 1, SIZE_MAX / 2, SIZE_MAX - 1, SIZE_MAX}) {
-      EXPECT_EQ(WorkspaceBytes(a.packed, tokens, threads), 0u) << tokens;
-      const std::string text = Describe(a.packed, tokens, {threads}).text;
-      EXPECT_EQ(text, "tokens is " + std::to_string(tokens) + "; so many rows of " +
-                          std::to_string(std::max(InOf(a.packed), OutOf(a.packed))) +
-                          " columns do not fit in memory\n");
-    }
-  }
-}
+TEST(LinearWorkspaceTest, IsZeroForWhatCannotRun) { ExpectNoWorkspaceForWhatCannotRun(Arguments().packed); }
 
 class LinearTargetTest : public TargetTest {};
 

@@ -138,11 +138,11 @@ TEST(BlockNormTest, NotKnown) {
 
 class LoadNormTest : public testing::Test {
  protected:
-  static BlockNorm Load(const Checkpoint& checkpoint, const std::string& prefix, const std::string& layout,
-                        const std::string& norm) {
+  static LoadedNorm Load(const Checkpoint& checkpoint, const std::string& prefix, const std::string& layout,
+                         const std::string& norm) {
     Block block = NamedBlock(prefix, layout);
     block.shape = {3, 12, 3};
-    return LoadNorm(checkpoint, block, norm);
+    return LoadNorm(checkpoint, block, {norm, NormKind::kRmsNorm, 1, "", {}, false}, 0.5);
   }
 
   // What is wrong with a file of these tensors, or "".
@@ -166,11 +166,11 @@ TEST_F(LoadNormTest, ReadsItsTensors) {
   for (const auto& [name, dtype] :
        {std::pair("F32", DType::kF32), std::pair("BF16", DType::kBF16), std::pair("F16", DType::kF16)}) {
     TestNorm want = WriteNorm(path_, "h.3.ln_2", 3, name, 1);
-    const BlockNorm norm = Load(Checkpoint(path_), "h.3.mlp", "conv1d", "ln_2");
+    const LoadedNorm norm = Load(Checkpoint(path_), "h.3.mlp", "conv1d", "ln_2");
     EXPECT_EQ(norm.dtype, dtype);
     EXPECT_EQ(norm.weight, Store(name, &want.weight));
     EXPECT_EQ(norm.bias, Store(name, &want.bias));
-    const Norm as = norm.As({"ln_2", NormKind::kRmsNorm, 1, "", {}, false}, 0.5);
+    const Norm as = norm.view();
     EXPECT_EQ(as.kind, NormKind::kRmsNorm);
     EXPECT_EQ(as.weight_offset, 1);
     EXPECT_EQ(as.eps, 0.5);

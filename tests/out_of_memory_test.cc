@@ -1,8 +1,6 @@
 // One allocation of the process fails, on whatever thread, in a call on 8 threads of 8 CPUs that the system
 // is made to have: y is right with an OK, or untouched with an error, and the next call succeeds.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -10,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "tests/child.h"
 #include "tests/compare.h"
 #include "tests/effort.h"
 #include "tests/guarded_buffer.h"
@@ -80,24 +79,13 @@ Outcome CallWithFailure(bool routed, size_t tokens, long n) {
   return status.ok() ? kRight : kRefused;
 }
 
-int OutcomeInChild(bool routed, size_t tokens, long n) {
-  const pid_t child = fork();
-  if (child == 0) {
-    alarm(60);
-    _exit(CallWithFailure(routed, tokens, n));
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
 class OutOfMemoryTest : public testing::TestWithParam<bool> {};
 
 TEST_P(OutOfMemoryTest, NoErrorComesAfterTheFirstByteOfOutput) {
   for (const size_t tokens : {size_t{40}, kTokens}) {  // panel and row parallel
     int right = 0, refused = 0;
     for (long n = 0; n < FullOrLight(200, 40); ++n) {
-      const int outcome = OutcomeInChild(GetParam(), tokens, n);
+      const int outcome = InChild([&] { return CallWithFailure(GetParam(), tokens, n); });
       if (outcome == kNoneFailed) break;
       ASSERT_TRUE(outcome == kRight || outcome == kRefused)
           << "allocation " << n << ", " << tokens << " tokens: " << outcome;

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <string>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
+#include "tests/child.h"
 #include "tests/test_files.h"
 
 namespace fusedffn {
@@ -43,7 +43,7 @@ inline Outcome Start(const std::vector<std::string>& arguments, std::vector<std:
   posix_spawn_file_actions_destroy(&actions);
   int status = 0;
   EXPECT_EQ(waitpid(pid, &status, 0), pid);
-  const int exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  const int exit_code = ExitCodeOf(status);
   return {exit_code, out_path ? "" : ReadBytes(out), ReadBytes(err)};
 }
 

@@ -14,8 +14,8 @@
 // Conventions, true of every function here:
 //  - Matrices are row-major. Strides are counted in elements, from the start of one row to the next.
 //  - Pointers need the natural alignment of their element type, no more, and those to weights and biases
-//  none. Nothing outside the described
-//    rows and columns is read or written; gaps between rows may hold anything.
+//    none. Nothing outside the described rows and columns is read or written; gaps between rows may hold
+//    anything.
 //  - Nothing prints, aborts or throws. Errors come back as a Status that says what was wrong and what is
 //    accepted, and then no output has been touched.
 //  - Enumerators keep their numbers; new ones are added at the end.

@@ -3,7 +3,6 @@
 
 #include <exception>
 #include <new>
-#include <utility>
 
 #include "fusedffn/io.h"
 #include "src/files/error.h"
@@ -33,11 +32,13 @@ class MissingOption : public io::Error {
   using Error::Error;
 };
 
-// What `work` returns, unless it throws.
-template <class Work>
-Status StatusOf(const Work& work) noexcept {
+// *to = load(), unless it throws.
+template <class T, class Load>
+Status LoadInto(const char* name, T* to, const Load& load) noexcept {
+  if (to == nullptr) return Status(StatusCode::kInvalidArgument, "%s is null", name);
   try {
-    return work();
+    *to = load();
+    return Status();
   } catch (const io::PackError& error) {
     return Status(error.code(), "%s", error.what());
   } catch (const MissingOption& error) {
@@ -53,8 +54,6 @@ Status NoCheckpoint() {
   return Status(StatusCode::kIncomplete, "the loader has no checkpoint: CheckpointLoader::Open() gives one");
 }
 
-Status NullOutput(const char* name) { return Status(StatusCode::kInvalidArgument, "%s is null", name); }
-
 Activation ActivationFor(const std::string& path, const LoadOptions& options, const io::Block& block,
                          const io::BlockActivation& known) {
   if (options.activation) return *options.activation;
@@ -69,16 +68,25 @@ LoadedNorm NormFor(const io::Checkpoint& checkpoint, const LoadOptions& options,
   const io::FamilyNorm& norm = io::NormOf(checkpoint.path(), block, known);
   io::RequirePlainResidual(checkpoint.path(), block, known, norm);
   const std::optional<double> eps = options.norm_eps ? options.norm_eps : known.norm_eps;
-  if (!eps) {
-    throw MissingOption(
-        checkpoint.path(),
-        fmt::format("the eps of the norm in front of block {} is not known: neither its names nor "
-                    "a config.json say it; give LoadOptions::norm_eps",
-                    io::Quoted(block.prefix)));
-  }
-  io::BlockNorm weights = io::LoadNorm(checkpoint, block, norm.name);
-  return {norm.kind, std::move(weights.weight), std::move(weights.bias), weights.dtype,
-          *eps,      norm.weight_offset};
+  if (eps) return io::LoadNorm(checkpoint, block, norm, *eps);
+  throw MissingOption(checkpoint.path(),
+                      fmt::format("the eps of the norm in front of block {} is not known: neither its names "
+                                  "nor a config.json say it; give LoadOptions::norm_eps",
+                                  io::Quoted(block.prefix)));
+}
+
+BlockInfo InfoOf(const io::BlockListing& listing, const io::ModelConfig& config) {
+  const auto& [block, problem] = listing;
+  BlockInfo info;
+  info.prefix = block.prefix;
+  info.problem = problem;
+  if (!problem.empty()) return info;
+  const io::BlockActivation known = io::ActivationOf(block, config);
+  info.models = io::NamesOf(known.families);
+  info.shape = block.shape;
+  info.activation = known.activation;
+  info.int8_group = io::Int8GroupOf(block);
+  return info;
 }
 
 LoadedBlock Load(const io::Checkpoint& checkpoint, const io::ModelConfig& config, const LoadOptions& options,
@@ -100,70 +108,54 @@ CheckpointLoader& CheckpointLoader::operator=(CheckpointLoader&&) noexcept = def
 CheckpointLoader::~CheckpointLoader() = default;
 
 Status CheckpointLoader::Open(const std::string& path, CheckpointLoader* loader) noexcept {
-  if (loader == nullptr) return NullOutput("loader");
-  return StatusOf([&] {
-    loader->state_ = std::make_unique<State>(path);
-    return Status();
+  return LoadInto("loader", loader, [&] {
+    CheckpointLoader opened;
+    opened.state_ = std::make_unique<State>(path);
+    return opened;
   });
 }
 
 Status CheckpointLoader::ListBlocks(std::vector<BlockInfo>* blocks) noexcept {
   if (state_ == nullptr) return NoCheckpoint();
-  if (blocks == nullptr) return NullOutput("blocks");
-  return StatusOf([&] {
+  return LoadInto("blocks", blocks, [&] {
     std::vector<BlockInfo> listed;
-    for (const auto& [block, problem] : io::ListBlocks(state_->checkpoint)) {
-      BlockInfo& info = listed.emplace_back();
-      info.prefix = block.prefix;
-      info.problem = problem;
-      if (!problem.empty()) continue;
-      const io::BlockActivation known = io::ActivationOf(block, state_->config);
-      info.models = io::NamesOf(known.families);
-      info.shape = block.shape;
-      info.activation = known.activation;
-      info.int8_group = io::Int8GroupOf(block);
+    for (const io::BlockListing& listing : io::ListBlocks(state_->checkpoint)) {
+      listed.push_back(InfoOf(listing, state_->config));
     }
-    *blocks = std::move(listed);
-    return Status();
+    return listed;
   });
 }
 
 Status CheckpointLoader::LoadBlock(const std::string& prefix, const LoadOptions& options,
                                    LoadedBlock* block) noexcept {
   if (state_ == nullptr) return NoCheckpoint();
-  if (block == nullptr) return NullOutput("block");
-  return StatusOf([&] {
-    *block = Load(state_->checkpoint, state_->config, options, io::FindBlock(state_->checkpoint, prefix));
-    return Status();
+  return LoadInto("block", block, [&] {
+    return Load(state_->checkpoint, state_->config, options, io::FindBlock(state_->checkpoint, prefix));
   });
 }
 
 Status CheckpointLoader::LoadLayers(const std::string& model, const LoadOptions& options,
                                     std::vector<LoadedBlock>* blocks) noexcept {
   if (state_ == nullptr) return NoCheckpoint();
-  if (blocks == nullptr) return NullOutput("blocks");
-  return StatusOf([&] {
+  return LoadInto("blocks", blocks, [&] {
     const auto& [checkpoint, config] = *state_;
     const std::optional<std::string> name = model.empty() ? std::nullopt : std::optional(model);
     std::vector<LoadedBlock> loaded;
     for (const io::Block& block : io::LayersOf(checkpoint, io::FindTower(checkpoint, name), {})) {
       loaded.push_back(Load(checkpoint, config, options, block));
     }
-    *blocks = std::move(loaded);
-    return Status();
+    return loaded;
   });
 }
 
 Status CheckpointLoader::LoadLinear(const std::string& name, const LinearOptions& options,
                                     PackedLinear* linear) noexcept {
   if (state_ == nullptr) return NoCheckpoint();
-  if (linear == nullptr) return NullOutput("linear");
-  return StatusOf([&] {
+  return LoadInto("linear", linear, [&] {
     io::Layout layout;
     layout.transposed = options.transposed;
     const io::BlockLayer layer = io::FindLayer(state_->checkpoint, name, layout);
-    *linear = io::LoadLinear(layer, layout, options.activation, options.pack);
-    return Status();
+    return io::LoadLinear(layer, layout, options.activation, options.pack);
   });
 }
 

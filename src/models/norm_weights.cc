@@ -64,14 +64,17 @@ void RequirePlainResidual(const std::string& path, const Block& block, const Blo
                                 Quoted(block.prefix), NamesOf(known.families), Quoted(norm.behind)));
 }
 
-BlockNorm LoadNorm(const Checkpoint& checkpoint, const Block& block, const std::string& name) {
-  const std::string norm = TensorName(LayerOf(block.prefix), name);
-  const StoredTensor weight = checkpoint.Find(norm + ".weight"), bias = checkpoint.Find(norm + ".bias");
+LoadedNorm LoadNorm(const Checkpoint& checkpoint, const Block& block, const FamilyNorm& norm, double eps) {
+  const std::string name = TensorName(LayerOf(block.prefix), norm.name);
+  const StoredTensor weight = checkpoint.Find(name + ".weight"), bias = checkpoint.Find(name + ".bias");
   if (!weight) {
     throw Error(checkpoint.path(), fmt::format("there is no tensor {}, the norm in front of block {}",
-                                               Quoted(norm + ".weight"), Quoted(block.prefix)));
+                                               Quoted(name + ".weight"), Quoted(block.prefix)));
   }
-  BlockNorm loaded;
+  LoadedNorm loaded;
+  loaded.kind = norm.kind;
+  loaded.eps = eps;
+  loaded.weight_offset = norm.weight_offset;
   loaded.weight = ReadVector(checkpoint, weight, block.shape.dim);
   loaded.dtype = *UsableDType(*weight);
   if (!bias) return loaded;

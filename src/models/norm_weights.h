@@ -3,9 +3,8 @@
 #define FUSEDFFN_SRC_MODELS_NORM_WEIGHTS_H_
 
 #include <string>
-#include <vector>
 
-#include "fusedffn/fusedffn.h"
+#include "fusedffn/io.h"
 #include "src/models/block.h"
 #include "src/models/block_config.h"
 #include "src/models/checkpoint.h"
@@ -24,18 +23,8 @@ const FamilyNorm& NormOf(const std::string& path, const Block& block, const Bloc
 void RequirePlainResidual(const std::string& path, const Block& block, const BlockActivation& known,
                           const FamilyNorm& norm);
 
-// Its tensors, as they are stored.
-struct BlockNorm {
-  std::vector<char> weight, bias;  // [dim]; without a bias, empty
-  DType dtype = DType::kF32;
-
-  Norm As(const FamilyNorm& norm, double eps) const {
-    return {norm.kind, weight.data(), bias.empty() ? nullptr : bias.data(), dtype, eps, norm.weight_offset};
-  }
-};
-
-// Of the block's layer: `name` behind the prefix up to its last number. Throws Error.
-BlockNorm LoadNorm(const Checkpoint& checkpoint, const Block& block, const std::string& name);
+// That of the block's layer: its name behind the prefix up to its last number. Throws Error.
+LoadedNorm LoadNorm(const Checkpoint& checkpoint, const Block& block, const FamilyNorm& norm, double eps);
 
 }  // namespace io
 }  // namespace v0_2

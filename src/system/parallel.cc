@@ -44,7 +44,7 @@ class Shares {
   // Takes all that are left, and waits for those that others have taken.
   void Finish() noexcept {
     if (left_.load(std::memory_order_acquire) == 0) return;
-    for (size_t share = 0; share < shares_; ++share) Take(share);
+    TakeFrom(0, 1);
     while (left_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   }
 

@@ -28,6 +28,7 @@ echo "== find_package"
 build find_package "$here" -DCMAKE_PREFIX_PATH="$prefix"
 "$work/find_package/consumer"
 "$work/find_package/load" "$work/m.safetensors"
+"$work/find_package/plugin_host" "$work/find_package/libplugin.so"
 
 echo "== add_subdirectory"
 build add_subdirectory "$here" -DFUSEDFFN_SOURCE_DIR="$source"

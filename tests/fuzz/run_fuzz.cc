@@ -6,11 +6,12 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <string>
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
+#include "kernels/kernels.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/reference.h"
 
 namespace fusedffn {
 namespace {
@@ -113,34 +114,6 @@ bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
   });
 }
 
-double Activate(Activation activation, double v) {
-  switch (activation) {
-    case Activation::kQuickGelu:
-      return v / (1 + std::exp(-1.702 * v));
-    case Activation::kGelu:
-      return v / 2 * std::erfc(-v / std::sqrt(2));
-    case Activation::kGeluTanh:
-      return v / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)));
-    case Activation::kSilu:
-      return v / (1 + std::exp(-v));
-    case Activation::kRelu:
-      return std::max(v, 0.0);
-    case Activation::kRelu2:
-      return std::pow(std::max(v, 0.0), 2);
-    case Activation::kIdentity:
-      return v;
-    case Activation::kHardSwish:
-      return v * std::min(std::max(v + 3, 0.0), 6.0) / 6;
-  }
-  return 0;
-}
-
-double Dot(const float* w, const double* x, size_t count) {
-  double sum = 0;
-  for (size_t i = 0; i < count; ++i) sum += w[i] * x[i];
-  return sum;
-}
-
 // Of ordinary values without a norm or a residual: sums of up to 80 products of at most 1, whose errors are
 // far below this part of the largest that they could be.
 void CompareWithOracle(const Case& c, const std::vector<float>& y, double part) {
@@ -149,30 +122,19 @@ void CompareWithOracle(const Case& c, const std::vector<float>& y, double part) 
   const double largest = static_cast<double>(hidden) *
                              (c.activation == Activation::kRelu2 ? most * most : most) * (gated ? most : 1) +
                          1;
-  for (size_t t = 0; t < c.tokens; ++t) {
-    const std::vector<double> x(&c.x[t * c.ldx], &c.x[t * c.ldx] + dim);
-    std::vector<double> h(hidden);
-    for (size_t j = 0; j < hidden; ++j) {
-      h[j] = Activate(c.activation, c.b1[j] + Dot(&c.w1[j * dim], x.data(), dim));
-      if (gated) h[j] *= Dot(&c.up[j * dim], x.data(), dim);
-    }
-    for (size_t n = 0; n < out; ++n) {
-      const double want = c.b2[n] + Dot(&c.w2[n * hidden], h.data(), hidden);
-      if (!(std::fabs(y[t * out + n] - want) <= part * largest)) Found("far from the oracle");
-    }
+  const std::vector<double> want = ReferenceFfn(c.weights(), c.x.data(), c.ldx, c.tokens);
+  for (size_t i = 0; i < y.size(); ++i) {
+    if (!(std::fabs(y[i] - want[i]) <= part * largest)) Found("far from the oracle");
   }
 }
 
-bool HasFma(const std::string& target) { return target != "SSE2" && target != "EMU128"; }
-
 void Compare(const Case& c, Precision precision) {
   std::vector<float> first;
-  size_t count = 0;
-  const Target* const targets = Targets(&count);
-  for (size_t i = 0; i < count; ++i) {
-    if (!targets[i].supported) continue;
+  for (size_t i = 0; i < AllKernels().count; ++i) {
+    const Kernels& kernels = AllKernels().kernels[i];
+    if (!kernels.supported()) continue;
     PackOptions options;
-    options.target = targets[i].name;
+    options.target = kernels.name;
     options.precision = precision;
     PackedFfn ffn;
     const Status status = Pack(c.weights(), options, &ffn);
@@ -188,7 +150,7 @@ void Compare(const Case& c, Precision precision) {
       const double part = precision == Precision::kF32 ? 1e-6 : precision == Precision::kInt8 ? 0.1 : 0.03;
       CompareWithOracle(c, y, part);
     }
-    if (precision == Precision::kBF16Dot || !HasFma(targets[i].name)) continue;
+    if (precision == Precision::kBF16Dot || !kernels.fma) continue;
     if (first.empty()) first = y;
     if (!SameBits(y, first)) Found("targets differ");
   }

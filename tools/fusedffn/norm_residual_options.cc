@@ -60,7 +60,9 @@ Norms LoadNorms(const Surroundings& surroundings, const io::BlockActivation& kno
   // --residual would leave the second norm of some models out without a word.
   if (surroundings.residual) io::RequirePlainResidual(weights.path(), blocks[0], known, norms.of);
   norms.eps = ChooseEps(surroundings.eps, blocks[0], known.norm_eps);
-  for (const io::Block& block : blocks) norms.blocks.push_back(io::LoadNorm(weights, block, norms.of.name));
+  for (const io::Block& block : blocks) {
+    norms.blocks.push_back(io::LoadNorm(weights, block, norms.of, norms.eps));
+  }
   return norms;
 }
 

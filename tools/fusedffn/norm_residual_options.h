@@ -24,7 +24,7 @@ void AddSurroundings(CLI::App* command, Surroundings* surroundings);
 struct Norms {
   io::FamilyNorm of;  // what they have in common
   double eps = 0;
-  std::vector<io::BlockNorm> blocks;  // empty: no norms
+  std::vector<LoadedNorm> blocks;  // empty: no norms
 };
 
 // Those in front of `blocks`, if they are asked for, which are of one model, of which this is `known`. Throws

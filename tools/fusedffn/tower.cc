@@ -73,7 +73,7 @@ std::vector<double> RunOnce(const Loaded& loaded, const io::Array& x, size_t tok
     const size_t dim = layer.shape().dim;
     Norm norm;
     if (!loaded.norms.blocks.empty()) {
-      norm = loaded.norms.blocks[i].As(loaded.norms.of, loaded.norms.eps);
+      norm = loaded.norms.blocks[i].view();
       options.norm = &norm;
     }
     times.push_back(Milliseconds([&] {
