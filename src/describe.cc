@@ -10,6 +10,7 @@
 #include "src/environment.h"
 #include "src/execute.h"
 #include "src/packed_block.h"
+#include "src/system/float_environment.h"
 #include "src/targets.h"
 
 namespace fusedffn {
@@ -70,6 +71,7 @@ void AddScratch(Description* to, const RunOptions& options, size_t bytes) {
 
 Description DescribeBlock(const PackedBlock* block, const char* type, size_t tokens,
                           const RunOptions& options) {
+  const DefaultFloatEnvironment environment;
   Description description;
   Status status = block == nullptr ? CheckPacked(block, type) : CheckThreads(options);
   if (status.ok()) status = CheckTokens(*block, tokens);

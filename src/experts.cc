@@ -17,6 +17,7 @@
 #include "src/execute.h"
 #include "src/packed_block.h"
 #include "src/plan.h"
+#include "src/system/float_environment.h"
 #include "src/system/parallel.h"
 #include "src/system/scratch.h"
 
@@ -197,6 +198,7 @@ Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertCho
 Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertChoices& choices, const void* x,
                   DType x_dtype, size_t ldx, size_t tokens, void* y, DType y_dtype, size_t ldy,
                   const RunOptions& options) noexcept {
+  const DefaultFloatEnvironment environment;
   Status status = CheckThreads(options);
   if (!status.ok() || tokens == 0) return status;
   ExpertCall call = {experts,      expert_count,  choices,         x, x_dtype, ldx, tokens, y, y_dtype, ldy,

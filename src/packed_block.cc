@@ -209,6 +209,7 @@ Status PackLayerBias(PackedBlock* block, size_t which, const void* bias, DType d
 }
 
 Status PackLayer(PackedBlock* block, size_t which, const Linear& linear, int threads) noexcept {
+  const DefaultFloatEnvironment environment;
   PackedLayer& layer = block->layers[which];
   const PanelLayout& layout = layer.b.layout;
   const BRows from = {linear.weight, linear.stride == 0 ? layout.k : linear.stride, linear.dtype};

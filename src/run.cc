@@ -12,6 +12,7 @@
 #include "src/execute.h"
 #include "src/packed_block.h"
 #include "src/plan.h"
+#include "src/system/float_environment.h"
 #include "src/system/parallel.h"
 #include "src/system/scratch.h"
 
@@ -45,6 +46,7 @@ struct Rows2d {
 
 Status RunBlock(const PackedBlock* block, const char* type, const Rows2d& rows, size_t tokens,
                 const RunOptions& options) {
+  const DefaultFloatEnvironment environment;
   Status status = CheckPacked(block, type);
   if (status.ok()) status = CheckThreads(options);
   if (!status.ok()) return status;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <iterator>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
@@ -149,6 +150,36 @@ TEST_P(FloatEnvironmentTest, AnEarlierCallersAreNotKept) {
     RunIt(ffn, {2});
   }).join();
   ExpectSameBits(RunIt(ffn, {2}), RunIt(ffn, {1}));
+}
+
+// What is refused as well, and what only looks: NaNs in arguments, and divisions that are not exact, raise
+// nothing.
+TEST_P(FloatEnvironmentTest, EveryFunctionKeepsIt) {
+  PackedFfn quantized;
+  const PackOptions options = OptionsFor(target_, Precision::kInt8);
+  ASSERT_TRUE(PackedFfn::Create(kShape, Activation::kSilu, options, &quantized).ok());
+  const PackedFfn ffn = Packed(Precision::kF32);
+  Norm denormal, signaling;
+  denormal.weight_offset = 1e-310;  // counts, and needs a weight
+  signaling.eps = std::numeric_limits<double>::signaling_NaN();
+  const std::vector<int8_t> q(kShape.dim);
+  const float scale = std::numeric_limits<float>::signaling_NaN();
+  for (const Modes& modes : kModes) {
+    const ModesHere here(modes);
+    const uint64_t before = Environment();
+    std::vector<float> y(kShape.out);
+    RunOptions run;
+    for (const Norm* norm : {&denormal, &signaling}) {
+      run.norm = norm;
+      EXPECT_FALSE(fusedffn::Run(ffn, x_.data(), kShape.dim, 1, y.data(), kShape.out, run).ok());
+    }
+    const auto row = static_cast<size_t>(&modes - kModes);  // each may be packed once
+    EXPECT_TRUE(quantized.PackQuantizedRows(Layer::kFc1, row, 1, q.data(), kShape.dim, &scale).ok());
+    EXPECT_NE(Describe(ffn, 3).text[0], '\0');
+    EXPECT_GT(WorkspaceBytes(ffn, 3, 0), 0u);
+    EXPECT_GT(DefaultThreads(), 0);
+    EXPECT_EQ(Environment(), before) << modes.name;
+  }
 }
 
 TEST_P(FloatEnvironmentTest, QuantizingIsTheSame) {

@@ -12,6 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include "src/system/float_environment.h"
+
 namespace fusedffn {
 inline namespace v0_2 {
 namespace {
@@ -80,6 +82,7 @@ double CgroupQuotaCpus() {
 
 int CgroupThreads() noexcept {
   static const int threads = [] {
+    const DefaultFloatEnvironment environment;
     try {
       const double quota = CgroupQuotaCpus();
       return quota > 0 ? std::max(1, static_cast<int>(std::min(std::ceil(quota), 65536.0))) : 0;

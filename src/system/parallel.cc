@@ -87,7 +87,6 @@ size_t ThreadCount(int threads) noexcept {
 
 void ParallelFor(const Team& team, size_t count, const Body& body) noexcept {
   if (count <= 1 || team.threads == 1) {
-    const DefaultFloatEnvironment environment;
     for (size_t i = 0; i < count; ++i) body.call(body.context, i);
     return;
   }

@@ -27,8 +27,8 @@ struct Body {
 };
 
 // body(i) once for every i in [0, count), in any order, on up to team.threads threads, of which the caller is
-// one, all in the default floating-point environment. One fork-join; count == 1 is a call. What no other
-// thread can be had for, the caller does: it cannot fail.
+// one, in the default floating-point environment, which the caller has. One fork-join; count == 1 is a call.
+// What no other thread can be had for, the caller does: it cannot fail.
 void ParallelFor(const Team& team, size_t count, const Body& body) noexcept;
 
 template <class F>
