@@ -8,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "fusedffn/tbb_executor.h"
 #include "tests/child.h"
 #include "tests/compare.h"
 #include "tests/effort.h"
@@ -94,6 +95,18 @@ TEST_P(OutOfMemoryTest, NoErrorComesAfterTheFirstByteOfOutput) {
     EXPECT_GT(refused, 0) << "the scratch's";
     EXPECT_GT(right, 0) << "the threads'";
   }
+}
+
+// oneTBB's first look at the calling thread allocates, and throws; 2021.8 waits for ever in the next one.
+TEST(CallersArenaTest, WithoutMemoryItIsTheCallingThreadAlone) {
+  EXPECT_EQ(InChild([] {
+              failing = allocations.load();
+              const Executor executor = CallersArena();
+              const bool refused = allocations > failing;
+              failing = -1;
+              return refused && executor.threads == 1 ? 0 : 1;
+            }),
+            0);
 }
 
 INSTANTIATE_TEST_SUITE_P(RunAndExperts, OutOfMemoryTest, testing::Bool(),

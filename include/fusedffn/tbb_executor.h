@@ -18,10 +18,15 @@ inline namespace v0_2 {
 
 // The oneTBB arena that the calling thread is in, for a call by the same thread. The call is isolated: while
 // it waits, its thread takes no other tasks of that arena, and a group of tasks around it that is canceled
-// does not cancel it.
-inline Executor CallersArena() {
+// does not cancel it. Where oneTBB has no memory to say how large the arena is, it is the calling thread
+// alone.
+inline Executor CallersArena() noexcept {
   Executor executor;
-  executor.threads = tbb::this_task_arena::max_concurrency();
+  executor.threads = 1;
+  try {
+    executor.threads = tbb::this_task_arena::max_concurrency();
+  } catch (...) {
+  }
   executor.parallel_for = [](void*, size_t count, void (*body)(void*, size_t), void* argument) {
     tbb::this_task_arena::isolate([=] {
       tbb::task_group_context context(tbb::task_group_context::isolated);
