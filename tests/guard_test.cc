@@ -81,7 +81,7 @@ TEST_P(GuardTest, RunStaysInside) {
     Random random(1);
     const PackedFfn ffn = PackFor(GetParam(), RandomBlock(c.shape, &random).weights());
     const std::vector<float> x = RandomTokens(c.shape, 70, &random);
-    for (size_t tokens = 1; tokens <= 70; tokens += FullOrLight<size_t>(1, 9)) {
+    for (size_t tokens = 1; tokens <= 70; tokens += FullOrLight<size_t>(1, 13)) {
       for (const int threads : all_threads) {
         for (const Flush flush : {Flush::kLeft, Flush::kRight}) {
           SCOPED_TRACE(testing::Message()

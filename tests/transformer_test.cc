@@ -202,7 +202,7 @@ class TransformerTest : public TargetTest {
       const bool residual_from_x = place == Place::kXIsResidual || place == Place::kAllAreOne;
       if (residual_from_x && wider) continue;
       for (const DType type : kDTypes) {
-        for (const size_t tokens : {1u, 20u, 300u}) {
+        for (const size_t tokens : FullOrLight<std::vector<size_t>>({1, 20, 300}, {1, 100})) {
           for (const int threads : all_threads) {
             const NormKind kind = kNormKinds[tokens / 20 % 2];
             ASSERT_TRUE(problem.Check(tokens, threads, kind, true, {type, type, type, type}, place));
@@ -218,7 +218,7 @@ TEST_P(TransformerTest, OneCallGivesTheBitsOfItsParts) {
     for (const Shape& shape : kShapes) {
       const auto problem = ProblemOf(shape, precision);
       for (const size_t tokens : kTokens) {
-        if (LightRun() && tokens * shape.dim * shape.hidden > 10'000'000) break;
+        if (LightRun() && tokens * shape.dim * shape.hidden > 3'000'000) break;
         CheckParts(problem, tokens);
         ASSERT_FALSE(HasFatalFailure()) << "shape " << shape;
       }
@@ -231,7 +231,7 @@ TEST_P(TransformerTest, OneCallOfALinearGivesTheBitsOfItsParts) {
     for (const LinearShape& shape : kLinearShapes) {
       const auto problem = ProblemOf(shape, precision);
       for (const size_t tokens : kTokens) {
-        if (LightRun() && tokens * shape.in * shape.out > 10'000'000) break;
+        if (LightRun() && tokens * shape.in * shape.out > 3'000'000) break;
         CheckParts(problem, tokens);
         ASSERT_FALSE(HasFatalFailure());
       }

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Builds and runs the consumer against the library in every way that a stranger may use it.
-# usage: tests/consumer/run.sh static|shared WORK_FOLDER, with CMAKE, CXX and CMAKE_GENERATOR in the environment
+# usage: tests/consumer/run.sh static|shared WORK_FOLDER [BUILD], with CMAKE, CXX and CMAKE_GENERATOR in the environment
+#   BUILD  the library, built so; without, it is built here
 set -euo pipefail
 variant=$1
 work=$2
+library=${3:-$work/library}
 here=$(cd "$(dirname "$0")" && pwd)
 source=$(cd "$here/../.." && pwd)
 prefix=$work/prefix
@@ -19,10 +21,12 @@ build() {  # build FOLDER SOURCE OPTIONS...
 rm -rf "$work"
 
 echo "== install ($variant)"
-# The program as well where it can only use what a shared library exports.
-build library "$source" -DFUSEDFFN_BUILD_TOOLS="$shared" -DFUSEDFFN_BUILD_TESTS=OFF -DFUSEDFFN_BUILD_BENCH=OFF
-if [ "$variant" = shared ]; then "$work/library/bin/fusedffn" info; fi
-"$CMAKE" --install "$work/library" --prefix "$prefix"
+if [ ! -e "$library" ]; then
+  # The program as well where it can only use what a shared library exports.
+  build library "$source" -DFUSEDFFN_BUILD_TOOLS="$shared" -DFUSEDFFN_BUILD_TESTS=OFF -DFUSEDFFN_BUILD_BENCH=OFF
+fi
+"$CMAKE" --install "$library" --prefix "$prefix"
+if [ -e "$prefix/bin/fusedffn" ]; then "$prefix/bin/fusedffn" info; fi
 
 echo "== find_package"
 build find_package "$here" -DCMAKE_PREFIX_PATH="$prefix"
@@ -30,10 +34,13 @@ build find_package "$here" -DCMAKE_PREFIX_PATH="$prefix"
 "$work/find_package/load" "$work/m.safetensors"
 "$work/find_package/plugin_host" "$work/find_package/libplugin.so"
 
-echo "== add_subdirectory"
-build add_subdirectory "$here" -DFUSEDFFN_SOURCE_DIR="$source"
-"$work/add_subdirectory/consumer"
-"$work/add_subdirectory/load" "$work/m.safetensors"
+# Builds the library once more, the same for both variants.
+if [ "$variant" = static ]; then
+  echo "== add_subdirectory"
+  build add_subdirectory "$here" -DFUSEDFFN_SOURCE_DIR="$source"
+  "$work/add_subdirectory/consumer"
+  "$work/add_subdirectory/load" "$work/m.safetensors"
+fi
 
 if command -v pkg-config > /dev/null; then
   echo "== pkg-config"
@@ -66,7 +73,7 @@ if [ "$variant" = static ] && command -v pkg-config > /dev/null; then
   # Word splitting, as above.
   # shellcheck disable=SC2046
   "$CXX" -std=c++17 "$here/two_versions.cc" "$work"/{This,Other}VersionIsRight.o -o "$work/two_versions" \
-    "$work/library/libfusedffn.a" "$work/other_library/libfusedffn.a" $(pkg-config --libs libhwy tbb)
+    "$prefix/lib/libfusedffn.a" "$work/other_library/libfusedffn.a" $(pkg-config --libs libhwy tbb)
   LD_LIBRARY_PATH=$deps "$work/two_versions"
 fi
 
