@@ -20,13 +20,16 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // fp16 in the lower halves of 32 bits to fp32. Highway's own takes infinities and NaNs for numbers where the
-// CPU has no instruction for this. 2^112 lifts the exponent, of denormals as well.
+// CPU has no instruction for this. Denormals are converted as integers, so that nothing is denormal in fp32
+// on the way, which the CPU may be told to flush.
 template <class DF, class V32 = hn::Vec<hn::RebindToUnsigned<DF>>>
 HWY_INLINE hn::Vec<DF> WidenF16(DF d, V32 bits) {
   const hn::RebindToUnsigned<DF> d32;
   const V32 magnitude = hn::And(bits, hn::Set(d32, 0x7FFF));
-  const V32 scaled =
-      hn::BitCast(d32, hn::Mul(hn::BitCast(d, hn::ShiftLeft<13>(magnitude)), hn::Set(d, 0x1p112f)));
+  const auto steps = hn::ConvertTo(d, hn::BitCast(hn::RebindToSigned<DF>(), magnitude));
+  const V32 denormal = hn::BitCast(d32, hn::Mul(steps, hn::Set(d, 0x1p-24f)));
+  const V32 normal = hn::Add(hn::ShiftLeft<13>(magnitude), hn::Set(d32, 112u << 23));
+  const V32 scaled = hn::IfThenElse(hn::Lt(magnitude, hn::Set(d32, 0x400)), denormal, normal);
   const V32 quiet = hn::IfThenElseZero(hn::Gt(magnitude, hn::Set(d32, 0x7C00)), hn::Set(d32, 0x400000));
   const V32 special =
       hn::IfThenElseZero(hn::Gt(magnitude, hn::Set(d32, 0x7BFF)), hn::Or(hn::Set(d32, 0x7F800000), quiet));

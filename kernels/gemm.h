@@ -149,6 +149,7 @@ struct BRows {
   DType dtype;
   // For rows that have been quantized before: `data` is int8_t, and these are [rows][groups]. Else null.
   const float* scales = nullptr;
+  bool flush_denormals = false;  // become zeros
 };
 
 // c = act(c) on a tile: rows of `columns` floats (whole vectors), stride ldc.
@@ -203,8 +204,8 @@ struct GemmKernel {
   // itself, through GemmBlock::hidden.
   void (*store_hidden)(const float* values, size_t ld, Range rows, size_t k0, size_t count, const PackedA& a);
   // Packs `rows` of B. Threads may pack different rows at the same time; fastest in different panels, since
-  // those of one panel lie in the same cache lines.
-  void (*pack_b)(const BRows& from, Range rows, const PackedB& b);
+  // those of one panel lie in the same cache lines. Returns how many weights are denormal and kept.
+  size_t (*pack_b)(const BRows& from, Range rows, const PackedB& b);
   void (*run)(const GemmBlock& block);
 
   // Around all of a task's run(), on the thread that runs it; null: there is nothing to do.

@@ -42,6 +42,13 @@ const char* WhyNoAmx(const PackedBlock& block) {
   return "these weights are packed for another target";
 }
 
+void AddWeights(Description* to, const PackedBlock& block) {
+  Add(to, "weights  %.2f MB packed\n", Megabytes(PackedBytes(block)));
+  const size_t denormals = Denormals(block);
+  if (denormals == 0) return;
+  Add(to, "note     %zu weights are denormal, which CPUs are slow with: see flush_denormals\n", denormals);
+}
+
 void AddThreads(Description* to, const RunOptions& options, const Team& team) {
   const char* source = "by default";
   if (options.threads != 0) source = "as asked";
@@ -71,7 +78,7 @@ void AddScratch(Description* to, const RunOptions& options, size_t bytes) {
 
 Description DescribeBlock(const PackedBlock* block, const char* type, size_t tokens,
                           const RunOptions& options) {
-  const DefaultFloatEnvironment environment;
+  const FloatEnvironment environment;
   Description description;
   Status status = block == nullptr ? CheckPacked(block, type) : CheckThreads(options);
   if (status.ok()) status = CheckTokens(*block, tokens);
@@ -88,7 +95,7 @@ Description DescribeBlock(const PackedBlock* block, const char* type, size_t tok
   Add(&description, "target   %s\n", block->kernels->name);
   Add(&description, "kernel   %s %s, tile %zux%zu\n", PrecisionName(gemm.precision), gemm.name, gemm.mr,
       gemm.b.nr);
-  Add(&description, "weights  %.2f MB packed\n", Megabytes(PackedBytes(*block)));
+  AddWeights(&description, *block);
   Add(&description, "tokens   %zu\n", tokens);
   AddThreads(&description, options, team);
   AddPlan(&description, *block, plan);

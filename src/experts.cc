@@ -183,7 +183,9 @@ Status RunChecked(const ExpertCall& call, const RunOptions& options) {
   rows.ForEachExpert([&](int32_t id, Range) {
     if (status.ok()) status = CheckExpert(call, id);
   });
-  if (status.ok()) Execute(call, rows, team);
+  if (!status.ok()) return status;
+  const FloatEnvironment as_asked(options.flush_denormals);  // the checks above keep denormals
+  Execute(call, rows, team);
   return status;
 }
 
@@ -198,7 +200,7 @@ Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertCho
 Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertChoices& choices, const void* x,
                   DType x_dtype, size_t ldx, size_t tokens, void* y, DType y_dtype, size_t ldy,
                   const RunOptions& options) noexcept {
-  const DefaultFloatEnvironment environment;
+  const FloatEnvironment environment;
   Status status = CheckThreads(options);
   if (!status.ok() || tokens == 0) return status;
   ExpertCall call = {experts,      expert_count,  choices,         x, x_dtype, ldx, tokens, y, y_dtype, ldy,

@@ -97,6 +97,7 @@ Status Create(size_t dim, size_t hidden, size_t out, Activation activation, cons
     BlockPtr block(new PackedBlock());
     block->kernels = kernels;
     block->gemm = gemm;
+    block->flush_denormals = options.flush_denormals;
     block->dim = dim, block->hidden = hidden, block->out = out;
     add_layers(kernels->ops.activations[static_cast<size_t>(activation)].tile, block.get());
     status = Allocate(block.get());
@@ -122,6 +123,11 @@ Status TakeRows(size_t first_row, size_t rows, const BRows& from, PackedLayer* l
   return Status();
 }
 
+void PackTakenRows(const GemmKernel& gemm, const BRows& from, Range rows, PackedLayer* layer) {
+  layer->denormals += gemm.pack_b(from, rows, layer->b);
+  layer->rows_left -= rows.size();
+}
+
 // All rows, in parts of whole panels: threads in one panel would write to the same cache lines.
 void PackAllRows(const GemmKernel& gemm, const BRows& from, const Team& team, PackedLayer* layer) {
   const PanelLayout& layout = layer->b.layout;
@@ -129,9 +135,9 @@ void PackAllRows(const GemmKernel& gemm, const BRows& from, const Team& team, Pa
   const size_t part_rows = RoundUp(DivideUp(layout.n, parts), layout.b.nr);
   ParallelFor(team, DivideUp(layout.n, part_rows), [&](size_t part) {
     const size_t begin = part * part_rows, end = std::min(begin + part_rows, layout.n);
-    const BRows rows = {ElementAt(from.data, from.dtype, begin * from.stride), from.stride, from.dtype};
-    gemm.pack_b(rows, {begin, end}, layer->b);
-    layer->rows_left -= end - begin;
+    BRows rows = from;
+    rows.data = ElementAt(from.data, from.dtype, begin * from.stride);
+    PackTakenRows(gemm, rows, {begin, end}, layer);
   });
 }
 
@@ -176,11 +182,12 @@ Status CreateLinear(size_t in, size_t out, Activation activation, const PackOpti
 Status PackLayerRows(PackedBlock* block, size_t which, size_t first_row, size_t rows,
                      const BRows& from) noexcept {
   PackedLayer& layer = block->layers[which];
-  const DefaultFloatEnvironment environment;
+  const FloatEnvironment environment;
   const Status status = TakeRows(first_row, rows, from, &layer);
   if (!status.ok()) return status;
-  block->gemm->pack_b(from, {first_row, first_row + rows}, layer.b);
-  layer.rows_left -= rows;
+  BRows taken = from;
+  taken.flush_denormals = block->flush_denormals;
+  PackTakenRows(*block->gemm, taken, {first_row, first_row + rows}, &layer);
   return status;
 }
 
@@ -203,20 +210,27 @@ Status PackLayerBias(PackedBlock* block, size_t which, const void* bias, DType d
   const Status status = CheckDType(dtype);
   if (!status.ok()) return status;
   const PackedB& b = block->layers[which].b;
-  const DefaultFloatEnvironment environment;
+  const FloatEnvironment environment;
   Widen(bias, dtype, b.layout.n, b.bias);
   return status;
 }
 
 Status PackLayer(PackedBlock* block, size_t which, const Linear& linear, int threads) noexcept {
-  const DefaultFloatEnvironment environment;
+  const FloatEnvironment environment;
   PackedLayer& layer = block->layers[which];
   const PanelLayout& layout = layer.b.layout;
-  const BRows from = {linear.weight, linear.stride == 0 ? layout.k : linear.stride, linear.dtype};
+  const size_t stride = linear.stride == 0 ? layout.k : linear.stride;
+  const BRows from = {linear.weight, stride, linear.dtype, nullptr, block->flush_denormals};
   const Status status = TakeRows(0, layout.n, from, &layer);
   if (!status.ok()) return status;
   PackAllRows(*block->gemm, from, {ThreadCount(threads)}, &layer);
   return linear.bias == nullptr ? status : PackLayerBias(block, which, linear.bias, linear.dtype);
+}
+
+size_t Denormals(const PackedBlock& block) {
+  size_t count = 0;
+  for (const PackedLayer& layer : block.layers) count += layer.denormals;
+  return count;
 }
 
 size_t PackedBytes(const PackedBlock& block) {

@@ -26,6 +26,7 @@ struct PackedLayer {
   std::mutex taking;                 // of rows
   std::vector<bool> row_taken;       // by the call that packs it or has packed it
   std::atomic<size_t> rows_left{0};  // that no call has finished with
+  std::atomic<size_t> denormals{0};  // among the weights, as they are kept
 
   // In whole vectors, so that each array begins where one may. The first of those that are interleaved has
   // the memory of all of them.
@@ -55,6 +56,7 @@ struct Pass {
 struct PackedBlock {
   const Kernels* kernels;  // those that the weights are packed for, and the only ones that may read them
   const GemmKernel* gemm;
+  bool flush_denormals;     // weights
   size_t dim, hidden, out;  // hidden: 0 in a linear
   size_t layer_count = 0;
   PackedLayer layers[kMaxLayers];
@@ -98,6 +100,8 @@ Status PackLayerBias(PackedBlock* block, size_t layer, const void* bias, DType d
 // All of a weight and its bias, on `threads` as in PackOptions.
 Status PackLayer(PackedBlock* block, size_t layer, const Linear& linear, int threads) noexcept;
 
+// All layers'.
+size_t Denormals(const PackedBlock& block);
 size_t PackedBytes(const PackedBlock& block);
 
 }  // namespace v0_2

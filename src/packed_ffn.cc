@@ -45,6 +45,7 @@ Shape PackedFfn::shape() const noexcept {
 
 const char* PackedFfn::target() const noexcept { return block_ ? block_->kernels->name : ""; }
 
+size_t PackedFfn::denormals() const noexcept { return block_ ? Denormals(*block_) : 0; }
 size_t PackedFfn::packed_bytes() const noexcept { return block_ ? PackedBytes(*block_) : 0; }
 
 Status Pack(const Weights& weights, const PackOptions& options, PackedFfn* ffn) noexcept {

@@ -51,6 +51,7 @@ Precision PackedLinear::precision() const noexcept {
   return block_ ? block_->gemm->precision : Precision::kF32;
 }
 const char* PackedLinear::target() const noexcept { return block_ ? block_->kernels->name : ""; }
+size_t PackedLinear::denormals() const noexcept { return block_ ? Denormals(*block_) : 0; }
 size_t PackedLinear::packed_bytes() const noexcept { return block_ ? PackedBytes(*block_) : 0; }
 
 Status Pack(const Linear& weights, size_t in, size_t out, Activation activation, const PackOptions& options,

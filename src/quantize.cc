@@ -21,7 +21,7 @@ void QuantizeGroup(const unsigned char* weight, size_t count, int8_t* q, float* 
 
 Status QuantizeRows(const void* weight, DType dtype, size_t rows, size_t cols, size_t stride, int8_t* q,
                     float* scales, size_t group) noexcept {
-  const DefaultFloatEnvironment environment;
+  const FloatEnvironment environment;
   Status status = CheckQuantize(weight, dtype, rows, cols, stride, q, scales, group);
   if (!status.ok()) return status;
   const auto* from = static_cast<const unsigned char*>(weight);

@@ -46,7 +46,7 @@ struct Rows2d {
 
 Status RunBlock(const PackedBlock* block, const char* type, const Rows2d& rows, size_t tokens,
                 const RunOptions& options) {
-  const DefaultFloatEnvironment environment;
+  const FloatEnvironment environment;
   Status status = CheckPacked(block, type);
   if (status.ok()) status = CheckThreads(options);
   if (!status.ok()) return status;
@@ -64,6 +64,7 @@ Status RunBlock(const PackedBlock* block, const char* type, const Rows2d& rows, 
   status = scratch.Take(call.plan.scratch_bytes, options);
   if (!status.ok()) return status;
   call.scratch = scratch.data();
+  const FloatEnvironment as_asked(options.flush_denormals);  // the checks above keep denormals
   Execute(call, team);
   return status;
 }

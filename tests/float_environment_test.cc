@@ -2,7 +2,9 @@
 // none of an executor's threads, nor of an earlier caller, gets into a result.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cfenv>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <iterator>
@@ -197,6 +199,97 @@ TEST_P(FloatEnvironmentTest, QuantizingIsTheSame) {
   EXPECT_EQ(scales[0], scales[1]);
 }
 
+constexpr bool kCanFlush = kFlush != 0;
+
+bool IsDenormal(float value) { return std::fpclassify(value) == FP_SUBNORMAL; }
+
+std::vector<float> Flushed(std::vector<float> values) {
+  for (float& value : values) value = IsDenormal(value) ? 0 : value;
+  return values;
+}
+
+// A block and tokens with denormals, and the same ones with zeros. ReLU makes no denormals of its own.
+class FlushTest : public FloatEnvironmentTest {
+ protected:
+  void SetUp() override {
+    block_.activation = Activation::kRelu;
+    for (size_t i = 0; i < block_.w1.size(); i += 7) block_.w1[i] *= 1e-39f;
+    for (size_t i = 0; i < block_.w2.size(); i += 5) block_.w2[i] *= 1e-39f;
+    for (size_t i = 0; i < x_.size(); i += 3) x_[i] *= 1e-39f;
+    zeroed_ = block_;
+    zeroed_.w1 = Flushed(block_.w1), zeroed_.w2 = Flushed(block_.w2);
+  }
+
+  PackedFfn PackedAs(const TestBlock& block, Precision precision, bool flush) const {
+    PackOptions options = OptionsFor(target_, precision);
+    options.flush_denormals = flush;
+    PackedFfn ffn;
+    EXPECT_TRUE(Pack(block.weights(), options, &ffn).ok());
+    return ffn;
+  }
+
+  TestBlock zeroed_;
+};
+
+TEST_P(FlushTest, PackingCountsOrFlushesDenormals) {
+  const auto count = [](const std::vector<float>& values) {
+    return static_cast<size_t>(std::count_if(values.begin(), values.end(), IsDenormal));
+  };
+  const size_t denormals = count(block_.w1) + count(block_.w2);
+  ASSERT_GT(denormals, 500u);
+  for (const Precision precision : PrecisionsOn(target_)) {
+    SCOPED_TRACE(PrecisionName(precision));
+    const PackedFfn kept = PackedAs(block_, precision, false), flushed = PackedAs(block_, precision, true);
+    EXPECT_EQ(kept.denormals(), precision == Precision::kInt8 ? 0 : denormals);
+    EXPECT_EQ(flushed.denormals(), 0u);
+    EXPECT_EQ(std::strstr(Describe(kept, 1).text, "denormal") != nullptr, kept.denormals() != 0);
+    ExpectSameBits(RunIt(flushed, {1}), RunIt(PackedAs(zeroed_, precision, true), {1}));
+  }
+}
+
+// On any threads, those of an executor among them, and row by row.
+TEST_P(FlushTest, ACallTakesDenormalsForZeros) {
+  if (!kCanFlush) GTEST_SKIP() << "this architecture has no mode for it";
+  RunOptions flushing;
+  flushing.flush_denormals = true;
+  const std::vector<float> x = x_;
+  for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
+    SCOPED_TRACE(PrecisionName(precision));
+    const PackedFfn ffn = PackedAs(block_, precision, false);
+    x_ = Flushed(x);
+    const std::vector<float> want = RunIt(PackedAs(zeroed_, precision, false), {1});
+    x_ = x;
+    for (const int threads : {1, 2, 7}) {
+      flushing.threads = threads;
+      ExpectSameBits(RunIt(ffn, flushing), want);
+    }
+    std::vector<float> row(kShape.out);
+    for (size_t t = 0; t < kTokens; ++t) {
+      ASSERT_TRUE(
+          fusedffn::Run(ffn, &x_[t * kShape.dim], kShape.dim, 1, row.data(), kShape.out, flushing).ok());
+      EXPECT_EQ(std::memcmp(row.data(), &want[t * kShape.out], kShape.out * sizeof(float)), 0);
+    }
+  }
+}
+
+// What is denormal in fp16 is not in fp32.
+TEST_P(FlushTest, SixteenBitDenormalsAreKept) {
+  zeroed_.b1.assign(kShape.hidden, 0), zeroed_.b2.assign(kShape.out, 0);  // so that x is all
+  const PackedFfn ffn = PackedAs(zeroed_, Precision::kF32, false);
+  std::vector<uint16_t> x(kTokens * kShape.dim), y[2];
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<uint16_t>(i % 0x0400);  // 0 to 2^-14
+  for (const bool flush : {false, true}) {
+    RunOptions options;
+    options.flush_denormals = flush;
+    y[flush].resize(kTokens * kShape.out);
+    ASSERT_TRUE(fusedffn::Run(ffn, x.data(), DType::kF16, kShape.dim, kTokens, y[flush].data(), DType::kF16,
+                              kShape.out, options)
+                    .ok());
+  }
+  EXPECT_EQ(y[false], y[true]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, FlushTest, testing::ValuesIn(SupportedTargets()), TargetAsName());
 INSTANTIATE_TEST_SUITE_P(Targets, FloatEnvironmentTest, testing::ValuesIn(SupportedTargets()),
                          TargetAsName());
 

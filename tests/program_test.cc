@@ -680,6 +680,24 @@ TEST_F(ProgramTest, PlainNames) {
   ExpectResult("new.npy", block, x_);
 }
 
+// A block of 5 to 1 to 1 with two denormal weights, and without biases.
+TEST_F(ProgramTest, FlushesDenormals) {
+  const float weights[] = {1, 1e-40f, 0, 0, -1e-45f, 1};
+  const std::string data(reinterpret_cast<const char*>(weights), sizeof(weights));
+  WriteBytes(folder_ / "d.safetensors",
+             SafetensorsBytes(R"({"m.fc1.weight":{"dtype":"F32","shape":[1,5],"data_offsets":[0,20]},)"
+                              R"("m.fc2.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[20,24]}})",
+                              data));
+  std::vector<std::string> arguments =
+      RunArguments({{"--weights", "d.safetensors"}, {"--layer", "m"}, {"--activation", "relu"}});
+  EXPECT_EQ(
+      Start(arguments).err,
+      "fusedffn: warning: 2 weights are denormal, which some CPUs are slow with; --flush-denormals makes "
+      "zeros of them\n");
+  arguments.push_back("--flush-denormals");
+  EXPECT_EQ(Start(arguments).err, "");
+}
+
 // NaN and infinities are data. They stay in their rows.
 TEST_F(ProgramTest, NotFiniteInputs) {
   EXPECT_EQ(Run({}).exit_code, 0);

@@ -19,9 +19,9 @@
 //  - Nothing prints, aborts or throws. Errors come back as a Status that says what was wrong and what is
 //    accepted, and then no output has been touched.
 //  - Enumerators keep their numbers; new ones are added at the end.
-//  - Everything is computed in the default floating-point environment (to nearest, denormals kept, exceptions
-//    masked), whatever that of the caller or of an executor's threads; a call leaves it as it was, with its
-//    flags.
+//  - Everything is computed in the default floating-point environment (to nearest, denormals kept but for
+//    RunOptions::flush_denormals, exceptions masked), whatever that of the caller or of an executor's
+//    threads; a call leaves it as it was, with its flags.
 //  - A child after fork() may call, whatever other threads did at that moment, and starts threads of its own.
 #ifndef FUSEDFFN_FUSEDFFN_H_
 #define FUSEDFFN_FUSEDFFN_H_
@@ -168,6 +168,8 @@ struct PackOptions {
   // far larger than the others, and slower. Nothing else is accepted, whatever the precision.
   size_t int8_group = kInt8GroupSize;
   int threads = 0;  // that Pack() packs on, as in RunOptions; PackRows() packs on the calling one
+  // Denormal weights, those below 2^-126, are packed as zeros.
+  bool flush_denormals = false;
 };
 
 // How far y may be from the exact one, as a relative L2 error. What kInt8's depends on is in README, "int8".
@@ -239,6 +241,8 @@ class FUSEDFFN_API PackedFfn {
   Precision precision() const noexcept;  // kF32 if empty
   const char* target() const noexcept;   // "AVX3", "NEON", ...; "" if empty
   size_t packed_bytes() const noexcept;  // memory held by this object
+  // Weights packed so far that are denormal and were kept as such, which none is in kInt8.
+  size_t denormals() const noexcept;
 
  private:
   friend struct PackedBlockAccess;
@@ -272,6 +276,7 @@ class FUSEDFFN_API PackedLinear {
   Precision precision() const noexcept;
   const char* target() const noexcept;
   size_t packed_bytes() const noexcept;
+  size_t denormals() const noexcept;
 
  private:
   friend struct PackedBlockAccess;
@@ -357,6 +362,11 @@ struct RunOptions {
   const Norm* norm = nullptr;
   Addend residual = {};
   Executor executor = {};
+  // Numbers below 2^-126 count as zero wherever the CPU reads or makes one in fp32, in the norm, sums and the
+  // activation, as its own modes have it (FTZ and DAZ on x86, FZ on AArch64). Intel's CPUs take many times as
+  // long for an operation with one, AMD's Zen 4 does not; activations make some where |x| is large. The bits
+  // of a row are still the same for any threads, `tokens` and place, but not on all targets.
+  bool flush_denormals = false;
 };
 
 // y[t] = fc2(activation(fc1(x[t]))), or fc2(activation(fc1(x[t])) * up(x[t])), for t in [0, tokens); with

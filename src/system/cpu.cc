@@ -82,7 +82,7 @@ double CgroupQuotaCpus() {
 
 int CgroupThreads() noexcept {
   static const int threads = [] {
-    const DefaultFloatEnvironment environment;
+    const FloatEnvironment environment;
     try {
       const double quota = CgroupQuotaCpus();
       return quota > 0 ? std::max(1, static_cast<int>(std::min(std::ceil(quota), 65536.0))) : 0;

@@ -15,41 +15,46 @@
 namespace fusedffn {
 inline namespace v0_2 {
 
-// While it lives, this thread rounds to nearest, keeps denormals and has no exception unmasked. Then it has
-// what it had, its exception flags as well. Two reads and writes of a register: some 10 ns.
-class DefaultFloatEnvironment {
+// While it lives, this thread rounds to nearest, has no exception unmasked, and keeps denormals unless they
+// are to be flushed: then they count as zero, read or written. Afterwards it has what it had, its exception
+// flags as well. Two reads and writes of a register: some 10 ns.
+class FloatEnvironment {
  public:
 #if defined(__x86_64__)
-  DefaultFloatEnvironment() : saved_(_mm_getcsr()) { _mm_setcsr(0x1F80); }
-  ~DefaultFloatEnvironment() { _mm_setcsr(saved_); }
+  explicit FloatEnvironment(bool flush_denormals = false) : saved_(_mm_getcsr()) {
+    constexpr uint32_t kMasks = 0x1F80, kFlush = 0x8040;  // FTZ and DAZ
+    _mm_setcsr(flush_denormals ? kMasks | kFlush : kMasks);
+  }
+  ~FloatEnvironment() { _mm_setcsr(saved_); }
 
  private:
   const uint32_t saved_;  // MXCSR
 #elif defined(__aarch64__)
-  DefaultFloatEnvironment() {
+  explicit FloatEnvironment(bool flush_denormals = false) {
+    constexpr uint64_t kFlush = uint64_t{1} << 24;  // FZ
     asm volatile("mrs %0, fpcr\n\tmrs %1, fpsr" : "=r"(control_), "=r"(status_));
-    asm volatile("msr fpcr, %0" : : "r"(uint64_t{0}) : "memory");
+    asm volatile("msr fpcr, %0" : : "r"(flush_denormals ? kFlush : 0) : "memory");
   }
-  ~DefaultFloatEnvironment() {
+  ~FloatEnvironment() {
     asm volatile("msr fpcr, %0\n\tmsr fpsr, %1" : : "r"(control_), "r"(status_) : "memory");
   }
 
  private:
   uint64_t control_, status_;
-#else
-  DefaultFloatEnvironment() {
+#else  // no way to flush is known
+  explicit FloatEnvironment(bool /*flush_denormals*/ = false) {
     std::fegetenv(&saved_);
     std::fesetenv(FE_DFL_ENV);
   }
-  ~DefaultFloatEnvironment() { std::fesetenv(&saved_); }
+  ~FloatEnvironment() { std::fesetenv(&saved_); }
 
  private:
   std::fenv_t saved_;
 #endif
 
  public:
-  DefaultFloatEnvironment(const DefaultFloatEnvironment&) = delete;
-  DefaultFloatEnvironment& operator=(const DefaultFloatEnvironment&) = delete;
+  FloatEnvironment(const FloatEnvironment&) = delete;
+  FloatEnvironment& operator=(const FloatEnvironment&) = delete;
 };
 
 }  // namespace v0_2

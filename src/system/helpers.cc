@@ -58,7 +58,7 @@ class Helper {
   bool Recall(SharedJob* job) { return job_.compare_exchange_strong(job, nullptr); }
 
   [[noreturn]] void Loop() {
-    const DefaultFloatEnvironment environment;
+    const FloatEnvironment environment;
     for (;;) {
       SharedJob& shared = *Wait();
       RunOn(shared);

@@ -17,8 +17,12 @@ namespace {
 // what a pool leaves out, or does twice, changes nothing.
 class Shares {
  public:
-  Shares(size_t count, const Body& body)
-      : count_(count), shares_(std::min(count, kMostShares)), body_(body), left_(shares_) {}
+  Shares(size_t count, bool flush_denormals, const Body& body)
+      : count_(count),
+        shares_(std::min(count, kMostShares)),
+        flush_denormals_(flush_denormals),
+        body_(body),
+        left_(shares_) {}
 
   size_t size() const { return shares_; }
 
@@ -28,7 +32,7 @@ class Shares {
     std::atomic<uint64_t>& taken = taken_[share / 64];
     if ((taken.load(std::memory_order_relaxed) & bit) != 0) return;
     if ((taken.fetch_or(bit, std::memory_order_relaxed) & bit) != 0) return;
-    const DefaultFloatEnvironment environment;  // whatever the executor's thread has
+    const FloatEnvironment environment(flush_denormals_);  // whatever the executor's thread has
     const Range indices = EvenRange(count_, shares_, share);
     for (size_t i = indices.begin; i < indices.end; ++i) body_.call(body_.context, i);
     left_.fetch_sub(1, std::memory_order_release);
@@ -52,6 +56,7 @@ class Shares {
   static constexpr size_t kMostShares = 1024;  // more than there are threads on a machine
 
   const size_t count_, shares_;
+  const bool flush_denormals_;
   const Body& body_;
   std::atomic<size_t> left_;
   std::atomic<uint64_t> taken_[kMostShares / 64] = {};
@@ -77,8 +82,9 @@ void TakeInExecutor(const Executor& executor, Shares* shares) {
 }  // namespace
 
 Team TeamOf(const RunOptions& options) noexcept {
-  if (options.executor.parallel_for == nullptr) return {ThreadCount(options.threads)};
-  return {static_cast<size_t>(options.executor.threads), options.executor};
+  const bool own = options.executor.parallel_for == nullptr;
+  const size_t threads = own ? ThreadCount(options.threads) : static_cast<size_t>(options.executor.threads);
+  return {threads, options.executor, options.flush_denormals};
 }
 
 size_t ThreadCount(int threads) noexcept {
@@ -87,10 +93,11 @@ size_t ThreadCount(int threads) noexcept {
 
 void ParallelFor(const Team& team, size_t count, const Body& body) noexcept {
   if (count <= 1 || team.threads == 1) {
+    const FloatEnvironment environment(team.flush_denormals);
     for (size_t i = 0; i < count; ++i) body.call(body.context, i);
     return;
   }
-  Shares shares(count, body);
+  Shares shares(count, team.flush_denormals, body);
   if (team.executor.parallel_for == nullptr) {
     TakeWithHelpers(team.threads, &shares);
   } else {

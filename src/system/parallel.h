@@ -14,6 +14,7 @@ inline namespace v0_2 {
 struct Team {
   size_t threads;
   Executor executor = {};
+  bool flush_denormals = false;
 };
 
 // Of threads that have been checked: RunOptions::threads, and those of options.
@@ -27,7 +28,7 @@ struct Body {
 };
 
 // body(i) once for every i in [0, count), in any order, on up to team.threads threads, of which the caller is
-// one, in the default floating-point environment, which the caller has. One fork-join; count == 1 is a call.
+// one, in the floating-point environment that the team says. One fork-join; count == 1 is a call.
 // What no other thread can be had for, the caller does: it cannot fail.
 void ParallelFor(const Team& team, size_t count, const Body& body) noexcept;
 

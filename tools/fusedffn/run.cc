@@ -31,10 +31,8 @@ std::vector<double> TimeRuns(const PackedFfn& ffn, const io::Array& x, size_t to
                              const Settings& settings, io::Array* y) {
   const Shape shape = ffn.shape();
   const auto run = [&] {
-    RunOptions options;
-    options.threads = settings.threads;
-    const Status status =
-        fusedffn::Run(ffn, x.values.data(), shape.dim, tokens, y->values.data(), shape.out, options);
+    const Status status = fusedffn::Run(ffn, x.values.data(), shape.dim, tokens, y->values.data(), shape.out,
+                                        RunOptionsOf(settings));
     if (!status.ok()) throw std::runtime_error(status.message());
   };
   if (settings.repeat > 1) run();  // starts the threads and allocates the scratch memory
@@ -66,6 +64,7 @@ void Run(const Arguments& arguments) {
   const size_t tokens = TokensOf(files.input, x, block.shape.dim);
   ChoosePrecision(settings, {block}, tokens, &options);
   const PackedFfn ffn = io::LoadBlock(block, activation, options);
+  WarnOfDenormals(ffn.denormals());
   io::Array y = MakeOutput(files.output, x, tokens, block.shape.out);
   const Spread ms = SpreadOf(TimeRuns(ffn, x, tokens, settings, &y));
   io::WriteArray(files.output, y);

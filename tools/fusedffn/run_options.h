@@ -22,6 +22,7 @@ struct Settings {
   std::optional<size_t> int8_group;  // none: 1152, or what quantized weights have
   int threads = DefaultThreads();
   size_t repeat = 1;
+  bool flush_denormals = false;
 };
 
 void AddSettings(CLI::App* command, Settings* settings);
@@ -30,6 +31,11 @@ void AddSettings(CLI::App* command, Settings* settings);
 // before any file is touched. The target's name is that of `settings`. With --dtype auto the precision is
 // still to be chosen.
 PackOptions PackOptionsOf(const Settings& settings);
+
+RunOptions RunOptionsOf(const Settings& settings);
+
+// Says how many weights of what has been packed are denormal, if any are.
+void WarnOfDenormals(size_t count);
 
 // With --dtype auto, the precision for these blocks, one or more, and so many tokens: prints a line that says
 // which one, and why. Throws UsageError for an --int8-group that is not that of these weights.

@@ -57,14 +57,15 @@ Loaded Load(const std::vector<io::Block>& blocks, Activation activation, const P
     loaded.packed_bytes += loaded.layers.back().packed_bytes();
   }
   loaded.seconds = bar.seconds();
+  size_t denormals = 0;
+  for (const PackedFfn& layer : loaded.layers) denormals += layer.denormals();
+  WarnOfDenormals(denormals);
   return loaded;
 }
 
 // From x through all layers, once: milliseconds of each. y is worked on in place.
-std::vector<double> RunOnce(const Loaded& loaded, const io::Array& x, size_t tokens, int threads,
+std::vector<double> RunOnce(const Loaded& loaded, const io::Array& x, size_t tokens, RunOptions options,
                             io::Array* y) {
-  RunOptions options;
-  options.threads = threads;
   y->values = x.values;
   if (loaded.residual) options.residual.data = y->values.data();
   std::vector<double> times;
@@ -92,7 +93,7 @@ struct Times {
 
 Times TimePasses(const Loaded& loaded, const io::Array& x, size_t tokens, const Settings& settings,
                  io::Array* y) {
-  const auto run = [&] { return RunOnce(loaded, x, tokens, settings.threads, y); };
+  const auto run = [&] { return RunOnce(loaded, x, tokens, RunOptionsOf(settings), y); };
   if (settings.repeat > 1) run();  // starts the threads and allocates the scratch memory
   std::vector<double> best, totals;
   for (size_t i = 0; i < settings.repeat; ++i) {
