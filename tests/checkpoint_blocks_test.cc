@@ -96,7 +96,7 @@ TEST(CheckpointBlocksTest, ListsBlocksInNaturalOrder) {
                                             {".fc1.weight", "F32", {1, 1}}}));
   const std::vector<BlockListing> listings = ListBlocks(file);
   std::vector<std::string> usable;
-  for (const auto& [block, problem] : listings) {
+  for (const auto& [block, problem, unreadable] : listings) {
     if (problem.empty()) usable.push_back(block.prefix);
   }
   EXPECT_EQ(usable, (std::vector<std::string>{"", "layers.2.mlp", "layers.10.mlp"}));

@@ -15,3 +15,14 @@ foreach(part program quantize_command tower_command)
   add_dependencies(${part}_test fusedffn_program)
   target_compile_definitions(${part}_test PRIVATE FUSEDFFN_PROGRAM="${command}")
 endforeach()
+
+# Preloaded, which neither the sanitizers nor an emulator go along with.
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT CMAKE_CROSSCOMPILING AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+  add_library(failing_calls MODULE failing_calls.cc)
+  fusedffn_settings(failing_calls)
+  target_link_libraries(failing_calls PRIVATE ${CMAKE_DL_LIBS})
+  fusedffn_test(failing_calls_test SOURCES failing_calls_test.cc LIBRARIES fusedffn_io)
+  add_dependencies(failing_calls_test fusedffn_program failing_calls)
+  target_compile_definitions(failing_calls_test PRIVATE FUSEDFFN_PROGRAM="${command}"
+                                                        FUSEDFFN_FAILING_CALLS="$<TARGET_FILE:failing_calls>")
+endif()

@@ -310,6 +310,9 @@ TEST_F(QuantizeCommandTest, RefusesAndLeavesEveryFileAsItWas) {
   folder_.Write("shard.safetensors.index.json",
                 R"({"weight_map": {"m.fc1.weight": "small.safetensors", "m.fc2.weight": "small.safetensors",
                                    "z": "gone.safetensors"}})");
+  folder_.Write("block.safetensors.index.json",
+                R"({"weight_map": {"m.fc1.weight": "small.safetensors", "m.fc2.weight": "small.safetensors",
+                                   "n.fc1.weight": "gone.safetensors", "n.fc2.weight": "gone.safetensors"}})");
   const Files before = folder_.Contents();
   const char* const index = "shard.safetensors.index.json";
   const struct {
@@ -347,6 +350,7 @@ TEST_F(QuantizeCommandTest, RefusesAndLeavesEveryFileAsItWas) {
        "__metadata__ has fusedffn.int8.group '1152'; with groups of 128 it would be '128'"},
       {"scaled.safetensors", "old.safetensors", {}, 1, "'m.fc1.weight' has a scale already, 'm.fc1.weight_"},
       {index, "old.safetensors", {}, 1, "'z' should be in 'gone.safetensors', and there is no such file"},
+      {"block.safetensors.index.json", "old.safetensors", {"--blocks-only"}, 1, "'n': not usable: "},
       {"old.safetensors", "new.safetensors", {}, 1, "bytes are too few for a safetensors file"},
   };
   for (const auto& bad : cases) {

@@ -11,8 +11,10 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "src/files/error.h"
+#include "src/files/system_call.h"
 
 namespace fusedffn {
 inline namespace v0_2 {
@@ -26,10 +28,12 @@ namespace fs = std::filesystem;
 fs::path Resolved(const std::string& path) {
   constexpr int kMostLinks = 40;  // as Linux follows
   fs::path resolved = path;
-  std::error_code error;
-  for (int links = 0; fs::is_symlink(resolved, error) && links < kMostLinks; ++links) {
-    resolved = resolved.parent_path() / fs::read_symlink(resolved, error);
+  for (int links = 0; links < kMostLinks; ++links) {
+    const std::optional<std::string> link = LinkAt(resolved.string());
+    if (!link) break;
+    resolved = resolved.parent_path() / *link;
   }
+  std::error_code error;
   const fs::path canonical = fs::weakly_canonical(resolved, error);
   return error ? resolved : canonical;
 }
@@ -50,7 +54,7 @@ std::string FolderOf(const fs::path& path) {
 // A file without a name, or -1: some file systems have none, and without /proc it could never get one.
 int OpenNameless(const std::string& folder, mode_t mode) {
   if (access("/proc/self/fd", X_OK) != 0) return -1;
-  return open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+  return Uninterrupted([&] { return open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode); });
 }
 
 // Gives a file another's permissions, as the header says, or false and errno. The mode comes last: before it
@@ -58,14 +62,17 @@ int OpenNameless(const std::string& folder, mode_t mode) {
 bool TakeAfter(const struct stat& other, int fd) {
   struct stat own;
   if (fstat(fd, &own) != 0) return false;
-  const bool has_group = fchown(fd, other.st_uid, other.st_gid) == 0 || own.st_gid == other.st_gid ||
-                         fchown(fd, static_cast<uid_t>(-1), other.st_gid) == 0;
+  const auto give = [fd](uid_t user, gid_t group) {
+    return Uninterrupted([&] { return fchown(fd, user, group); }) == 0;
+  };
+  const bool has_group = give(other.st_uid, other.st_gid) || own.st_gid == other.st_gid ||
+                         give(static_cast<uid_t>(-1), other.st_gid);
   mode_t mode = other.st_mode & 0777;
   if (!has_group) {
     const mode_t common = mode & mode >> 3 & 07;
     mode = (mode & 0700) | common << 3 | common;
   }
-  return (own.st_mode & 07777) == mode || fchmod(fd, mode) == 0;
+  return (own.st_mode & 07777) == mode || Uninterrupted([&] { return fchmod(fd, mode); }) == 0;
 }
 
 // The name in `folder` with which make(name) succeeded, or "" and errno. A short name of its own, since that
@@ -89,8 +96,8 @@ void RemoveTemporaryFileOnSignals() {
 
 void CheckWritable(const std::string& path) {
   const fs::path resolved = Resolved(path);
-  struct stat status;
-  if (stat(resolved.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+  const std::optional<struct stat> status = StatusOf(resolved.string());
+  if (status && !S_ISREG(status->st_mode)) {
     throw Error(path, "exists and is not a regular file, and only those can be replaced");
   }
   const std::string folder = FolderOf(resolved);
@@ -102,11 +109,10 @@ void CheckWritable(const std::string& path) {
 AtomicFile::AtomicFile(const std::string& path, bool named) : path_(path) {
   CheckWritable(path);
   const fs::path resolved = Resolved(path);
-  struct stat replaced;
-  const bool replaces = stat(resolved.c_str(), &replaced) == 0;
+  const std::optional<struct stat> replaced = StatusOf(resolved.string());
   // At first for nobody but this user, and never for those who could not read the file that it replaces.
-  Open(FolderOf(resolved), named, replaces ? replaced.st_mode & 0600 : 0666);
-  if (!replaces || TakeAfter(replaced, fd_)) return;
+  Open(FolderOf(resolved), named, replaced ? replaced->st_mode & 0600 : 0666);
+  if (!replaced || TakeAfter(*replaced, fd_)) return;
   const Error error = Error::FromErrno(path_, "give a temporary file beside it the same permissions");
   Discard();
   throw error;
@@ -140,8 +146,8 @@ void AtomicFile::WriteAt(uint64_t offset, const void* data, size_t bytes) {
   constexpr size_t kMostAtOnce = size_t{1} << 30;
   const char* from = static_cast<const char*>(data);
   while (bytes > 0) {
-    const ssize_t written = pwrite(fd_, from, std::min(bytes, kMostAtOnce), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
+    const ssize_t written = Uninterrupted(
+        [&] { return pwrite(fd_, from, std::min(bytes, kMostAtOnce), static_cast<off_t>(offset)); });
     if (written < 0) throw Error::FromErrno(path_, "write");
     from += written;
     offset += static_cast<uint64_t>(written);
@@ -151,7 +157,7 @@ void AtomicFile::WriteAt(uint64_t offset, const void* data, size_t bytes) {
 
 void AtomicFile::Commit() {
   // Some file systems find out that the disk is full only here, or only on close().
-  if (fsync(fd_) != 0) throw Error::FromErrno(path_, "write");
+  if (Uninterrupted([&] { return fsync(fd_); }) != 0) throw Error::FromErrno(path_, "write");
   const fs::path resolved = Resolved(path_);
   if (temporary_.empty()) {
     // No system call puts a file without a name in the place of another one: it gets a temporary one first.
@@ -164,8 +170,9 @@ void AtomicFile::Commit() {
   }
   const int fd = fd_;
   fd_ = -1;
-  if (close(fd) != 0) throw Error::FromErrno(path_, "write");
-  if (rename(temporary_.c_str(), resolved.c_str()) != 0) {
+  // Interrupted or not, it is closed, and after fsync() nothing is left to be written.
+  if (close(fd) != 0 && errno != EINTR) throw Error::FromErrno(path_, "write");
+  if (Uninterrupted([&] { return rename(temporary_.c_str(), resolved.c_str()); }) != 0) {
     throw Error::FromErrno(path_, "rename its temporary file");
   }
   named_temporary = nullptr;

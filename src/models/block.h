@@ -38,7 +38,8 @@ struct Block {
 // cannot be read.
 struct BlockListing {
   Block block;
-  std::string problem;  // "" if the block can be used
+  std::string problem;      // "" if the block can be used
+  bool unreadable = false;  // the problem is its file's: another time, it may be usable
 };
 BlockListing ReadBlock(const Checkpoint& checkpoint, const std::string& prefix, const Layout& layout);
 

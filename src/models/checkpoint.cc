@@ -7,6 +7,7 @@
 
 #include "src/files/error.h"
 #include "src/files/json_file.h"
+#include "src/files/system_call.h"
 #include "src/files/text.h"
 
 namespace fusedffn {
@@ -19,16 +20,12 @@ namespace fs = std::filesystem;
 constexpr const char* kIndexName = "model.safetensors.index.json";
 constexpr const char* kFileName = "model.safetensors";
 
-bool Exists(const fs::path& path) {
-  std::error_code error;
-  return fs::exists(path, error);
-}
-
 // The file or index that a folder stands for; another path stands for itself.
 std::string Resolved(const std::string& path) {
-  std::error_code error;
-  if (!fs::is_directory(path, error)) return path;
-  const fs::path index = fs::path(path) / kIndexName, file = fs::path(path) / kFileName;
+  const std::optional<struct stat> status = StatusOf(path);
+  if (!status || !S_ISDIR(status->st_mode)) return path;
+  const std::string index = (fs::path(path) / kIndexName).string(),
+                    file = (fs::path(path) / kFileName).string();
   const bool has_index = Exists(index), has_file = Exists(file);
   if (has_index && has_file) {
     throw Error(path,
@@ -38,7 +35,7 @@ std::string Resolved(const std::string& path) {
     throw Error(path, fmt::format("a folder with neither {} nor {}; it must hold one of them, or name a file",
                                   kIndexName, kFileName));
   }
-  return (has_index ? index : file).string();
+  return has_index ? index : file;
 }
 
 // An index must not reach out of its folder.

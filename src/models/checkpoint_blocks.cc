@@ -125,6 +125,7 @@ std::vector<BlockListing> ListBlocks(const Checkpoint& checkpoint) {
       BlockListing& listing = listings.emplace_back();
       listing.block.prefix = prefix;
       listing.problem = error.what();
+      listing.unreadable = true;
     }
   }
   return listings;

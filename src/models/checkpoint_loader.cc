@@ -76,11 +76,11 @@ LoadedNorm NormFor(const io::Checkpoint& checkpoint, const LoadOptions& options,
 }
 
 BlockInfo InfoOf(const io::BlockListing& listing, const io::ModelConfig& config) {
-  const auto& [block, problem] = listing;
+  const io::Block& block = listing.block;
   BlockInfo info;
   info.prefix = block.prefix;
-  info.problem = problem;
-  if (!problem.empty()) return info;
+  info.problem = listing.problem;
+  if (!info.problem.empty()) return info;
   const io::BlockActivation known = io::ActivationOf(block, config);
   info.models = io::NamesOf(known.families);
   info.shape = block.shape;

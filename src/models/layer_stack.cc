@@ -130,7 +130,7 @@ Tower FindTower(const Checkpoint& checkpoint, const std::optional<std::string>& 
 std::vector<Block> LayersOf(const Checkpoint& checkpoint, const Tower& tower, const LayerRange& range) {
   std::vector<Block> blocks;
   for (const uint64_t number : NumbersIn(checkpoint, tower, range)) {
-    const auto& [block, problem] = tower.layers.at(number);
+    const auto& [block, problem, unreadable] = tower.layers.at(number);
     if (!problem.empty()) throw Error(checkpoint.path(), problem);
     if (block.shape.out != block.shape.dim) {
       throw Error(checkpoint.path(),

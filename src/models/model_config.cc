@@ -1,11 +1,11 @@
 #include "src/models/model_config.h"
 
-#include <filesystem>
 #include <initializer_list>
 #include <limits>
 
 #include "src/files/error.h"
 #include "src/files/json_file.h"
+#include "src/files/system_call.h"
 
 namespace fusedffn {
 inline namespace v0_2 {
@@ -45,12 +45,11 @@ ModelConfig::Section ReadSection(const json& object) {
 
 ModelConfig ReadModelConfig(const std::string& path) {
   ModelConfig config;
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) {
-    config.problem = "there is no config.json beside it";
-    return config;
-  }
   try {
+    if (!Exists(path)) {
+      config.problem = "there is no config.json beside it";
+      return config;
+    }
     const json whole = ReadJsonObject(path);
     config.sections.emplace("", ReadSection(whole));
     for (const auto& [name, value] : whole.items()) {

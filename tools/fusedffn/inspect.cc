@@ -65,7 +65,7 @@ std::vector<Group> GroupBlocks(const io::Checkpoint& checkpoint,
   const io::ModelConfig config = io::ReadModelConfig(checkpoint.Beside("config.json"));
   std::vector<Group> groups;
   std::map<std::string, size_t> index_of;
-  for (const auto& [block, problem] : listings) {
+  for (const auto& [block, problem, unreadable] : listings) {
     if (!problem.empty()) continue;
     const std::string key = WithoutNumbers(block.prefix) + '\n' + Describe(block);
     const auto [index, is_new] = index_of.emplace(key, groups.size());
@@ -113,7 +113,7 @@ void Inspect(const Arguments& arguments) {
     Add(group.total, &usable);
   }
   for (const Group& group : groups) PrintGroup(group, tokens);
-  for (const auto& [block, problem] : listings) {
+  for (const auto& [block, problem, unreadable] : listings) {
     if (!problem.empty()) fmt::print("{}\n    not usable: {}\n", io::Quoted(block.prefix), problem);
   }
   if (listings.empty()) fmt::print("no blocks: {}\n", io::NoBlocks());

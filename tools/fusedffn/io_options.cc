@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
+#include <optional>
 
 #include "src/files/atomic_file.h"
 #include "src/files/error.h"
+#include "src/files/system_call.h"
 #include "tools/fusedffn/arguments.h"
 
 namespace fusedffn::program {
@@ -29,8 +30,8 @@ CLI::Option* AddOutput(CLI::App* command, std::string* output) {
 }
 
 void RequireOtherFile(const std::string& output, const char* option, const std::string& path) {
-  std::error_code error;  // set if either does not exist, and then they are not the same
-  if (std::filesystem::equivalent(output, path, error)) {
+  const std::optional<struct stat> a = io::StatusOf(output), b = io::StatusOf(path);
+  if (a && b && a->st_dev == b->st_dev && a->st_ino == b->st_ino) {
     throw UsageError(fmt::format("--output {} is the file of {}; it must be another one", output, option));
   }
 }

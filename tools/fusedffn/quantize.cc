@@ -35,7 +35,8 @@ std::string ReasonToCopy(const io::BlockListing& listing) {
   return io::IsQuantized(listing.block) ? "quantized already" : "";
 }
 
-// Those of a family, or all. If all are meant, others are no error, and `copied` tells of them.
+// Those of a family, or all. If all are meant, others are no error, and `copied` tells of them; but those
+// that cannot be read might be among those that are meant.
 std::vector<io::Block> BlocksOf(const io::Checkpoint& checkpoint, const std::optional<std::string>& family,
                                 std::string* copied) {
   std::vector<io::Block> blocks;
@@ -47,7 +48,7 @@ std::vector<io::Block> BlocksOf(const io::Checkpoint& checkpoint, const std::opt
       continue;
     }
     const std::string what = fmt::format("{}: {}", io::Quoted(listing.block.prefix), reason);
-    if (family) throw io::Error(checkpoint.path(), what);
+    if (family || listing.unreadable) throw io::Error(checkpoint.path(), what);
     *copied += what + "\n";
   }
   return blocks;
