@@ -173,7 +173,7 @@ void Info(Arguments arguments) {
 
 }  // namespace
 
-void AddInfo(CLI::App* app) {
+void AddInfo(CLI::App* app, Action* chosen) {
   CLI::App* command = app->add_subcommand("info", "Show this machine's limits, and what a block costs");
   command->footer(
       "Measures the peak of the floating-point units and the speed of reading from\n"
@@ -197,7 +197,7 @@ void AddInfo(CLI::App* app) {
   command->add_option("--dtype", arguments->dtype, "Of weights and activations: f32, bf16 (default) or f16")
       ->type_name("NAME")
       ->check(OneOf({"f32", "bf16", "f16"}));
-  command->callback([arguments] { Info(*arguments); });
+  command->callback([=] { *chosen = [=] { Info(*arguments); }; });
 }
 
 }  // namespace fusedffn::program

@@ -101,17 +101,27 @@ void Add(const Total& more, Total* total) {
   total->flop = Sum(total->flop, more.flop);
 }
 
+// Before anything is printed, since figures may be too large.
+Total AddUp(uint64_t tokens, std::vector<Group>* groups) {
+  Total usable;
+  try {
+    for (Group& group : *groups) {
+      const uint64_t blocks = group.prefixes.size();
+      group.total = {blocks, blocks * io::FileBytes(group.block), MatmulFlop(group.block, tokens, blocks)};
+      Add(group.total, &usable);
+    }
+  } catch (const std::overflow_error& error) {
+    throw UsageError(error.what());
+  }
+  return usable;
+}
+
 void Inspect(const Arguments& arguments) {
   const io::Checkpoint checkpoint(arguments.path);
   const std::vector<io::BlockListing> listings = io::ListBlocks(checkpoint);
   const uint64_t tokens = arguments.tokens;
   std::vector<Group> groups = GroupBlocks(checkpoint, listings);
-  Total usable;
-  for (Group& group : groups) {  // before anything is printed, since figures may be too large
-    const uint64_t blocks = group.prefixes.size();
-    group.total = {blocks, blocks * io::FileBytes(group.block), MatmulFlop(group.block, tokens, blocks)};
-    Add(group.total, &usable);
-  }
+  const Total usable = AddUp(tokens, &groups);
   for (const Group& group : groups) PrintGroup(group, tokens);
   for (const auto& [block, problem, unreadable] : listings) {
     if (!problem.empty()) fmt::print("{}\n    not usable: {}\n", io::Quoted(block.prefix), problem);
@@ -124,7 +134,7 @@ void Inspect(const Arguments& arguments) {
 
 }  // namespace
 
-void AddInspect(CLI::App* app) {
+void AddInspect(CLI::App* app, Action* chosen) {
   CLI::App* command = app->add_subcommand("inspect", "List the feed-forward blocks of a checkpoint");
   command->footer(
       "A block is PREFIX.fc1.weight [hidden, dim] and PREFIX.fc2.weight [out, hidden],\n"
@@ -145,13 +155,7 @@ void AddInspect(CLI::App* app) {
                    "Tell the operations, too, with so many tokens through each block")
       ->type_name("N")
       ->check(WholeNumber(UINT64_MAX));
-  command->callback([arguments] {
-    try {
-      Inspect(*arguments);
-    } catch (const std::overflow_error& error) {
-      throw UsageError(error.what());
-    }
-  });
+  command->callback([=] { *chosen = [=] { Inspect(*arguments); }; });
 }
 
 }  // namespace fusedffn::program

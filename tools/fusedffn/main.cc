@@ -2,12 +2,11 @@
 #include <fmt/format.h>
 
 #include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <iostream>
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -30,11 +29,11 @@ int ComplainAboutUsage(const CLI::App& app, const std::string& what) {
   return Fail(fmt::format("{} ('fusedffn{} --help' says what is accepted)", what, command), kUsage);
 }
 
-int ParseAndRun(CLI::App* app, int argc, char** argv) {
+int ParseAndRun(CLI::App* app, const Action& chosen, int argc, char** argv) {
   try {
     app->parse(argc, argv);
-    if (app->get_subcommands().empty())
-      throw UsageError("a subcommand is required: run, tower, quantize, inspect or info");
+    if (!chosen) throw UsageError("a subcommand is required: run, tower, quantize, inspect or info");
+    chosen();
     return kOk;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app->exit(error);  // --help and --version
@@ -47,27 +46,9 @@ int ParseAndRun(CLI::App* app, int argc, char** argv) {
 int RunProgram(int argc, char** argv) {
   if (!EnvironmentStatus().ok()) Complain(EnvironmentStatus().message());
 
-  CLI::App app("A transformer's feed-forward block on CPUs: y = fc2(act(fc1(x)))", "fusedffn");
-  app.get_formatter()->column_width(28);
-  app.set_version_flag("--version", "fusedffn " FUSEDFFN_VERSION, "Print the version and exit");
-  app.set_help_flag("-h,--help", "Print this text and exit; after a subcommand: that one's");
-  app.require_subcommand(0, 1);
-  app.footer(
-      "Exit code: 0 if all went well, 1 for a failure, 2 for wrong usage. For 1 and 2\n"
-      "one line on stderr says what was wrong and what is accepted. An output file is\n"
-      "written whole or not at all.\n"
-      "\n"
-      "Example:\n"
-      "  fusedffn inspect clip_l.safetensors\n"
-      "  fusedffn run --weights clip_l.safetensors \\\n"
-      "      --layer model.vision_model.transformer.layers.0.mlp \\\n"
-      "      --input x.npy --output y.npy\n");
-  AddRun(&app);
-  AddTower(&app);
-  AddQuantize(&app);
-  AddInspect(&app);
-  AddInfo(&app);
-  const int exit_code = ParseAndRun(&app, argc, argv);
+  Action chosen;
+  const std::unique_ptr<CLI::App> app = MakeParser(&chosen);
+  const int exit_code = ParseAndRun(app.get(), chosen, argc, argv);
   std::cout.flush();
   if (std::fflush(stdout) != 0 || !std::cout) return Fail("cannot write to standard output", kFailure);
   return exit_code;

@@ -116,7 +116,7 @@ void Quantize(const Arguments& arguments) {
 
 }  // namespace
 
-void AddQuantize(CLI::App* app) {
+void AddQuantize(CLI::App* app, Action* chosen) {
   CLI::App* command = app->add_subcommand("quantize", "Copy a checkpoint with its blocks' weights in 8 bits");
   command->footer(
       "Does once what 'fusedffn run --dtype int8' does with each weight when it loads\n"
@@ -161,7 +161,7 @@ void AddQuantize(CLI::App* app) {
                    "exact and slower")
       ->type_name("N")
       ->check(OneOf(Int8GroupNames()));
-  command->callback([arguments] { Quantize(*arguments); });
+  command->callback([=] { *chosen = [=] { Quantize(*arguments); }; });
 }
 
 }  // namespace fusedffn::program

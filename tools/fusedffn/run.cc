@@ -75,7 +75,7 @@ void Run(const Arguments& arguments) {
 
 }  // namespace
 
-void AddRun(CLI::App* app) {
+void AddRun(CLI::App* app, Action* chosen) {
   CLI::App* command = app->add_subcommand("run", "Apply one block of a checkpoint: y = fc2(act(fc1(x)))");
   command->footer(
       "X is [tokens, dim] or [batch, seq, dim] in float32; Y has the same shape but\n"
@@ -110,7 +110,7 @@ void AddRun(CLI::App* app) {
   AddInput(command, &arguments->files.input);
   AddOutput(command, &arguments->files.output)->required();
   AddSettings(command, &arguments->settings);
-  command->callback([arguments] { Run(*arguments); });
+  command->callback([=] { *chosen = [=] { Run(*arguments); }; });
 }
 
 }  // namespace fusedffn::program

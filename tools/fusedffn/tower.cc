@@ -199,7 +199,7 @@ void AddChoice(CLI::App* command, Arguments* arguments) {
 
 }  // namespace
 
-void AddTower(CLI::App* app) {
+void AddTower(CLI::App* app, Action* chosen) {
   CLI::App* command = app->add_subcommand("tower", "Apply the blocks of all layers, one after the other");
   command->footer(
       "As 'fusedffn run', for every layer of a model: y of each block is x of the next,\n"
@@ -226,7 +226,7 @@ void AddTower(CLI::App* app) {
   AddSurroundings(command, &arguments->surroundings);
   AddSettings(command, &arguments->settings);
   command->add_flag("--verbose", arguments->verbose, "Print each layer's milliseconds, too");
-  command->callback([arguments] { RunTower(*arguments); });
+  command->callback([=] { *chosen = [=] { RunTower(*arguments); }; });
 }
 
 }  // namespace fusedffn::program
