@@ -1,8 +1,7 @@
-// Compiled once per target, for AVX3_SPR only. A tile of C in AMX's tile registers.
-//
-// Each of the eight registers holds up to 16 rows of 64 bytes. One instruction multiplies 16 steps of k in 16
-// rows of A by the same steps of 16 columns of B. It reads both as vector instructions do: of A, rows of
-// steps; of B, for each step, a vector of a panel.
+// Compiled once per target with vectors of 64 bytes: for AMX, and for tests that emulate its registers. A
+// tile of C in tile registers, see amx_tiles.h. One product is that of 16 steps of k in 16 rows of A and 16
+// columns of B, which lie as vectors read them: of A, rows of steps; of B, for each step, a vector of a
+// panel.
 //
 //   registers:  2 x 3 of C (32 x 48) + 1 of A + 1 of B
 //
@@ -21,13 +20,16 @@
 #include <utility>
 
 #include "hwy/highway.h"
+#include "kernels/amx_tiles.h"
+#include "kernels/gemm_kernels-inl.h"
 #include "kernels/microkernel-inl.h"
 #include "kernels/mma-inl.h"
 #include "kernels/prefetch-inl.h"
 #include "kernels/tuning-inl.h"
 #include "kernels/vector_gemm-inl.h"
+#include "kernels/vector_kernel-inl.h"
 
-#if FUSEDFFN_HAVE_AMX
+#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
@@ -35,76 +37,72 @@ inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-inline constexpr size_t kAmxRows = 16;         // of a register
-inline constexpr size_t kAmxSteps = 16;        // of k in one instruction; 4 bytes each
-inline constexpr size_t kAmxA = 6, kAmxB = 7;  // registers; those of C are 0 to 5
-
-// What ldtilecfg reads.
-struct alignas(kLineBytes) AmxConfig {
-  uint8_t palette, start_row, reserved[14];
-  uint16_t row_bytes[16];
-  uint8_t rows[16];
-};
+inline constexpr size_t kAmxRows = kMaxRowsOfTile;
+inline constexpr size_t kAmxSteps = kMaxBytesOfTileRow / 4;  // of k in one product; 4 bytes each
+inline constexpr size_t kAmxA = 6, kAmxB = 7;                // registers; those of C are 0 to 5
 
 // The rows that this thread's registers have; 0: another library may have configured them.
-inline thread_local size_t amx_rows = 0;
+template <class TileUnit>
+inline thread_local size_t configured_rows = 0;
 
-inline void EnterAmx() { amx_rows = 0; }
+template <class TileUnit>
+void EnterAmx() {
+  configured_rows<TileUnit> = 0;
+}
 // So that switching to another thread need not save the registers.
-inline void LeaveAmx() { asm volatile("tilerelease"); }
+template <class TileUnit>
+void LeaveAmx() {
+  TileUnit::Release();
+}
 
 // Zeroes all registers, if they do not have so many rows yet.
-inline void ConfigureAmx(size_t rows) {
-  if (rows == amx_rows) return;
-  amx_rows = rows;
-  AmxConfig config = {};
+template <class TileUnit>
+void ConfigureAmx(size_t rows) {
+  if (rows == configured_rows<TileUnit>) return;
+  configured_rows<TileUnit> = rows;
+  TileConfig config = {};
   config.palette = 1;
-  for (size_t i = 0; i <= kAmxB; ++i) {
-    config.row_bytes[i] = kLineBytes;
+  for (size_t i = 0; i < kTileRegisters; ++i) {
+    config.row_bytes[i] = kMaxBytesOfTileRow;
     config.rows[i] = static_cast<uint8_t>(i == kAmxB ? kAmxSteps : rows);
   }
-  asm volatile("ldtilecfg %0" : : "m"(config));
+  TileUnit::Configure(config);
 }
 
-// Instructions by their names, since compilers know them with a flag only. Strides are in bytes.
-template <size_t kReg>
-HWY_INLINE void TileLoad(const void* from, size_t stride) {
-  asm volatile("tileloadd (%1,%2,1), %%tmm%c0" : : "i"(kReg), "r"(from), "r"(stride) : "memory");
-}
-
-template <size_t kReg>
-HWY_INLINE void TileStore(void* to, size_t stride) {
-  asm volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(kReg), "r"(to), "r"(stride) : "memory");
-}
-
-template <size_t kReg>
-HWY_INLINE void TileZero() {
-  asm volatile("tilezero %%tmm%c0" : : "i"(kReg));
-}
-
-// Sums start from C. For each 16 steps the products of the first ones of all pairs are summed, those of the
-// second ones as well, and then both are added to C.
-struct BF16Amx : BF16Dot {
+// Sums start from C.
+template <class TileUnit>
+struct BF16Tiles {
+  using Unit = TileUnit;
+  using A = uint32_t;  // two of one row
+  using B = uint32_t;  // two of one column, see gemm.h
+  using Sum = float;
+  static constexpr size_t kStep = 2;
   static constexpr bool kDualPanel = false;
   template <size_t kC>
   static HWY_INLINE void Multiply() {
-    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kAmxA), "i"(kAmxB));
+    Unit::template MultiplyBF16<kC, kAmxA, kAmxB>();
   }
 };
 
-// Exact.
-struct Int8Amx : Int8 {
+// Sums start from zero. Exact.
+template <class TileUnit>
+struct Int8Tiles {
+  using Unit = TileUnit;
+  using A = uint32_t;  // four of one row
+  using B = uint32_t;  // four of one column
+  using Sum = int32_t;
+  static constexpr size_t kStep = 4;
   static constexpr bool kDualPanel = false;
   template <size_t kC>
   static HWY_INLINE void Multiply() {
-    asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kAmxA), "i"(kAmxB));
+    Unit::template MultiplyU8S8<kC, kAmxA, kAmxB>();
   }
 };
 
-template <>
-inline constexpr size_t kRowsOfTile<BF16Amx> = 2 * kAmxRows;
-template <>
-inline constexpr size_t kRowsOfTile<Int8Amx> = 2 * kAmxRows;
+template <class TileUnit>
+inline constexpr size_t kRowsOfTile<BF16Tiles<TileUnit>> = 2 * kAmxRows;
+template <class TileUnit>
+inline constexpr size_t kRowsOfTile<Int8Tiles<TileUnit>> = 2 * kAmxRows;
 
 // f(0), f(1), ..., each a constant.
 template <class F, size_t... kIndex>
@@ -122,14 +120,16 @@ struct AmxRowsOfA {
 // 16 steps of k: C += A * B. The second row of registers goes backwards, with B's last one that is there.
 template <class Mma, size_t kRegRows, size_t kVecs>
 HWY_INLINE void AmxMultiply(const AmxRowsOfA& a, const uint32_t* b) {
-  const auto load_b = [b](size_t v) HWY_ATTR { TileLoad<kAmxB>(b + v * kAmxRows, kVecs * kLineBytes); };
-  TileLoad<kAmxA>(a.first, a.stride);
+  using Unit = typename Mma::Unit;
+  const auto load_b = [b](size_t v)
+                          HWY_ATTR { Unit::template Load<kAmxB>(b + v * kAmxRows, kVecs * kLineBytes); };
+  Unit::template Load<kAmxA>(a.first, a.stride);
   ForEach(std::make_index_sequence<kVecs>(), [&](auto v) HWY_ATTR {
     load_b(v);
     Mma::template Multiply<v>();
   });
   if constexpr (kRegRows == 2) {
-    TileLoad<kAmxA>(a.second, a.stride);
+    Unit::template Load<kAmxA>(a.second, a.stride);
     ForEach(std::make_index_sequence<kVecs>(), [&](auto i) HWY_ATTR {
       constexpr size_t v = kVecs - 1 - i;
       if (i != 0) load_b(v);
@@ -156,31 +156,32 @@ HWY_INLINE void ForEachOfC(const AmxRows& rows, size_t stride, const F& op) {
   });
 }
 
-template <size_t kRegRows, size_t kVecs>
-HWY_INLINE void BeginAmx(BF16Amx, const AmxRows& rows, const TileOfC& tile) {
+template <size_t kRegRows, size_t kVecs, class Unit>
+HWY_INLINE void BeginAmx(BF16Tiles<Unit>, const AmxRows& rows, const TileOfC& tile) {
   ForEachOfC<kRegRows, kVecs>(rows, tile.ldc0(), [&](auto reg, size_t at) HWY_ATTR {
-    TileLoad<reg>(tile.c0() + at, tile.ldc0() * sizeof(float));
+    Unit::template Load<reg>(tile.c0() + at, tile.ldc0() * sizeof(float));
   });
 }
 
-template <size_t kRegRows, size_t kVecs>
-HWY_INLINE void EndAmx(BF16Amx, const AmxRows& rows, const TileOfC& tile) {
+template <size_t kRegRows, size_t kVecs, class Unit>
+HWY_INLINE void EndAmx(BF16Tiles<Unit>, const AmxRows& rows, const TileOfC& tile) {
   ForEachOfC<kRegRows, kVecs>(rows, tile.ldc, [&](auto reg, size_t at) HWY_ATTR {
-    TileStore<reg>(tile.c + at, tile.ldc * sizeof(float));
+    Unit::template Store<reg>(tile.c + at, tile.ldc * sizeof(float));
   });
 }
 
-template <size_t kRegRows, size_t kVecs>
-HWY_INLINE void BeginAmx(Int8Amx, const AmxRows& /*rows*/, const TileOfC& /*tile*/) {
-  ForEach(std::make_index_sequence<kRegRows * kVecs>(), [](auto reg) HWY_ATTR { TileZero<reg>(); });
+template <size_t kRegRows, size_t kVecs, class Unit>
+HWY_INLINE void BeginAmx(Int8Tiles<Unit>, const AmxRows& /*rows*/, const TileOfC& /*tile*/) {
+  ForEach(std::make_index_sequence<kRegRows * kVecs>(),
+          [](auto reg) HWY_ATTR { Unit::template Zero<reg>(); });
 }
 
-template <size_t kRegRows, size_t kVecs>
-HWY_INLINE void EndAmx(Int8Amx, const AmxRows& rows, const TileOfC& tile) {
+template <size_t kRegRows, size_t kVecs, class Unit>
+HWY_INLINE void EndAmx(Int8Tiles<Unit>, const AmxRows& rows, const TileOfC& tile) {
   constexpr size_t kStride = kVecs * kAmxRows;
   HWY_ALIGN int32_t sums[kRegRows * kAmxRows * kStride];
   ForEachOfC<kRegRows, kVecs>(rows, kStride, [&](auto reg, size_t at) HWY_ATTR {
-    TileStore<reg>(sums + at, kStride * sizeof(int32_t));
+    Unit::template Store<reg>(sums + at, kStride * sizeof(int32_t));
   });
   const D d;
   const float* const c0 = tile.c0();
@@ -215,7 +216,7 @@ HWY_NOINLINE void AmxTile(const uint32_t* a, const uint32_t* b, const uint32_t* 
     b += kAmxSteps * kVecs * kAmxRows;
     rows_of_a.first += kAmxSteps;
     rows_of_a.second += kAmxSteps;
-    if ((step + kAmxSteps) % kAwakeSteps == 0) TileStore<kAmxA>(nowhere, kLineBytes);
+    if ((step + kAmxSteps) % kAwakeSteps == 0) Mma::Unit::template Store<kAmxA>(nowhere, kLineBytes);
   }
   if (k % kAmxSteps != 0) {
     HWY_ALIGN uint32_t a_tail[2 * kAmxRows * kAmxSteps];  // the same of A
@@ -247,7 +248,7 @@ class AmxRunner {
 
   HWY_INLINE void operator()(size_t ir, size_t rows, Range steps, const uint32_t* a, const TileOfC& c) const {
     const AmxRows split(rows);
-    ConfigureAmx(split.of_register);
+    ConfigureAmx<typename Mma::Unit>(split.of_register);
     // A panel's only tile asks for as far ahead as the vectors' tiles do in L2.
     const char* const next =
         prefetch_.OfTile(ir, steps.begin) + (prefetch_.share_index == 0 ? kFurtherBytes : 0);
@@ -263,19 +264,52 @@ class AmxRunner {
   HWY_ALIGN uint32_t b_tail_[kAmxSteps * kTileVecs * kAmxRows];
 };
 
-template <>
-struct TileRunner<BF16Amx> : AmxRunner<BF16Amx> {
-  using AmxRunner::AmxRunner;
+template <class Unit>
+struct TileRunner<BF16Tiles<Unit>> : AmxRunner<BF16Tiles<Unit>> {
+  using AmxRunner<BF16Tiles<Unit>>::AmxRunner;
 };
-template <>
-struct TileRunner<Int8Amx> : AmxRunner<Int8Amx> {
-  using AmxRunner::AmxRunner;
+template <class Unit>
+struct TileRunner<Int8Tiles<Unit>> : AmxRunner<Int8Tiles<Unit>> {
+  using AmxRunner<Int8Tiles<Unit>>::AmxRunner;
 };
+
+// GemmKernel::run.
+template <class Mma>
+void RunAmx(const GemmBlock& block) {
+  RunGemm<Mma>(block);
+}
+
+template <class Mma>
+constexpr GemmKernel AmxKernel(Precision precision) {
+  GemmKernel kernel = VectorKernel<Mma>("AMX", precision);
+  kernel.run = RunAmx<Mma>;
+  kernel.enter = EnterAmx<typename Mma::Unit>;
+  kernel.leave = LeaveAmx<typename Mma::Unit>;
+  return kernel;
+}
+
+template <class Unit>
+constexpr GemmKernel BF16DotAmxKernel() {
+  GemmKernel kernel = AmxKernel<BF16Tiles<Unit>>(Precision::kBF16Dot);
+  kernel.b = PanelsOf(2, 2);
+  RoundsHidden(&kernel);
+  kernel.pack_a = PackABF16;
+  kernel.pack_b = PackBBF16;
+  return kernel;
+}
+
+template <class Unit>
+constexpr GemmKernel Int8AmxKernel(size_t group) {
+  static_assert(Int8Tiles<Unit>::kStep == Int8::kStep, "rows are quantized as for the target's vectors");
+  GemmKernel kernel = AmxKernel<Int8Tiles<Unit>>(Precision::kInt8);
+  QuantizesGroups<Int8Tiles<Unit>>(group, &kernel);
+  return kernel;
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace v0_2
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 
-#endif  // FUSEDFFN_HAVE_AMX
+#endif  // vectors of 64 bytes
 #endif  // per-target include guard

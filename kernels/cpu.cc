@@ -31,6 +31,14 @@ bool LinuxKnowsAmx() {
   return syscall(SYS_arch_prctl, kGetSupported, &features) == 0 && (features >> kTileData & 1) != 0;
 }
 
+const char* RefusalOf(int error) {
+  return error == ENOSPC
+             ? "a thread's sigaltstack() is too small for AMX: it must be sysconf(_SC_MINSIGSTKSZ) at least"
+             : "Linux refuses AMX to this process, by a seccomp filter for example";
+}
+
+std::atomic<const char*> refusal{nullptr};
+
 }  // namespace
 
 bool IsAmdCpu() { return __builtin_cpu_is("amd") != 0; }
@@ -48,11 +56,12 @@ const char* AskForAmx() {
   static std::atomic<bool> granted{false};
   if (granted) return nullptr;
   granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-  if (granted) return nullptr;
-  return errno == ENOSPC
-             ? "a thread's sigaltstack() is too small for AMX: it must be sysconf(_SC_MINSIGSTKSZ) at least"
-             : "Linux refuses AMX to this process, by a seccomp filter for example";
+  const int error = errno;
+  refusal = granted ? nullptr : RefusalOf(error);
+  return refusal;
 }
+
+const char* AmxRefusal() { return refusal; }
 
 }  // namespace v0_2
 }  // namespace fusedffn
@@ -66,6 +75,7 @@ bool IsAmdCpu() { return false; }
 bool IsIntelCpu() { return false; }
 const char* AmxIsMissing() { return "x86-64's, on Linux"; }
 const char* AskForAmx() { return AmxIsMissing(); }
+const char* AmxRefusal() { return nullptr; }
 
 }  // namespace v0_2
 }  // namespace fusedffn

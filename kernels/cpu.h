@@ -17,6 +17,9 @@ const char* AmxIsMissing();
 // them are 8 KB larger, and sigaltstack() refuses stacks that are too small for that.
 const char* AskForAmx();
 
+// What the last AskForAmx() returned; null if there was none.
+const char* AmxRefusal();
+
 }  // namespace v0_2
 }  // namespace fusedffn
 

@@ -4,10 +4,9 @@
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "kernels/amx_gemm-inl.h"
+#include "kernels/amx_tiles.h"
 #include "kernels/cpu.h"
 #include "kernels/gemm_kernels-inl.h"
-#include "kernels/pack_b.h"
-#include "kernels/vector_kernel-inl.h"
 
 // Nothing at all for other targets: clang warns of a namespace without functions.
 #if FUSEDFFN_HAVE_AMX
@@ -16,34 +15,13 @@ namespace fusedffn {
 inline namespace v0_2 {
 namespace HWY_NAMESPACE {
 
-void RunBF16Amx(const GemmBlock& block) { RunGemm<BF16Amx>(block); }
-void RunInt8Amx(const GemmBlock& block) { RunGemm<Int8Amx>(block); }
-
-constexpr GemmKernel MakeBF16DotAmxKernel() {
-  GemmKernel kernel = VectorKernel<BF16Amx>("AMX", Precision::kBF16Dot);
-  kernel.b = PanelsOf(2, 2);
-  RoundsHidden(&kernel);
-  kernel.pack_a = PackABF16;
-  kernel.pack_b = PackBBF16;
-  kernel.run = RunBF16Amx;
+constexpr GemmKernel Asking(GemmKernel kernel) {
   kernel.ask = AskForAmx;
-  kernel.enter = EnterAmx;
-  kernel.leave = LeaveAmx;
   return kernel;
 }
-constexpr GemmKernel kBF16DotAmxKernel = MakeBF16DotAmxKernel();
-
-constexpr GemmKernel MakeInt8AmxKernel(size_t group) {
-  GemmKernel kernel = VectorKernel<Int8Amx>("AMX", Precision::kInt8);
-  QuantizesGroups<Int8Amx>(group, &kernel);
-  kernel.run = RunInt8Amx;
-  kernel.ask = AskForAmx;
-  kernel.enter = EnterAmx;
-  kernel.leave = LeaveAmx;
-  return kernel;
-}
-constexpr GemmKernel kInt8AmxKernel = MakeInt8AmxKernel(kInt8GroupSize);
-constexpr GemmKernel kSmallInt8AmxKernel = MakeInt8AmxKernel(kSmallInt8GroupSize);
+constexpr GemmKernel kBF16DotAmxKernel = Asking(BF16DotAmxKernel<AmxTiles>());
+constexpr GemmKernel kInt8AmxKernel = Asking(Int8AmxKernel<AmxTiles>(kInt8GroupSize));
+constexpr GemmKernel kSmallInt8AmxKernel = Asking(Int8AmxKernel<AmxTiles>(kSmallInt8GroupSize));
 
 }  // namespace HWY_NAMESPACE
 }  // namespace v0_2

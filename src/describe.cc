@@ -39,6 +39,7 @@ const char* WhyNoAmx(const PackedBlock& block) {
   if (gemm == nullptr || gemm->enter == nullptr) return "not for this precision; bf16-dot and int8 can";
   if (const char* reason = AmxIsMissing()) return reason;
   if (!amx->supported()) return "this CPU lacks the vector instructions that go with it";
+  if (const char* reason = AmxRefusal()) return reason;
   return "these weights are packed for another target";
 }
 

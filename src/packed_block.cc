@@ -86,21 +86,16 @@ Status Allocate(PackedBlock* block) {
 
 // `add_layers` adds layers and passes.
 template <class F>
-Status Create(size_t dim, size_t hidden, size_t out, Activation activation, const PackOptions& options,
-              const F& add_layers, BlockPtr* created) noexcept {
-  const Kernels* kernels = nullptr;
-  const GemmKernel* gemm = nullptr;
-  Status status = CheckActivation(activation);
-  if (status.ok()) status = FindGemm(options, &kernels, &gemm);
-  if (!status.ok()) return status;
+Status Create(size_t dim, size_t hidden, size_t out, Activation activation, const Kernels& kernels,
+              const GemmKernel& gemm, bool flush_denormals, const F& add_layers, BlockPtr* created) noexcept {
   try {
     BlockPtr block(new PackedBlock());
-    block->kernels = kernels;
-    block->gemm = gemm;
-    block->flush_denormals = options.flush_denormals;
+    block->kernels = &kernels;
+    block->gemm = &gemm;
+    block->flush_denormals = flush_denormals;
     block->dim = dim, block->hidden = hidden, block->out = out;
-    add_layers(kernels->ops.activations[static_cast<size_t>(activation)].tile, block.get());
-    status = Allocate(block.get());
+    add_layers(kernels.ops.activations[static_cast<size_t>(activation)].tile, block.get());
+    const Status status = Allocate(block.get());
     if (status.ok()) *created = std::move(block);
     return status;
   } catch (const std::bad_alloc&) {
@@ -156,27 +151,40 @@ void PackedLayer::PlaceAt(float* memory, const PackedLayer& first) {
 
 void PackedBlockDeleter::operator()(PackedBlock* block) const noexcept { delete block; }
 
-Status CreateFfn(const Shape& shape, Activation activation, const PackOptions& options,
-                 BlockPtr* block) noexcept {
+Status CreateFfn(const Shape& shape, Activation activation, const Kernels& kernels, const GemmKernel& gemm,
+                 bool flush_denormals, BlockPtr* block) noexcept {
   const auto& [dim, hidden, out, gated] = shape;
-  const Status status = CheckShape(shape);
-  if (!status.ok()) return status;
   const auto add_layers = [&shape](ActivateFn activate, PackedBlock* made) {
     AddFfnLayers(shape, made);
     AddFfnPasses(shape.gated, activate, made);
   };
-  return Create(dim, hidden, out, activation, options, add_layers, block);
+  return Create(dim, hidden, out, activation, kernels, gemm, flush_denormals, add_layers, block);
+}
+
+Status CreateFfn(const Shape& shape, Activation activation, const PackOptions& options,
+                 BlockPtr* block) noexcept {
+  const Kernels* kernels = nullptr;
+  const GemmKernel* gemm = nullptr;
+  Status status = CheckShape(shape);
+  if (status.ok()) status = CheckActivation(activation);
+  if (status.ok()) status = FindGemm(options, &kernels, &gemm);
+  if (!status.ok()) return status;
+  return CreateFfn(shape, activation, *kernels, *gemm, options.flush_denormals, block);
 }
 
 Status CreateLinear(size_t in, size_t out, Activation activation, const PackOptions& options,
                     BlockPtr* block) noexcept {
-  const Status status = CheckLinearSizes(in, out);
+  const Kernels* kernels = nullptr;
+  const GemmKernel* gemm = nullptr;
+  Status status = CheckLinearSizes(in, out);
+  if (status.ok()) status = CheckActivation(activation);
+  if (status.ok()) status = FindGemm(options, &kernels, &gemm);
   if (!status.ok()) return status;
   const auto add_layers = [in, out](ActivateFn activate, PackedBlock* made) {
     AddLayer("linear", out, in, 1, 0, made);
     made->passes[made->pass_count++] = {0, activate, false, Pass::To::kOutput};
   };
-  return Create(in, 0, out, activation, options, add_layers, block);
+  return Create(in, 0, out, activation, *kernels, *gemm, options.flush_denormals, add_layers, block);
 }
 
 Status PackLayerRows(PackedBlock* block, size_t which, size_t first_row, size_t rows,

@@ -83,7 +83,10 @@ struct PackedBlockAccess {
   }
 };
 
-// A block for one target and precision, complete but for its weights.
+// A block that is multiplied by one of a target's kernels, complete but for its weights.
+Status CreateFfn(const Shape& shape, Activation activation, const Kernels& kernels, const GemmKernel& gemm,
+                 bool flush_denormals, BlockPtr* block) noexcept;
+// The same for a target and precision.
 Status CreateFfn(const Shape& shape, Activation activation, const PackOptions& options,
                  BlockPtr* block) noexcept;
 Status CreateLinear(size_t in, size_t out, Activation activation, const PackOptions& options,

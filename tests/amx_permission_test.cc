@@ -101,6 +101,7 @@ TEST_F(AmxPermissionTest, WhereItIsRefusedTheNextTargetIsTaken) {
     for (const Precision precision : {Precision::kBF16Dot, Precision::kInt8}) {
       ASSERT_TRUE(Make(nullptr, precision, &linear).ok());
       EXPECT_STREQ(linear.target(), "AVX3_SPR");
+      EXPECT_NE(std::string(Describe(linear, 1).text).find("refuses"), std::string::npos);
     }
     ASSERT_TRUE(Make(nullptr, Precision::kF32, &linear).ok());
     EXPECT_STREQ(linear.target(), kAmx);

@@ -50,7 +50,7 @@ measure() {
   printf '%s\t%s\t%s\n' "$1" "${summary#*]}" "$check" >> $rows
 }
 printf '\ndemo: layer 0, 257 tokens, against expected.npy\n'
-for target in $(awk '/ tile [0-9x]+ +(the default|supported)$/ { sub(/ +tile .*/, ""); print $NF }' $data/info.txt); do
+for target in $(awk '/ tile [0-9x]+ +(the default|supported)(,|$)/ { sub(/ +tile .*/, ""); print $NF }' $data/info.txt); do
   measure "$target" --isa "$target" --threads 1
 done
 measure default

@@ -23,6 +23,7 @@
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "kernels/amx_gemm-inl.h"
+#include "kernels/amx_tiles.h"
 #include "kernels/cpu.h"
 #include "kernels/mma-inl.h"
 #include "kernels/probe/probe_targets.h"
@@ -84,20 +85,21 @@ double MultiplyAddAmx(size_t iterations, float* /*sink*/) {
   HWY_ALIGN uint8_t memory[kAmxRows * kLineBytes];
   for (size_t i = 0; i < sizeof(memory); ++i) memory[i] = static_cast<uint8_t>(i % 2 ? 0x3C : i * 11);
   if (AskForAmx() != nullptr) return 0;
-  EnterAmx();
-  ConfigureAmx(kAmxRows);
-  TileLoad<kAmxA>(memory, kLineBytes);
-  TileLoad<kAmxB>(memory, kLineBytes);
+  EnterAmx<AmxTiles>();
+  ConfigureAmx<AmxTiles>(kAmxRows);
+  AmxTiles::Load<kAmxA>(memory, kLineBytes);
+  AmxTiles::Load<kAmxB>(memory, kLineBytes);
   const size_t rounds = iterations / 64;  // each of 64 times the work or more: about 0.3 ms in all
   for (size_t n = 0; n < rounds; ++n) {
     ForEach(std::make_index_sequence<kSums>(), [](auto c) HWY_ATTR { Mma::template Multiply<c>(); });
   }
-  LeaveAmx();
+  LeaveAmx<AmxTiles>();
   return 2.0 * static_cast<double>(rounds * kSums * kAmxRows * kAmxSteps * hn::Lanes(D()) * Mma::kStep);
 }
 
-constexpr ArithmeticFns kAmxArithmetic = {
-    {MultiplyAdd<F32>, MultiplyAdd<F32>, MultiplyAddAmx<BF16Amx>, MultiplyAddAmx<Int8Amx>}};
+constexpr ArithmeticFns kAmxArithmetic = {{MultiplyAdd<F32>, MultiplyAdd<F32>,
+                                           MultiplyAddAmx<BF16Tiles<AmxTiles>>,
+                                           MultiplyAddAmx<Int8Tiles<AmxTiles>>}};
 #endif
 
 }  // namespace HWY_NAMESPACE

@@ -47,6 +47,19 @@ std::string TileOn(const char* target) {
   return text.substr(at + label.size(), text.find('\n', at) - at - label.size());
 }
 
+// Why int8, which takes whatever there is on a target, cannot be run on it, without the target's name; "" if
+// it can.
+std::string RefusalOn(const std::string& target) {
+  PackOptions options;
+  options.target = target.c_str();
+  options.precision = Precision::kInt8;
+  PackedFfn ffn;
+  const Status status = PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &ffn);
+  const std::string message = status.message();
+  const size_t colon = message.find(": ");
+  return status.ok() || colon == std::string::npos ? message : message.substr(colon + 2);
+}
+
 // "label  text", the label on the first line only.
 class Section {
  public:
@@ -68,8 +81,10 @@ void PrintTargets() {
   const Target* targets = Targets(&count);
   for (size_t i = 0; i < count; ++i) {
     const Target& target = targets[i];
-    const char* remark = target.supported ? "supported" : "not supported by this CPU and operating system";
-    if (target.is_default) remark = "the default";
+    std::string remark = target.is_default ? "the default" : "supported";
+    const std::string refusal = RefusalOn(target.name);
+    if (!target.supported) remark = refusal;
+    if (target.supported && !refusal.empty()) remark += ", but not for int8 and bf16-dot: " + refusal;
     section.Line("{:<10} {:<11} {}", target.name, target.supported ? "tile " + TileOn(target.name) : "",
                  remark);
   }
