@@ -12,6 +12,11 @@ if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize" AND NOT CMAKE_CROSSCOMPILING)
   endforeach()
 endif()
 
+# Of the preset "hardened".
+if(CMAKE_CXX_FLAGS MATCHES "_FORTIFY_SOURCE")
+  add_test(NAME hardening COMMAND ${CMAKE_CURRENT_LIST_DIR}/hardening_test.sh $<TARGET_FILE:fusedffn_program>)
+endif()
+
 # PyTorch's module as the reference: a small block with odd sizes for each activation that has one, and
 # CLIP-L's.
 set(python ${PROJECT_SOURCE_DIR}/build/venv/bin/python)

@@ -84,4 +84,10 @@ if [ "$variant" = shared ]; then
     echo "libfusedffn.so does not export fusedffn:: and nothing else" >&2
     exit 1
   fi
+  # The list of what may be exported is the header.
+  sed -E 's/\(.*//; s/.*:://' "$work/exported" | sort -u | while read -r name; do
+    grep -qF -- "$name" "$source/include/fusedffn/fusedffn.h" && continue
+    echo "libfusedffn.so exports $name, which the header does not have" >&2
+    exit 1
+  done
 fi
