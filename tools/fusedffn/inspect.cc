@@ -6,6 +6,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,7 +37,7 @@ struct Total {
 struct Group {
   io::Block block;  // one of them
   io::BlockActivation activation;
-  std::vector<std::string> prefixes;
+  std::vector<std::string_view> prefixes;  // of the listings
   Total total;
 };
 

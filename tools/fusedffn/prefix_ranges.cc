@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
+#include <utility>
 
 #include "src/files/text.h"
 
@@ -14,7 +14,7 @@ namespace fusedffn::program {
 namespace {
 
 using Numbers = std::vector<uint64_t>;
-using Slots = std::vector<std::set<uint64_t>>;  // the values that each number may have
+using Slots = std::vector<Numbers>;  // the values that each number may have, in order
 
 // A prefix as text with a # for each number and ## for each #, and the numbers. Numbers are parts between
 // dots, the first few, and plain, so that the text can be put together again.
@@ -23,12 +23,12 @@ struct Split {
   Numbers numbers;
 };
 
-Split SplitNumbers(const std::string& prefix) {
+Split SplitNumbers(std::string_view prefix) {
   constexpr size_t kMostNumbers = 8;
   Split split;
   for (size_t begin = 0; begin <= prefix.size();) {
     const size_t end = std::min(prefix.find('.', begin), prefix.size());
-    const std::string part = prefix.substr(begin, end - begin);
+    const std::string_view part = prefix.substr(begin, end - begin);
     if (begin > 0) split.text += '.';
     const std::optional<uint64_t> number = io::PlainNumberOf(part);
     if (number && split.numbers.size() < kMostNumbers) {
@@ -42,18 +42,29 @@ Split SplitNumbers(const std::string& prefix) {
   return split;
 }
 
-// All of `tuples` as products of sets: first numbers with the same rests stand together.
-std::vector<Slots> Cover(const std::set<Numbers>& tuples) {
-  if (tuples.begin()->empty()) return {{}};
-  std::map<uint64_t, std::set<Numbers>> rests_of;
-  for (const Numbers& numbers : tuples)
-    rests_of[numbers[0]].insert(Numbers(numbers.begin() + 1, numbers.end()));
-  std::map<std::set<Numbers>, std::set<uint64_t>> firsts_of;
-  for (const auto& [first, rests] : rests_of) firsts_of[rests].insert(first);
+// All of the tuples from `begin` to `end`, which are sorted and alike before `at`, as products of sets of
+// what is behind it: numbers with the same rests stand together.
+std::vector<Slots> Cover(const Numbers* begin, const Numbers* end, size_t at) {
+  if (at == begin->size()) return {{}};
+  using Range = std::pair<const Numbers*, const Numbers*>;
+  const auto is_less = [rest = at + 1](const Range& a, const Range& b) {
+    return std::lexicographical_compare(
+        a.first, a.second, b.first, b.second, [rest](const Numbers& x, const Numbers& y) {
+          return std::lexicographical_compare(x.begin() + rest, x.end(), y.begin() + rest, y.end());
+        });
+  };
+  std::map<Range, Numbers, decltype(is_less)> numbers_of(is_less);  // by their rests
+  while (begin != end) {
+    const uint64_t number = (*begin)[at];
+    const Numbers* const next =
+        std::find_if(begin, end, [&](const Numbers& numbers) { return numbers[at] != number; });
+    numbers_of[{begin, next}].push_back(number);
+    begin = next;
+  }
   std::vector<Slots> cover;
-  for (const auto& [rests, firsts] : firsts_of) {
-    for (const Slots& slots : Cover(rests)) {
-      cover.push_back({firsts});
+  for (const auto& [rests, numbers] : numbers_of) {
+    for (const Slots& slots : Cover(rests.first, rests.second, at + 1)) {
+      cover.push_back({numbers});
       cover.back().insert(cover.back().end(), slots.begin(), slots.end());
     }
   }
@@ -61,7 +72,7 @@ std::vector<Slots> Cover(const std::set<Numbers>& tuples) {
 }
 
 // "3", "{0..23}" or "{0..3,5}"
-std::string RangeText(const std::set<uint64_t>& values) {
+std::string RangeText(const Numbers& values) {
   std::string text;
   for (auto value = values.begin(); value != values.end();) {
     const uint64_t first = *value;
@@ -91,13 +102,18 @@ std::string Filled(const std::string& text, const Slots& slots) {
 
 }  // namespace
 
-std::string WithoutNumbers(const std::string& prefix) { return SplitNumbers(prefix).text; }
+std::string WithoutNumbers(std::string_view prefix) { return SplitNumbers(prefix).text; }
 
-std::vector<std::string> CollapsePrefixes(const std::vector<std::string>& prefixes) {
-  std::set<Numbers> tuples;
-  for (const std::string& prefix : prefixes) tuples.insert(SplitNumbers(prefix).numbers);
+std::vector<std::string> CollapsePrefixes(const std::vector<std::string_view>& prefixes) {
+  std::vector<Numbers> tuples;
+  tuples.reserve(prefixes.size());
+  for (const std::string_view prefix : prefixes) tuples.push_back(SplitNumbers(prefix).numbers);
+  std::sort(tuples.begin(), tuples.end());
+  const std::string text = WithoutNumbers(prefixes[0]);
   std::vector<std::string> texts;
-  for (const Slots& slots : Cover(tuples)) texts.push_back(Filled(WithoutNumbers(prefixes[0]), slots));
+  for (const Slots& slots : Cover(tuples.data(), tuples.data() + tuples.size(), 0)) {
+    texts.push_back(Filled(text, slots));
+  }
   return texts;
 }
 

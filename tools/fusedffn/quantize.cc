@@ -72,13 +72,13 @@ std::vector<io::Block> ChosenBlocks(const io::Checkpoint& checkpoint, const Argu
 
 void PrintReport(const std::vector<io::Block>& blocks, const io::QuantizePlan& plan,
                  const io::QuantizeReport& report, const std::string& output, double seconds) {
-  std::vector<std::vector<std::string>> alike;  // prefixes that differ by their numbers only
+  std::vector<std::vector<std::string_view>> alike;  // prefixes that differ by their numbers only
   for (const io::Block& block : blocks) {
     if (alike.empty() || WithoutNumbers(alike.back()[0]) != WithoutNumbers(block.prefix))
       alike.emplace_back();
     alike.back().push_back(block.prefix);
   }
-  for (const std::vector<std::string>& prefixes : alike) {
+  for (const std::vector<std::string_view>& prefixes : alike) {
     for (const std::string& prefix : CollapsePrefixes(prefixes)) fmt::print("{}\n", io::Quoted(prefix));
   }
   fmt::print("    {}, {}: {} bytes -> {} bytes with scales\n", Counted(blocks.size(), "block"),

@@ -116,7 +116,7 @@ void PrintNorms(const Norms& norms) {
 
 void PrintTower(const io::Tower& tower, const std::vector<io::Block>& blocks, Activation activation,
                 const Loaded& loaded) {
-  std::vector<std::string> prefixes;
+  std::vector<std::string_view> prefixes;
   for (const io::Block& block : blocks) prefixes.push_back(block.prefix);
   for (const std::string& prefix : CollapsePrefixes(prefixes)) fmt::print("{}\n", io::Quoted(prefix));
   const io::Block& first = blocks[0];
