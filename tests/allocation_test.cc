@@ -49,7 +49,7 @@ void OnAllocation(void* memory, size_t bytes) {
   std::fill_n(static_cast<uint32_t*>(memory), bytes / sizeof(uint32_t), kPoisonBits);
 }
 
-void OnFree() { --live; }
+void OnFree(void*) { --live; }
 
 namespace {
 

@@ -20,6 +20,12 @@ std::string WriteZeros(const TempFolder& folder, const std::vector<Entry>& entri
   return folder / "file.safetensors";
 }
 
+std::vector<BlockListing> ListBlocks(const Checkpoint& checkpoint) {
+  std::vector<BlockListing> listings;
+  for (const BlockPlace& place : BlockPlaces(checkpoint)) listings.push_back(ListBlock(checkpoint, place));
+  return listings;
+}
+
 TEST(CheckpointBlocksTest, RefusesBlocksThatDoNotFit) {
   const Entry w1 = {"m.fc1.weight", "F32", {4, 2}}, w2 = {"m.fc2.weight", "F32", {2, 4}};
   struct {

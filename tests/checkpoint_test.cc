@@ -41,7 +41,7 @@ TEST_F(CheckpointTest, OneFile) {
   WriteShard(path, {"b", "a"});
   const Checkpoint checkpoint(path);
   EXPECT_EQ(checkpoint.path(), path);
-  EXPECT_EQ(checkpoint.Names(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(checkpoint.Names(), (std::vector<std::string_view>{"a", "b"}));
   EXPECT_EQ(checkpoint.Files(), std::vector<std::string>{path});
   EXPECT_EQ(checkpoint.Beside("config.json"), folder_ / "config.json");
   ASSERT_TRUE(checkpoint.Find("a"));

@@ -150,9 +150,9 @@ TEST(FamiliesTest, BlocksOfEveryRowAreFound) {
       const std::string prefix = Example(pattern);
       WriteZeros(path, EntriesOf(prefix, *family.layout));
       const Checkpoint checkpoint(path);
-      const std::vector<BlockListing> listings = ListBlocks(checkpoint);
-      ASSERT_EQ(listings.size(), 1u);
-      EXPECT_EQ(listings[0].problem, "");
+      const std::vector<BlockPlace> places = BlockPlaces(checkpoint);
+      ASSERT_EQ(places.size(), 1u);
+      EXPECT_EQ(ListBlock(checkpoint, places[0]).problem, "");
       const Block block = FindBlock(checkpoint, prefix);
       EXPECT_EQ(block.layout, family.layout);
       EXPECT_EQ(block.families, FamiliesAt(prefix, *family.layout));

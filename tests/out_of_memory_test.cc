@@ -29,7 +29,7 @@ std::atomic<long> allocations{0}, failing{-1};
 
 bool RefuseAllocation() { return allocations++ == failing; }
 void OnAllocation(void*, size_t) {}
-void OnFree() {}
+void OnFree(void*) {}
 
 namespace {
 

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 using Files = std::map<std::string, std::string>;
 
-std::string TensorBytes(const io::SafetensorsFile& file, const std::string& name) {
+std::string TensorBytes(const io::SafetensorsFile& file, std::string_view name) {
   const io::Tensor* tensor = file.Find(name);
   EXPECT_NE(tensor, nullptr) << name;
   if (tensor == nullptr) return "";

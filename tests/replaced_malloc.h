@@ -10,7 +10,7 @@ namespace fusedffn {
 
 bool RefuseAllocation();                        // asked before each
 void OnAllocation(void* memory, size_t bytes);  // of each that succeeded
-void OnFree();
+void OnFree(void* memory);                      // of each, and of what realloc() may move, before
 
 inline bool Refused() {
   if (!RefuseAllocation()) return false;
@@ -45,9 +45,8 @@ void* calloc(size_t count, size_t bytes) noexcept {
 // What has been written stays.
 void* realloc(void* memory, size_t bytes) noexcept {
   if (fusedffn::Refused()) return nullptr;
-  void* const moved = fusedffn::Allocated(__libc_realloc(memory, bytes), 0);
-  if (moved != nullptr && memory != nullptr) fusedffn::OnFree();
-  return moved;
+  if (memory != nullptr) fusedffn::OnFree(memory);
+  return fusedffn::Allocated(__libc_realloc(memory, bytes), 0);
 }
 
 void* memalign(size_t alignment, size_t bytes) noexcept {
@@ -64,7 +63,7 @@ int posix_memalign(void** memory, size_t alignment, size_t bytes) noexcept {
 }
 
 void free(void* memory) noexcept {
-  if (memory != nullptr) fusedffn::OnFree();
+  if (memory != nullptr) fusedffn::OnFree(memory);
   __libc_free(memory);
 }
 }

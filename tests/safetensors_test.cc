@@ -319,7 +319,8 @@ TEST(SafetensorsTest, WritesInPiecesOfAnyOrder) {
   const TempFolder folder;
   const std::string path = folder / "file.safetensors";
   {
-    SafetensorsWriter writer(path, {{"b", "F32", {2}}, {"a", "U8", {3}}}, {{"format", "pt"}});
+    const Dims two = {2}, three = {3};
+    SafetensorsWriter writer(path, {{"b", "F32", two}, {"a", "U8", three}}, {{"format", "pt"}});
     const Tensor &b = writer.tensors()[0], &a = writer.tensors()[1];
     EXPECT_EQ(b.end, 8u);
     EXPECT_EQ(a.begin, 8u);

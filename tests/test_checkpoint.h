@@ -156,8 +156,9 @@ inline std::string SplitIntoShards(const std::string& path, const std::string& f
     const size_t shard = bytes.size() % 2;
     std::vector<char>& data = bytes.emplace_back(tensor.bytes());
     file.Read(tensor, 0, data.size(), data.data());
-    shards[shard].push_back({tensor.name, tensor.dtype, tensor.shape, data.data()});
-    map += (map.empty() ? "\"" : ", \"") + tensor.name + "\": \"" + std::to_string(shard) + ".safetensors\"";
+    const std::string name(tensor.name);
+    shards[shard].push_back({name, std::string(tensor.dtype), tensor.shape, data.data()});
+    map += (map.empty() ? "\"" : ", \"") + name + "\": \"" + std::to_string(shard) + ".safetensors\"";
   }
   for (size_t i = 0; i < 2; ++i)
     io::WriteSafetensors(folder + "/" + std::to_string(i) + ".safetensors", shards[i]);

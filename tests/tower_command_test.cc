@@ -39,7 +39,7 @@ class TowerCommandTest : public testing::Test {
     const auto list = [&](const std::string& file) {
       const io::SafetensorsFile shard(folder_ / file);
       for (const io::Tensor& tensor : shard.tensors()) {
-        map += (map.empty() ? "\"" : ", \"") + tensor.name + "\": \"" + file + "\"";
+        map += (map.empty() ? "\"" : ", \"") + std::string(tensor.name) + "\": \"" + file + "\"";
       }
     };
     for (size_t layer = 0; layer < kLayers; ++layer) {

@@ -1,6 +1,7 @@
 #include "src/files/safetensors.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,25 @@
 namespace fusedffn {
 inline namespace v0_2 {
 namespace io {
+namespace {
+
+std::string JsonText(std::string_view text) { return nlohmann::json(text).dump(); }
+
+// Members of the header, each with the comma behind it.
+std::string MetadataText(const Metadata& metadata) {
+  std::string text = fmt::format("\"{}\":{{", kMetadataKey);
+  for (const auto& [key, value] : metadata) text += fmt::format("{}:{},", JsonText(key), JsonText(value));
+  text.back() = '}';
+  return text + ",";
+}
+
+std::string TensorText(const Tensor& tensor) {
+  return fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}},",
+                     JsonText(tensor.name), tensor.dtype, fmt::join(tensor.shape, ","), tensor.begin,
+                     tensor.end);
+}
+
+}  // namespace
 
 SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path) {
   uint64_t header_bytes;
@@ -33,7 +53,7 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path) {
   std::string json(header_bytes, '\0');
   file_.ReadAt(sizeof(header_bytes), json.size(), json.data());
 
-  Header header = ParseHeader(path, json);
+  Header header = ParseHeader(path, std::move(json), &memory_);
   const uint64_t data_bytes = file_.size() - data_start_;
   if (header.data_bytes != data_bytes) {
     throw Error(path,
@@ -59,31 +79,60 @@ void SafetensorsFile::Read(const Tensor& tensor, uint64_t first, size_t bytes, v
 SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<Tensor> tensors,
                                      const Metadata& metadata)
     : file_(path), tensors_(std::move(tensors)) {
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header[kMetadataKey] = metadata;
+  const auto refuse = [&](const Tensor& tensor) {
+    throw Error(path, fmt::format("cannot hold a tensor {} of dtype {} and shape {}", Quoted(tensor.name),
+                                  Quoted(tensor.dtype), DimsText(tensor.shape)));
+  };
   uint64_t end = 0;
   for (Tensor& tensor : tensors_) {
     const std::optional<uint64_t> bytes = TensorBytes(tensor.dtype, tensor.shape);
-    if (!bytes || tensor.name == kMetadataKey || header.contains(tensor.name)) {
-      throw Error(path, fmt::format("cannot hold a tensor {} of dtype {} and shape {}", Quoted(tensor.name),
-                                    Quoted(tensor.dtype), DimsText(tensor.shape)));
-    }
+    if (!bytes || tensor.name == kMetadataKey) refuse(tensor);
     tensor.begin = std::exchange(end, end + *bytes);
     tensor.end = end;
-    header[tensor.name] = {
-        {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {tensor.begin, tensor.end}}};
+    by_name_.push_back(&tensor);
   }
-  std::string json = header.dump();
-  json.resize((json.size() + 7) / 8 * 8, ' ');  // so that the tensors start at a multiple of 8 bytes
-  const uint64_t header_bytes = json.size();
+  std::sort(by_name_.begin(), by_name_.end(),
+            [](const Tensor* a, const Tensor* b) { return a->name < b->name; });
+  const auto twice = std::adjacent_find(by_name_.begin(), by_name_.end(),
+                                        [](const Tensor* a, const Tensor* b) { return a->name == b->name; });
+  if (twice != by_name_.end()) refuse(**twice);
+  data_start_ = WriteHeader(path, metadata);
+  file_bytes_ = data_start_ + end;
+}
+
+const Tensor* SafetensorsWriter::Find(std::string_view name) const {
+  const auto found =
+      std::lower_bound(by_name_.begin(), by_name_.end(), name,
+                       [](const Tensor* tensor, std::string_view wanted) { return tensor->name < wanted; });
+  return found != by_name_.end() && (*found)->name == name ? *found : nullptr;
+}
+
+uint64_t SafetensorsWriter::WriteHeader(const std::string& path, const Metadata& metadata) {
+  constexpr size_t kPieceBytes = size_t{1} << 20;
+  uint64_t header_bytes = 0;
+  file_.Write(&header_bytes, sizeof(header_bytes));  // takes its place
+  std::string piece = "{";
+  const auto flush = [&] {
+    file_.Write(piece.data(), piece.size());
+    header_bytes += piece.size();
+    piece.clear();
+  };
+  if (!metadata.empty()) piece += MetadataText(metadata);
+  for (const Tensor& tensor : tensors_) {
+    if (piece.size() >= kPieceBytes) flush();
+    piece += TensorText(tensor);
+  }
+  if (piece.back() == ',') piece.pop_back();
+  piece += '}';
+  // So that the tensors start at a multiple of 8 bytes.
+  piece.append(-(header_bytes + piece.size()) % 8, ' ');
+  flush();
   if (header_bytes > kMaxHeaderBytes) {
     throw Error(path, fmt::format("its header would be {} bytes long, and {} are the most", header_bytes,
                                   kMaxHeaderBytes));
   }
-  file_.Write(&header_bytes, sizeof(header_bytes));
-  file_.Write(json.data(), json.size());
-  data_start_ = sizeof(header_bytes) + header_bytes;
-  file_bytes_ = data_start_ + end;
+  file_.WriteAt(0, &header_bytes, sizeof(header_bytes));
+  return sizeof(header_bytes) + header_bytes;
 }
 
 void SafetensorsWriter::Write(const Tensor& tensor, uint64_t first, size_t bytes, const void* from) {

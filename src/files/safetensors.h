@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory_resource>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,21 +26,23 @@ namespace fusedffn {
 inline namespace v0_2 {
 namespace io {
 
+// Name and shape are views of what a SafetensorsFile keeps as long as it lives, or of what the caller has who
+// writes a file.
 struct Tensor {
-  std::string name;
-  std::string dtype;            // as the format spells it: "F32", "BF16", "I64", ...
-  Dims shape;                   // [] is a scalar
+  std::string_view name;
+  std::string_view dtype;       // as the format spells it: "F32", "BF16", "I64", ...
+  DimsView shape;               // [] is a scalar
   uint64_t begin = 0, end = 0;  // bytes, from the start of the tensors' part of the file
 
   uint64_t bytes() const { return end - begin; }
 };
 
-using Metadata = std::map<std::string, std::string>;
+using Metadata = std::pmr::map<std::string_view, std::string_view>;  // views likewise
 
 class SafetensorsFile {
  public:
   // Reads and checks the header, no tensor. Takes memory in proportion to the header, which is at most 100
-  // MB.
+  // MB: while it reads, with very many tensors up to 4 times its bytes, and less afterwards.
   explicit SafetensorsFile(const std::string& path);
 
   const std::string& path() const { return file_.path(); }
@@ -52,8 +55,9 @@ class SafetensorsFile {
 
  private:
   InputFile file_;
+  std::pmr::monotonic_buffer_resource memory_;  // of all names, shapes and metadata
   std::vector<Tensor> tensors_;
-  Metadata metadata_;
+  Metadata metadata_{&memory_};
   uint64_t data_start_ = 0;
 };
 
@@ -72,10 +76,11 @@ void WriteSafetensors(const std::string& path, const std::vector<TensorData>& te
 class SafetensorsWriter {
  public:
   // Names, dtypes and shapes, in the order in which the tensors stand in the file; their places in it follow
-  // from these. Writes the header. Throws Error.
+  // from these. Writes the header. Throws Error. What the names and shapes are views of must stay.
   SafetensorsWriter(const std::string& path, std::vector<Tensor> tensors, const Metadata& metadata);
 
   const std::vector<Tensor>& tensors() const { return tensors_; }  // in that order
+  const Tensor* Find(std::string_view name) const;                 // null if there is none
   uint64_t file_bytes() const { return file_bytes_; }
 
   // Bytes [first, first + bytes) of a tensor of tensors(). Each must be written once, in any order.
@@ -83,8 +88,12 @@ class SafetensorsWriter {
   void Commit();  // makes it the file; without it nothing happens
 
  private:
+  // Returns where it ends.
+  uint64_t WriteHeader(const std::string& path, const Metadata& metadata);
+
   AtomicFile file_;
   std::vector<Tensor> tensors_;
+  std::vector<const Tensor*> by_name_;
   uint64_t data_start_ = 0;
   uint64_t file_bytes_ = 0;
 };

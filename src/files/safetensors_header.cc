@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <string_view>
 #include <utility>
 
 #include "src/files/error.h"
+#include "src/files/text.h"
 
 namespace fusedffn {
 inline namespace v0_2 {
@@ -68,7 +68,8 @@ constexpr const char* kWanted[] = {
 // the format's.
 class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
  public:
-  explicit HeaderReader(const std::string& file) : file_(file) {}
+  HeaderReader(const std::string& file, std::pmr::memory_resource* memory)
+      : file_(file), memory_(memory), header_(memory) {}
 
   Header Take() { return std::move(header_); }
 
@@ -81,7 +82,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
 
   bool key(std::string& name) override {
     if (next_ == Next::kMetadataKey) {
-      const auto [entry, inserted] = header_.metadata.try_emplace(name);
+      const auto [entry, inserted] = header_.metadata.try_emplace(Kept(name, memory_));
       if (!inserted) Fail(fmt::format("__metadata__ has the key {} twice", Quoted(name)));
       metadata_value_ = &entry->second;
       return Go(Next::kMetadataValue);
@@ -91,7 +92,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       if (std::exchange(has_metadata_, true)) Fail("the header has __metadata__ twice");
       return Go(Next::kMetadata);
     }
-    header_.tensors.emplace_back().name = name;
+    header_.tensors.emplace_back().name = Kept(name, memory_);
     has_dtype_ = has_shape_ = has_offsets_ = false;
     return Go(Next::kTensor);
   }
@@ -102,38 +103,37 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool start_array(size_t) override {
+    numbers_.clear();
     if (next_ == Next::kShape) return Go(Next::kShapeItem);
-    if (next_ != Next::kOffsets) return Refuse();
-    offsets_.clear();
-    return Go(Next::kOffsetsItem);
+    return next_ == Next::kOffsets ? Go(Next::kOffsetsItem) : Refuse();
   }
 
   bool end_array() override {
-    if (next_ == Next::kOffsetsItem && offsets_.size() != 2) return Refuse();
-    if (next_ == Next::kOffsetsItem) {
-      header_.tensors.back().begin = offsets_[0];
-      header_.tensors.back().end = offsets_[1];
+    Tensor& tensor = header_.tensors.back();
+    if (next_ == Next::kShapeItem) {
+      tensor.shape = Kept(numbers_, memory_);
+      return Go(Next::kField);
     }
+    if (numbers_.size() != 2) return Refuse();
+    tensor.begin = numbers_[0];
+    tensor.end = numbers_[1];
     return Go(Next::kField);
   }
 
   bool number_unsigned(uint64_t value) override {
-    if (next_ == Next::kShapeItem) {
-      header_.tensors.back().shape.push_back(value);
-      return true;
-    }
-    if (next_ != Next::kOffsetsItem || offsets_.size() == 2) return Refuse();
-    offsets_.push_back(value);
+    if (next_ != Next::kShapeItem && (next_ != Next::kOffsetsItem || numbers_.size() == 2)) return Refuse();
+    numbers_.push_back(value);
     return true;
   }
 
   bool string(std::string& value) override {
     if (next_ == Next::kMetadataValue) {
-      *metadata_value_ = value;
+      *metadata_value_ = Kept(value, memory_);
       return Go(Next::kMetadataKey);
     }
     if (next_ != Next::kDType) return Refuse();
-    header_.tensors.back().dtype = value;
+    const DTypeBits* const known = FindDType(value);
+    header_.tensors.back().dtype = known == nullptr ? Kept(value, memory_) : known->name;
     return Go(Next::kField);
   }
 
@@ -175,12 +175,13 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   [[noreturn]] void Fail(const std::string& what) const { throw Error(file_, what); }
 
   const std::string& file_;
+  std::pmr::memory_resource* const memory_;
   Header header_;
   Next next_ = Next::kHeader;
   bool has_metadata_ = false;
-  std::string* metadata_value_ = nullptr;
+  std::string_view* metadata_value_ = nullptr;
   bool has_dtype_ = false, has_shape_ = false, has_offsets_ = false;  // of the current tensor
-  std::vector<uint64_t> offsets_;
+  Dims numbers_;                                                      // of the current array
 };
 
 void CheckSize(const std::string& file, const Tensor& tensor) {
@@ -190,7 +191,7 @@ void CheckSize(const std::string& file, const Tensor& tensor) {
   const std::optional<uint64_t> elements = ElementCount(tensor.shape);
   if (!elements) fail(fmt::format("shape {} has more than 2^64 - 1 elements", DimsText(tensor.shape)));
   // A dtype of a later version of the format: how large its elements are is not known.
-  if (!IsKnownDType(tensor.dtype)) return;
+  if (FindDType(tensor.dtype) == nullptr) return;
   const std::optional<uint64_t> bytes = TensorBytes(tensor.dtype, tensor.shape);
   if (!bytes) {
     fail(fmt::format("{} of shape {} is not a whole number of bytes below 2^61", tensor.dtype,
@@ -202,11 +203,32 @@ void CheckSize(const std::string& file, const Tensor& tensor) {
   }
 }
 
+template <class Less>
+std::vector<const Tensor*> Sorted(const std::vector<Tensor>& tensors, const Less& less) {
+  std::vector<const Tensor*> order;
+  order.reserve(tensors.size());
+  for (const Tensor& tensor : tensors) order.push_back(&tensor);
+  std::stable_sort(order.begin(), order.end(), less);
+  return order;
+}
+
+std::vector<Tensor> SortedByName(const std::string& file, const std::vector<Tensor>& tensors) {
+  const std::vector<const Tensor*> order =
+      Sorted(tensors, [](const Tensor* a, const Tensor* b) { return a->name < b->name; });
+  const auto twice = std::adjacent_find(order.begin(), order.end(),
+                                        [](const Tensor* a, const Tensor* b) { return a->name == b->name; });
+  if (twice != order.end()) {
+    throw Error(file, fmt::format("the header has the tensor {} twice", Quoted((*twice)->name)));
+  }
+  std::vector<Tensor> sorted;
+  sorted.reserve(tensors.size());
+  for (const Tensor* tensor : order) sorted.push_back(*tensor);
+  return sorted;
+}
+
 // Each tensor begins where the one before ends; returns where the last one ends.
 uint64_t CheckOffsets(const std::string& file, const std::vector<Tensor>& tensors) {
-  std::vector<const Tensor*> order;
-  for (const Tensor& tensor : tensors) order.push_back(&tensor);
-  std::sort(order.begin(), order.end(), [](const Tensor* a, const Tensor* b) {
+  const std::vector<const Tensor*> order = Sorted(tensors, [](const Tensor* a, const Tensor* b) {
     return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);
   });
   uint64_t end = 0;
@@ -224,9 +246,7 @@ uint64_t CheckOffsets(const std::string& file, const std::vector<Tensor>& tensor
 
 }  // namespace
 
-bool IsKnownDType(const std::string& dtype) { return FindDType(dtype) != nullptr; }
-
-std::optional<uint64_t> TensorBytes(const std::string& dtype, const Dims& shape) {
+std::optional<uint64_t> TensorBytes(std::string_view dtype, DimsView shape) {
   const DTypeBits* known = FindDType(dtype);
   const std::optional<uint64_t> elements = ElementCount(shape);
   if (known == nullptr || !elements) return std::nullopt;
@@ -235,23 +255,19 @@ std::optional<uint64_t> TensorBytes(const std::string& dtype, const Dims& shape)
   return *bits / 8;
 }
 
-Header ParseHeader(const std::string& file, const std::string& json) {
+Header ParseHeader(const std::string& file, std::string json, std::pmr::memory_resource* memory) {
   // The parser would take spaces and a byte-order mark before the object, and a zero byte as the end.
   if (json.empty() || json[0] != '{') throw Error(file, "the header must begin with '{'");
   if (json.find('\0') != std::string::npos)
     throw Error(file, "the header is not valid JSON: it has a zero byte");
-  HeaderReader reader(file);
+  HeaderReader reader(file, memory);
   nlohmann::json::sax_parse(json, &reader);
+  std::string().swap(json);  // its memory is wanted for the tables
   Header header = reader.Take();
-
-  std::sort(header.tensors.begin(), header.tensors.end(),
-            [](const Tensor& a, const Tensor& b) { return a.name < b.name; });
-  const auto twice = std::adjacent_find(header.tensors.begin(), header.tensors.end(),
-                                        [](const Tensor& a, const Tensor& b) { return a.name == b.name; });
-  if (twice != header.tensors.end()) {
-    throw Error(file, fmt::format("the header has the tensor {} twice", Quoted(twice->name)));
-  }
+  std::vector<Tensor> by_name = SortedByName(file, header.tensors);
+  // In the header's order, which is mostly that of the offsets.
   header.data_bytes = CheckOffsets(file, header.tensors);
+  header.tensors = std::move(by_name);
   return header;
 }
 

@@ -1,5 +1,6 @@
 #include "src/files/text.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace fusedffn {
@@ -8,6 +9,12 @@ namespace io {
 
 bool EndsIn(std::string_view text, std::string_view ending) {
   return text.size() > ending.size() && text.substr(text.size() - ending.size()) == ending;
+}
+
+std::string_view Kept(std::string_view text, std::pmr::memory_resource* memory) {
+  auto* const copy = static_cast<char*>(memory->allocate(text.size(), alignof(char)));
+  std::copy(text.begin(), text.end(), copy);
+  return {copy, text.size()};
 }
 
 std::optional<uint64_t> NumberOf(std::string_view text) {

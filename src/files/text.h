@@ -3,6 +3,7 @@
 #define FUSEDFFN_SRC_FILES_TEXT_H_
 
 #include <cstdint>
+#include <memory_resource>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,9 @@ namespace io {
 
 // Whether something stands before this ending: ".npy" alone is no name.
 bool EndsIn(std::string_view text, std::string_view ending);
+
+// A copy that stays as long as `memory`.
+std::string_view Kept(std::string_view text, std::pmr::memory_resource* memory);
 
 // The decimal number that is all of `text`, without a sign, or nothing.
 std::optional<uint64_t> NumberOf(std::string_view text);

@@ -197,7 +197,7 @@ std::string DTypes(const Block& block) {
   std::set<std::string> dtypes;
   for (const BlockLayer* layer : PartsOf(block)) {
     for (const StoredTensor& tensor : {layer->weight, layer->bias}) {
-      if (tensor) dtypes.insert(tensor->dtype);
+      if (tensor) dtypes.emplace(tensor->dtype);
     }
   }
   return fmt::format("{}", fmt::join(dtypes, "+"));

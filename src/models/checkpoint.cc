@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
-#include <string_view>
+#include <map>
 
 #include "src/files/error.h"
 #include "src/files/json_file.h"
@@ -64,28 +65,29 @@ Checkpoint::Checkpoint(const std::string& path) : path_(Resolved(path)) {
     return;
   }
   shards_.push_back({path_, std::make_unique<SafetensorsFile>(path_)});
-  for (const Tensor& tensor : shards_[0].file->tensors()) shard_of_.emplace(tensor.name, 0);
+  const std::vector<Tensor>& tensors = shards_[0].file->tensors();
+  entries_.reserve(tensors.size());
+  for (const Tensor& tensor : tensors) entries_.push_back({tensor.name, 0, &tensor});
 }
 
 void Checkpoint::ReadIndex() {
-  const nlohmann::json index = ReadJsonObject(path_);
-  const auto map = index.find("weight_map");
-  if (map == index.end() || !map->is_object()) {
+  std::map<std::string, size_t> number_of;
+  const auto add = [&](std::string_view name, const std::string* shard) {
+    if (shard == nullptr) {
+      throw Error(path_, fmt::format("weight_map: {} must be a file's name", Quoted(name)));
+    }
+    const auto [number, is_new] = number_of.try_emplace(*shard, shards_.size());
+    if (is_new) {
+      CheckShardName(path_, *shard);
+      shards_.push_back({Beside(*shard), nullptr});
+    }
+    entries_.push_back({name, number->second, nullptr});
+  };
+  if (!ReadJsonMembers(path_, "weight_map", &memory_, add)) {
     throw Error(path_,
                 "not an index: it must have an object weight_map, {\"TENSOR\": \"FILE.safetensors\", ...}");
   }
-  std::map<std::string, size_t> number_of;
-  for (const auto& [name, value] : map->items()) {
-    if (!value.is_string())
-      throw Error(path_, fmt::format("weight_map: {} must be a file's name", Quoted(name)));
-    const auto& shard = value.get_ref<const std::string&>();
-    const auto [number, is_new] = number_of.emplace(shard, shards_.size());
-    if (is_new) {
-      CheckShardName(path_, shard);
-      shards_.push_back({Beside(shard), nullptr});
-    }
-    shard_of_.emplace(name, number->second);
-  }
+  std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
 }
 
 std::string Checkpoint::Beside(const std::string& name) const {
@@ -100,16 +102,24 @@ std::vector<std::string> Checkpoint::Files() const {
   return files;
 }
 
-std::vector<std::string> Checkpoint::Names() const {
-  std::vector<std::string> names;
-  for (const auto& [name, shard] : shard_of_) names.push_back(name);
+std::vector<std::string_view> Checkpoint::Names() const {
+  std::vector<std::string_view> names;
+  names.reserve(entries_.size());
+  for (const Entry& entry : entries_) names.push_back(entry.name);
   return names;
 }
 
-StoredTensor Checkpoint::Find(const std::string& name) const {
-  const auto found = shard_of_.find(name);
-  if (found == shard_of_.end()) return {};
-  Shard& shard = shards_[found->second];
+Checkpoint::Entry* Checkpoint::EntryOf(std::string_view name) const {
+  const auto found =
+      std::lower_bound(entries_.begin(), entries_.end(), name,
+                       [](const Entry& entry, std::string_view wanted) { return entry.name < wanted; });
+  return found != entries_.end() && found->name == name ? &*found : nullptr;
+}
+
+StoredTensor Checkpoint::Find(std::string_view name) const {
+  Entry* const found = EntryOf(name);
+  if (found == nullptr) return {};
+  Shard& shard = shards_[found->shard];
   if (shard.file == nullptr) {
     if (!Exists(shard.path)) {
       throw Error(path_, fmt::format("{} should be in {}, and there is no such file beside the index",
@@ -117,11 +127,11 @@ StoredTensor Checkpoint::Find(const std::string& name) const {
     }
     shard.file = std::make_unique<SafetensorsFile>(shard.path);
   }
-  const Tensor* tensor = shard.file->Find(name);
-  if (tensor == nullptr) {
+  if (found->tensor == nullptr) found->tensor = shard.file->Find(name);
+  if (found->tensor == nullptr) {
     throw Error(shard.path, fmt::format("has no tensor {}, but {} says so", Quoted(name), OneLine(path_)));
   }
-  return {shard.file.get(), tensor};
+  return {shard.file.get(), found->tensor};
 }
 
 }  // namespace io

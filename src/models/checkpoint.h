@@ -7,11 +7,12 @@
 #ifndef FUSEDFFN_SRC_MODELS_CHECKPOINT_H_
 #define FUSEDFFN_SRC_MODELS_CHECKPOINT_H_
 
-#include <functional>
-#include <map>
+#include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
@@ -43,13 +44,13 @@ class Checkpoint {
   std::string Beside(const std::string& name) const;  // a file in the same folder
   std::vector<std::string> Files() const;             // with tensors, and the index
 
-  std::vector<std::string> Names() const;  // of all tensors, in order
-  bool Has(const std::string& name) const { return shard_of_.count(name) != 0; }
-  size_t TensorCount() const { return shard_of_.size(); }
+  std::vector<std::string_view> Names() const;  // of all tensors, in order; valid as long as this object
+  bool Has(std::string_view name) const { return EntryOf(name) != nullptr; }
+  size_t TensorCount() const { return entries_.size(); }
 
   // Empty if there is none of this name. Opens its shard at the first call that needs it, and throws Error if
   // that cannot be read or does not have the tensor. Not thread-safe. Valid as long as this object.
-  StoredTensor Find(const std::string& name) const;
+  StoredTensor Find(std::string_view name) const;
 
  private:
   struct Shard {
@@ -57,11 +58,19 @@ class Checkpoint {
     std::unique_ptr<SafetensorsFile> file;  // null until it is needed
   };
 
+  struct Entry {
+    std::string_view name;  // of a tensor
+    size_t shard;
+    const Tensor* tensor;  // null until it is needed
+  };
+
   void ReadIndex();
+  Entry* EntryOf(std::string_view name) const;  // null if there is none
 
   std::string path_;
   mutable std::vector<Shard> shards_;
-  std::map<std::string, size_t> shard_of_;  // tensors, by name
+  std::pmr::monotonic_buffer_resource memory_;  // of an index's names
+  mutable std::vector<Entry> entries_;          // by name
 };
 
 }  // namespace io

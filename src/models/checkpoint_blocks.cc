@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -40,42 +41,59 @@ bool NaturalLess(std::string_view a, std::string_view b) {
 }
 
 // What stands before ".NAME" at the end of a tensor's name, or nothing.
-std::optional<std::string> PrefixBefore(const std::string& name, const std::string& tensor) {
+std::optional<std::string_view> PrefixBefore(std::string_view name, std::string_view tensor) {
   if (tensor == name) return "";
   if (tensor.size() <= name.size() + 1) return std::nullopt;
   const size_t dot = tensor.size() - name.size() - 1;
-  if (tensor[dot] != '.' || tensor.compare(dot + 1, name.size(), name) != 0) return std::nullopt;
+  if (tensor[dot] != '.' || tensor.substr(dot + 1) != name) return std::nullopt;
   return tensor.substr(0, dot);
 }
 
-std::vector<std::string> Prefixes(const Checkpoint& checkpoint) {
-  std::set<std::string> prefixes;
-  for (const std::string& tensor : checkpoint.Names()) {
-    for (const auto& [name, layout] : Families().layouts) {
-      for (const std::string& layer : {layout.gate, layout.up, layout.down}) {
-        const std::optional<std::string> prefix = PrefixBefore(layer + ".weight", tensor);
-        if (layer.empty() || !prefix) continue;
-        // An attention's output, too, is called c_proj or output.dense.
-        if (layer != layout.down || !FamiliesAt(*prefix, layout).empty()) prefixes.insert(*prefix);
+// What a weight of a block can be called.
+struct WeightName {
+  std::string name;
+  const Layout* layout;
+  uint32_t bit;  // the layout's, in BlockPlace::layouts
+  bool is_last;  // layer of the layout
+};
+
+const std::vector<WeightName>& WeightNames() {
+  static const std::vector<WeightName> all = [] {
+    std::vector<WeightName> names;
+    uint32_t bit = 1;
+    for (const auto& [_, layout] : Families().layouts) {
+      for (const std::string* layer : {&layout.gate, &layout.up, &layout.down}) {
+        if (!layer->empty()) names.push_back({*layer + ".weight", &layout, bit, layer == &layout.down});
       }
+      bit <<= 1;
     }
-  }
-  std::vector<std::string> ordered(prefixes.begin(), prefixes.end());
-  std::stable_sort(ordered.begin(), ordered.end(), NaturalLess);
-  return ordered;
+    return names;
+  }();
+  return all;
 }
 
-// Those of which there is a tensor at `prefix`: if some are a known family's, only those.
-std::vector<const Layout*> LayoutsAt(const Checkpoint& checkpoint, const std::string& prefix) {
-  std::vector<const Layout*> present, known;
-  for (const auto& [name, layout] : Families().layouts) {
-    const auto has = [&](const std::string& layer) {
-      return !layer.empty() && checkpoint.Has(TensorName(prefix, layer + ".weight"));
-    };
-    if (!has(layout.gate) && !has(layout.up) && !has(layout.down)) continue;
-    present.push_back(&layout);
-    if (!FamiliesAt(prefix, layout).empty()) known.push_back(&layout);
+// One place for each prefix, in order.
+void Merge(std::vector<BlockPlace>* places) {
+  std::sort(places->begin(), places->end(),
+            [](const BlockPlace& a, const BlockPlace& b) { return a.prefix < b.prefix; });
+  auto last = places->begin();
+  for (const BlockPlace place : *places) {  // a copy: it may be the last one's
+    if (place.prefix != last->prefix) *++last = {place.prefix};
+    last->layouts |= place.layouts;
+    last->is_listed |= place.is_listed;
   }
+  if (!places->empty()) places->erase(last + 1, places->end());
+}
+
+// The layouts of a place: if some are a known family's, only those.
+std::vector<const Layout*> LayoutsAt(const BlockPlace& place) {
+  std::vector<const Layout*> present, known;
+  for (const WeightName& weight : WeightNames()) {
+    if (weight.is_last && (place.layouts & weight.bit) != 0) present.push_back(weight.layout);
+  }
+  if (present.size() == 1) return present;
+  std::copy_if(present.begin(), present.end(), std::back_inserter(known),
+               [&](const Layout* layout) { return !FamiliesAt(place.prefix, *layout).empty(); });
   return known.empty() ? present : known;
 }
 
@@ -84,13 +102,13 @@ std::string LayerNames(const Layout& layout) {
                         : fmt::format("{} and {}", layout.up, layout.down);
 }
 
-// The block at `prefix` in the one layout that fits. c_fc and c_proj are the names of two layouts, which
-// their shapes tell apart. There must be one of LayoutsAt().
-BlockListing ReadInOneLayout(const Checkpoint& checkpoint, const std::string& prefix) {
+// The block in the one layout that fits. c_fc and c_proj are the names of two layouts, which their shapes
+// tell apart.
+BlockListing ReadInOneLayout(const Checkpoint& checkpoint, const BlockPlace& place) {
   std::vector<BlockListing> usable, others;
   std::vector<std::string> readings;
-  for (const Layout* layout : LayoutsAt(checkpoint, prefix)) {
-    BlockListing listing = ReadBlock(checkpoint, prefix, *layout);
+  for (const Layout* layout : LayoutsAt(place)) {
+    BlockListing listing = ReadBlock(checkpoint, std::string(place.prefix), *layout);
     if (listing.problem.empty()) {
       readings.push_back(LayerNames(*layout) + (layout->transposed ? ", as [in, out]" : ", as [out, in]"));
     }
@@ -99,36 +117,51 @@ BlockListing ReadInOneLayout(const Checkpoint& checkpoint, const std::string& pr
   BlockListing& first = usable.empty() ? others[0] : usable[0];
   if (usable.size() > 1) {
     first.problem =
-        fmt::format("{} can be read in several ways: {}", Quoted(prefix), fmt::join(readings, "; "));
+        fmt::format("{} can be read in several ways: {}", Quoted(place.prefix), fmt::join(readings, "; "));
   }
-  return first;
+  return std::move(first);
 }
 
 // Names a block that the checkpoint does have.
 std::string Suggestion(const Checkpoint& checkpoint) {
-  const std::vector<std::string> prefixes = Prefixes(checkpoint);
-  if (!prefixes.empty()) {
-    return fmt::format("there {} {}, the first of which is {}", prefixes.size() == 1 ? "is" : "are",
-                       prefixes.size(), Quoted(prefixes[0]));
+  const std::vector<BlockPlace> places = BlockPlaces(checkpoint);
+  if (!places.empty()) {
+    return fmt::format("there {} {}, the first of which is {}", places.size() == 1 ? "is" : "are",
+                       places.size(), Quoted(places[0].prefix));
   }
   return "there is none at all: " + NoBlocks();
 }
 
 }  // namespace
 
-std::vector<BlockListing> ListBlocks(const Checkpoint& checkpoint) {
-  std::vector<BlockListing> listings;
-  for (const std::string& prefix : Prefixes(checkpoint)) {
-    try {
-      listings.push_back(ReadInOneLayout(checkpoint, prefix));
-    } catch (const Error& error) {  // a shard that is missing or damaged; others may be fine
-      BlockListing& listing = listings.emplace_back();
-      listing.block.prefix = prefix;
-      listing.problem = error.what();
-      listing.unreadable = true;
+std::vector<BlockPlace> BlockPlaces(const Checkpoint& checkpoint) {
+  std::vector<BlockPlace> places;
+  for (const std::string_view tensor : checkpoint.Names()) {
+    for (const auto& [name, layout, bit, is_last] : WeightNames()) {
+      const std::optional<std::string_view> prefix = PrefixBefore(name, tensor);
+      if (!prefix) continue;
+      // An attention's output, too, is called c_proj or output.dense.
+      places.push_back({*prefix, bit, !is_last || !FamiliesAt(*prefix, *layout).empty()});
     }
   }
-  return listings;
+  Merge(&places);
+  places.erase(std::remove_if(places.begin(), places.end(), [](const BlockPlace& p) { return !p.is_listed; }),
+               places.end());
+  std::stable_sort(places.begin(), places.end(),
+                   [](const BlockPlace& a, const BlockPlace& b) { return NaturalLess(a.prefix, b.prefix); });
+  return places;
+}
+
+BlockListing ListBlock(const Checkpoint& checkpoint, const BlockPlace& place) {
+  try {
+    return ReadInOneLayout(checkpoint, place);
+  } catch (const Error& error) {
+    BlockListing listing;
+    listing.block.prefix = place.prefix;
+    listing.problem = error.what();
+    listing.unreadable = true;
+    return listing;
+  }
 }
 
 std::string NoBlocks() {
@@ -138,11 +171,15 @@ std::string NoBlocks() {
 }
 
 Block FindBlock(const Checkpoint& checkpoint, const std::string& prefix) {
-  if (LayoutsAt(checkpoint, prefix).empty()) {
+  BlockPlace place = {prefix};
+  for (const WeightName& weight : WeightNames()) {
+    if (checkpoint.Has(TensorName(prefix, weight.name))) place.layouts |= weight.bit;
+  }
+  if (place.layouts == 0) {
     throw Error(checkpoint.path(),
                 fmt::format("there is no block {}; {}", Quoted(prefix), Suggestion(checkpoint)));
   }
-  BlockListing listing = ReadInOneLayout(checkpoint, prefix);
+  BlockListing listing = ReadInOneLayout(checkpoint, place);
   if (!listing.problem.empty()) throw Error(checkpoint.path(), listing.problem);
   return listing.block;
 }

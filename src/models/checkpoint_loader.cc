@@ -119,8 +119,8 @@ Status CheckpointLoader::ListBlocks(std::vector<BlockInfo>* blocks) noexcept {
   if (state_ == nullptr) return NoCheckpoint();
   return LoadInto("blocks", blocks, [&] {
     std::vector<BlockInfo> listed;
-    for (const io::BlockListing& listing : io::ListBlocks(state_->checkpoint)) {
-      listed.push_back(InfoOf(listing, state_->config));
+    for (const io::BlockPlace& place : io::BlockPlaces(state_->checkpoint)) {
+      listed.push_back(InfoOf(io::ListBlock(state_->checkpoint, place), state_->config));
     }
     return listed;
   });

@@ -14,19 +14,19 @@ inline namespace v0_2 {
 namespace io {
 namespace {
 
-struct Place {
+struct LayerPlace {
   std::string pattern;
-  uint64_t layer;
+  uint64_t number;
 };
 
 // Where a block stands in its tower, or nothing if its prefix has no number between dots. Plain numbers only,
 // so that the layer's number stands for the prefix.
-std::optional<Place> PlaceOf(std::string_view prefix) {
+std::optional<LayerPlace> LayerPlaceOf(std::string_view prefix) {
   for (size_t end = prefix.size();;) {
     const size_t dot = prefix.substr(0, end).rfind('.');
     const size_t begin = dot == std::string_view::npos ? 0 : dot + 1;
     if (const std::optional<uint64_t> layer = PlainNumberOf(prefix.substr(begin, end - begin))) {
-      return Place{fmt::format("{}N{}", prefix.substr(0, begin), prefix.substr(end)), *layer};
+      return LayerPlace{fmt::format("{}N{}", prefix.substr(0, begin), prefix.substr(end)), *layer};
     }
     if (begin == 0) return std::nullopt;
     end = dot;
@@ -44,22 +44,34 @@ bool IsExpert(const Block& block) {
   return false;
 }
 
+bool HasName(const std::vector<const Family*>& families, std::string_view name) {
+  return std::any_of(families.begin(), families.end(),
+                     [&](const Family* family) { return family->name == name; });
+}
+
 std::vector<Tower> ListTowers(const Checkpoint& checkpoint) {
   std::vector<Tower> towers;
   std::map<std::string, size_t> index_of;
-  for (BlockListing& listing : ListBlocks(checkpoint)) {
-    const std::optional<Place> place = PlaceOf(listing.block.prefix);
-    if (!place || IsExpert(listing.block)) continue;
-    const auto [index, is_new] = index_of.emplace(place->pattern, towers.size());
-    if (is_new) towers.push_back({place->pattern, {}});
-    towers[index->second].layers.emplace(place->layer, std::move(listing));
+  for (const BlockPlace& place : BlockPlaces(checkpoint)) {
+    const std::optional<LayerPlace> layer = LayerPlaceOf(place.prefix);
+    if (!layer) continue;
+    const Block block = ListBlock(checkpoint, place).block;
+    if (IsExpert(block)) continue;
+    const auto [index, is_new] = index_of.emplace(layer->pattern, towers.size());
+    if (is_new) towers.push_back({layer->pattern, {}, {}});
+    Tower& tower = towers[index->second];
+    tower.layers.emplace(layer->number, place);
+    for (const Family* family : block.families) {
+      if (!HasName(tower.families, family->name)) tower.families.push_back(family);
+    }
   }
   return towers;
 }
 
 bool IsCalled(const Tower& tower, std::string_view name) {
-  return std::any_of(tower.layers.begin(), tower.layers.end(),
-                     [&](const auto& layer) { return IsCalled(layer.second.block, name); });
+  return HasName(tower.families, name) ||
+         std::any_of(tower.layers.begin(), tower.layers.end(),
+                     [&](const auto& layer) { return MatchesPattern(layer.second.prefix, name); });
 }
 
 std::string ListOf(const std::vector<Tower>& towers) {
@@ -71,7 +83,7 @@ std::string ListOf(const std::vector<Tower>& towers) {
 // The numbers of the layers that are meant, all of which are there.
 std::vector<uint64_t> NumbersIn(const Checkpoint& checkpoint, const Tower& tower, const LayerRange& range) {
   std::vector<uint64_t> numbers;
-  for (const auto& [number, listing] : tower.layers) numbers.push_back(number);
+  for (const auto& [number, place] : tower.layers) numbers.push_back(number);
   const uint64_t lowest = numbers.front(), highest = numbers.back();
   const auto fail = [&](const std::string& what) {
     throw Error(checkpoint.path(), fmt::format("{}: {}; there are {} layers, from {} to {}",
@@ -95,24 +107,21 @@ bool IsSame(const Shape& a, const Shape& b) {
 }  // namespace
 
 std::string Described(const Tower& tower) {
-  const BlockListing& first = tower.layers.begin()->second;
-  const std::string families = NamesOf(first.block.families);
+  const std::string families = NamesOf(tower.families);
   return fmt::format("{} ({}{} layer{})", Quoted(tower.pattern), families.empty() ? "" : families + ", ",
                      tower.layers.size(), tower.layers.size() == 1 ? "" : "s");
 }
 
 bool IsCalled(const Block& block, std::string_view name) {
-  return MatchesPattern(block.prefix, name) ||
-         std::any_of(block.families.begin(), block.families.end(),
-                     [&](const Family* family) { return family->name == name; });
+  return MatchesPattern(block.prefix, name) || HasName(block.families, name);
 }
 
 Tower FindTower(const Checkpoint& checkpoint, const std::optional<std::string>& name) {
-  const std::vector<Tower> all = ListTowers(checkpoint);
-  std::vector<Tower> meant;
-  std::copy_if(all.begin(), all.end(), std::back_inserter(meant),
-               [&](const Tower& tower) { return name ? IsCalled(tower, *name) : tower.layers.size() > 1; });
-  if (meant.size() == 1) return meant[0];
+  std::vector<Tower> all = ListTowers(checkpoint), meant;
+  for (Tower& tower : all) {
+    if (name ? IsCalled(tower, *name) : tower.layers.size() > 1) meant.push_back(std::move(tower));
+  }
+  if (meant.size() == 1) return std::move(meant[0]);
   if (all.empty()) throw Error(checkpoint.path(), "there are no blocks with a layer's number in their names");
   if (meant.empty() && !name) {
     throw Error(checkpoint.path(), "there is no family with more than one block; name one of " + ListOf(all));
@@ -130,7 +139,7 @@ Tower FindTower(const Checkpoint& checkpoint, const std::optional<std::string>& 
 std::vector<Block> LayersOf(const Checkpoint& checkpoint, const Tower& tower, const LayerRange& range) {
   std::vector<Block> blocks;
   for (const uint64_t number : NumbersIn(checkpoint, tower, range)) {
-    const auto& [block, problem, unreadable] = tower.layers.at(number);
+    const auto [block, problem, unreadable] = ListBlock(checkpoint, tower.layers.at(number));
     if (!problem.empty()) throw Error(checkpoint.path(), problem);
     if (block.shape.out != block.shape.dim) {
       throw Error(checkpoint.path(),

@@ -19,8 +19,9 @@ namespace io {
 
 // Blocks whose prefixes differ by their last number only, which is that of the layer.
 struct Tower {
-  std::string pattern;                      // their prefix with N for the layer
-  std::map<uint64_t, BlockListing> layers;  // those that cannot be used among them
+  std::string pattern;                    // their prefix with N for the layer
+  std::vector<const Family*> families;    // whose names these are
+  std::map<uint64_t, BlockPlace> layers;  // those that cannot be used among them
 };
 
 // "'model.layers.N.mlp' (OPT, 24 layers)"

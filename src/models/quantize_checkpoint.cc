@@ -4,13 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <memory_resource>
 #include <set>
 
 #include "fusedffn/fusedffn.h"
 #include "kernels/dtype_traits.h"
 #include "src/files/error.h"
 #include "src/files/safetensors_header.h"
+#include "src/files/text.h"
 #include "src/models/quantized_weight.h"
 #include "src/models/weight_rows.h"
 
@@ -23,7 +24,9 @@ namespace {
 Metadata MergeMetadata(const Checkpoint& checkpoint, const QuantizePlan& plan) {
   const Metadata ours = Int8Metadata(plan.int8_group);
   Metadata merged = ours;
+  std::set<const SafetensorsFile*> files;
   for (const QuantizePlan::Item& item : plan.items) {
+    if (!files.insert(item.from.file).second) continue;
     for (const auto& [key, value] : item.from.file->metadata()) {
       const auto [entry, is_new] = merged.emplace(key, value);
       if (is_new || entry->second == value || ours.count(key) == 0) continue;
@@ -34,17 +37,20 @@ Metadata MergeMetadata(const Checkpoint& checkpoint, const QuantizePlan& plan) {
   return merged;
 }
 
-// What an item becomes, in the order in which it stands in the new file.
-std::vector<Tensor> Described(const QuantizePlan& plan) {
+// What the items become, in the order in which it stands in the new file. Names and shapes are kept in
+// `memory` where they are not the checkpoint's.
+std::vector<Tensor> Described(const QuantizePlan& plan, std::pmr::memory_resource* memory) {
   std::vector<Tensor> tensors;
   for (const auto& [from, layout] : plan.items) {
     tensors.push_back({from->name, layout ? "I8" : from->dtype, from->shape});
-    if (layout)
-      tensors.push_back({ScaleName(from->name), "F32", ScaleShape(*from, *layout, plan.int8_group)});
+    if (layout == nullptr) continue;
+    tensors.push_back({Kept(ScaleName(from->name), memory), "F32",
+                       Kept(ScaleShape(*from, *layout, plan.int8_group), memory)});
   }
   // The largest elements first, as other writers do: then all are aligned, which some readers need.
-  std::stable_sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
-    return TensorBytes(a.dtype, {8}) > TensorBytes(b.dtype, {8});
+  const Dims eight = {8};
+  std::stable_sort(tensors.begin(), tensors.end(), [&](const Tensor& a, const Tensor& b) {
+    return TensorBytes(a.dtype, eight) > TensorBytes(b.dtype, eight);
   });
   return tensors;
 }
@@ -118,42 +124,45 @@ double QuantizeReport::RelativeError() const { return norm2 == 0 ? 0 : std::sqrt
 
 QuantizePlan PlanQuantized(const Checkpoint& checkpoint, const std::vector<Block>& blocks, bool others,
                            size_t int8_group) {
-  std::map<std::string, const Layout*> layout_of;  // by the names of all tensors that are wanted
+  QuantizePlan plan = {{}, int8_group, {}};
+  std::vector<QuantizePlan::Item>& items = plan.items;
   for (const Block& block : blocks) {
     for (const BlockLayer* layer : {&block.gate, &block.up, &block.down}) {
-      if (layer->weight) layout_of[layer->weight->name] = block.layout;
-      if (layer->bias) layout_of.emplace(layer->bias->name, nullptr);
+      if (layer->weight) items.push_back({layer->weight, block.layout});
+      if (layer->bias) items.push_back({layer->bias, nullptr});
     }
   }
   if (others) {
-    for (const std::string& name : checkpoint.Names()) layout_of.emplace(name, nullptr);
+    for (const std::string_view name : checkpoint.Names()) items.push_back({checkpoint.Find(name), nullptr});
   }
-  QuantizePlan plan = {{}, int8_group, {}};
-  for (const auto& [name, layout] : layout_of) {
-    if (layout && checkpoint.Has(ScaleName(name))) {
-      throw Error(checkpoint.path(),
-                  fmt::format("{} has a scale already, {}", Quoted(name), Quoted(ScaleName(name))));
-    }
-    plan.items.push_back({checkpoint.Find(name), layout});
+  // By name, each once, and as its block has it.
+  std::stable_sort(items.begin(), items.end(),
+                   [](const auto& a, const auto& b) { return a.from->name < b.from->name; });
+  items.erase(std::unique(items.begin(), items.end(),
+                          [](const auto& a, const auto& b) { return a.from->name == b.from->name; }),
+              items.end());
+  for (const auto& [from, layout] : items) {
+    if (layout == nullptr || !checkpoint.Has(ScaleName(from->name))) continue;
+    throw Error(checkpoint.path(),
+                fmt::format("{} has a scale already, {}", Quoted(from->name), Quoted(ScaleName(from->name))));
   }
   plan.metadata = MergeMetadata(checkpoint, plan);
   return plan;
 }
 
 QuantizeReport WriteQuantized(const QuantizePlan& plan, const std::string& path, const OnRead& on_read) {
-  SafetensorsWriter file(path, Described(plan), plan.metadata);
-  std::map<std::string, const Tensor*> tensors;
-  for (const Tensor& tensor : file.tensors()) tensors[tensor.name] = &tensor;
+  std::pmr::monotonic_buffer_resource memory;
+  SafetensorsWriter file(path, Described(plan, &memory), plan.metadata);
   QuantizeReport report;
   for (const QuantizePlan::Item& item : plan.items) {
-    const Tensor& to = *tensors.at(item.from->name);
+    const Tensor& to = *file.Find(item.from->name);
     if (item.layout == nullptr) {
       Copy(item.from, to, on_read, &file);
       ++report.copied;
       report.copied_bytes += to.bytes();
       continue;
     }
-    const Tensor& scale = *tensors.at(ScaleName(to.name));
+    const Tensor& scale = *file.Find(ScaleName(to.name));
     Quantize(item, plan.int8_group, to, scale, on_read, &file, &report);
     ++report.weights;
     report.bytes_before += item.from->bytes();

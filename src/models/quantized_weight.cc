@@ -21,8 +21,9 @@ constexpr char kVersionKey[] = "fusedffn.int8.version", kGroupKey[] = "fusedffn.
 struct Version {
   const char* name;
   size_t group;
+  const char* group_text;
 };
-constexpr Version kVersions[] = {{"1", kInt8GroupSize}, {"2", kSmallInt8GroupSize}};
+constexpr Version kVersions[] = {{"1", kInt8GroupSize, "1152"}, {"2", kSmallInt8GroupSize, "128"}};
 
 // Null if the file has none, or an unknown one.
 const Version* VersionOf(const Metadata& metadata) {
@@ -41,7 +42,7 @@ std::string CheckMetadata(const Metadata& metadata) {
   const std::string wanted =
       version == nullptr
           ? fmt::format("{} or {}", Quoted(kVersions[0].name), Quoted(kVersions[1].name))
-          : fmt::format("{} in version {}", Quoted(std::to_string(version->group)), Quoted(version->name));
+          : fmt::format("{} in version {}", Quoted(version->group_text), Quoted(version->name));
   const auto found = metadata.find(key);
   return fmt::format("must have {} {}, and has {}", key, wanted,
                      found == metadata.end() ? "none" : Quoted(found->second));
@@ -52,19 +53,19 @@ std::string CheckMetadata(const Metadata& metadata) {
 Metadata Int8Metadata(size_t group) {
   const auto* const version = std::find_if(std::begin(kVersions), std::end(kVersions),
                                            [&](const Version& v) { return v.group == group; });
-  return {{kVersionKey, version->name}, {kGroupKey, std::to_string(group)}};
+  return {{kVersionKey, version->name}, {kGroupKey, version->group_text}};
 }
 
 size_t Int8GroupOf(const Metadata& metadata) {
   const Version* const version = VersionOf(metadata);
   if (version == nullptr) return 0;
   const auto found = metadata.find(kGroupKey);
-  return found != metadata.end() && found->second == std::to_string(version->group) ? version->group : 0;
+  return found != metadata.end() && found->second == version->group_text ? version->group : 0;
 }
 
 bool IsQuantized(const Tensor& weight) { return weight.dtype == "I8"; }
 
-std::string ScaleName(const std::string& weight_name) { return weight_name + "_scale"; }
+std::string ScaleName(std::string_view weight_name) { return std::string(weight_name) + "_scale"; }
 
 Dims ScaleShape(const Tensor& weight, const Layout& layout, size_t group) {
   return {OutputsOf(weight, layout), Int8Groups(InputsOf(weight, layout), group)};

@@ -11,6 +11,7 @@
 #define FUSEDFFN_SRC_MODELS_QUANTIZED_WEIGHT_H_
 
 #include <string>
+#include <string_view>
 
 #include "src/files/safetensors.h"
 #include "src/models/checkpoint.h"
@@ -31,7 +32,7 @@ size_t Int8GroupOf(const Metadata& metadata);
 bool IsQuantized(const Tensor& weight);
 
 // Name and shape of the scales of a weight.
-std::string ScaleName(const std::string& weight_name);
+std::string ScaleName(std::string_view weight_name);
 Dims ScaleShape(const Tensor& weight, const Layout& layout, size_t group);
 
 // What is wrong with a quantized weight and its scales, which may be empty; or "".

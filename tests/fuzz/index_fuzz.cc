@@ -32,7 +32,7 @@ struct Folder {
   ~Folder() { std::filesystem::remove_all(path); }
 };
 
-void CheckFind(const io::Checkpoint& checkpoint, const std::string& name) {
+void CheckFind(const io::Checkpoint& checkpoint, std::string_view name) {
   try {
     const io::StoredTensor tensor = checkpoint.Find(name);
     if (!tensor || tensor->name != name) Found("not the tensor that was asked for");
@@ -46,11 +46,11 @@ void ReadIndex(const Folder& folder) {
     const std::filesystem::path path = file;
     if (path.parent_path() != folder.path || !path.has_filename()) Found("a file of another folder");
   }
-  for (const std::string& name : checkpoint.Names()) {
+  for (const std::string_view name : checkpoint.Names()) {
     if (!checkpoint.Has(name)) Found("a name of no tensor");
     CheckFind(checkpoint, name);
   }
-  io::ListBlocks(checkpoint);
+  for (const io::BlockPlace& place : io::BlockPlaces(checkpoint)) io::ListBlock(checkpoint, place);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <memory_resource>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "src/files/error.h"
+#include "src/files/text.h"
 #include "src/models/block_config.h"
 #include "src/models/checkpoint_blocks.h"
 #include "tools/fusedffn/accounting.h"
@@ -35,10 +37,16 @@ struct Total {
 
 // Blocks that are alike.
 struct Group {
-  io::Block block;  // one of them
-  io::BlockActivation activation;
-  std::vector<std::string_view> prefixes;  // of the listings
+  io::BlockPlace first;
+  std::vector<std::string_view> prefixes;
   Total total;
+};
+
+// Of what is listed only this is kept: there may be a million blocks.
+struct Listing {
+  std::vector<Group> groups;
+  std::vector<std::pair<std::string_view, std::string_view>> unusable;  // prefixes, and their problems
+  Total usable;
 };
 
 // Which layers have a bias: all, none, or these.
@@ -61,22 +69,42 @@ std::string Describe(const io::Block& block) {
                      block.layout->transposed ? ", transposed" : "");
 }
 
-std::vector<Group> GroupBlocks(const io::Checkpoint& checkpoint,
-                               const std::vector<io::BlockListing>& listings) {
-  const io::ModelConfig config = io::ReadModelConfig(checkpoint.Beside("config.json"));
-  std::vector<Group> groups;
+void Add(const Total& more, Total* total) {
+  total->blocks += more.blocks;
+  total->bytes += more.bytes;
+  total->flop = Sum(total->flop, more.flop);
+}
+
+// Problems are kept in `memory`.
+Listing List(const io::Checkpoint& checkpoint, uint64_t tokens, std::pmr::memory_resource* memory) {
+  Listing listing;
   std::map<std::string, size_t> index_of;
-  for (const auto& [block, problem, unreadable] : listings) {
-    if (!problem.empty()) continue;
-    const std::string key = WithoutNumbers(block.prefix) + '\n' + Describe(block);
-    const auto [index, is_new] = index_of.emplace(key, groups.size());
-    if (is_new) {
-      groups.push_back({block, io::ActivationOf(block, config), {}, {}});
-      groups.back().block.families = groups.back().activation.families;
+  for (const io::BlockPlace& place : io::BlockPlaces(checkpoint)) {
+    const auto [block, problem, unreadable] = io::ListBlock(checkpoint, place);
+    if (!problem.empty()) {
+      listing.unusable.emplace_back(place.prefix, io::Kept(problem, memory));
+      continue;
     }
-    groups[index->second].prefixes.push_back(block.prefix);
+    std::vector<Group>& groups = listing.groups;
+    const std::string key = WithoutNumbers(place.prefix) + '\n' + Describe(block);
+    const auto [index, is_new] = index_of.emplace(key, groups.size());
+    if (is_new) groups.push_back({place, {}, {}});
+    Group& group = groups[index->second];
+    group.prefixes.push_back(place.prefix);
+    const Total more = {1, io::FileBytes(block), MatmulFlop(block, tokens, 1)};
+    Add(more, &group.total);
+    Add(more, &listing.usable);
   }
-  return groups;
+  return listing;
+}
+
+// Before anything is printed, since figures may be too large.
+Listing ListOrRefuse(const io::Checkpoint& checkpoint, uint64_t tokens, std::pmr::memory_resource* memory) {
+  try {
+    return List(checkpoint, tokens, memory);
+  } catch (const std::overflow_error& error) {
+    throw UsageError(error.what());
+  }
 }
 
 std::string TotalText(const Total& total, const char* kind, uint64_t tokens) {
@@ -84,50 +112,32 @@ std::string TotalText(const Total& total, const char* kind, uint64_t tokens) {
                      Grouped(total.bytes), tokens == 0 ? "" : ", " + Flops(total.flop));
 }
 
-void PrintGroup(const Group& group, uint64_t tokens) {
+void PrintGroup(const io::Checkpoint& checkpoint, const io::ModelConfig& config, const Group& group,
+                uint64_t tokens) {
+  io::Block block = io::ListBlock(checkpoint, group.first).block;
+  const io::BlockActivation known = io::ActivationOf(block, config);
+  block.families = known.families;
   for (const std::string& prefix : CollapsePrefixes(group.prefixes)) fmt::print("{}\n", io::Quoted(prefix));
-  fmt::print("    {}\n    {}\n", Describe(group.block), TotalText(group.total, "", tokens));
-  const io::BlockActivation& known = group.activation;
+  fmt::print("    {}\n    {}\n", Describe(block), TotalText(group.total, "", tokens));
   if (known.activation) {
     fmt::print("    {}: {}\n", ActivationName(*known.activation), known.reason);
   } else {
     fmt::print("    activation not known, give --activation: {}\n", known.reason);
   }
-  if (io::IsQuantized(group.block)) fmt::print("    quantized: give --dtype int8\n");
-}
-
-void Add(const Total& more, Total* total) {
-  total->blocks += more.blocks;
-  total->bytes += more.bytes;
-  total->flop = Sum(total->flop, more.flop);
-}
-
-// Before anything is printed, since figures may be too large.
-Total AddUp(uint64_t tokens, std::vector<Group>* groups) {
-  Total usable;
-  try {
-    for (Group& group : *groups) {
-      const uint64_t blocks = group.prefixes.size();
-      group.total = {blocks, blocks * io::FileBytes(group.block), MatmulFlop(group.block, tokens, blocks)};
-      Add(group.total, &usable);
-    }
-  } catch (const std::overflow_error& error) {
-    throw UsageError(error.what());
-  }
-  return usable;
+  if (io::IsQuantized(block)) fmt::print("    quantized: give --dtype int8\n");
 }
 
 void Inspect(const Arguments& arguments) {
   const io::Checkpoint checkpoint(arguments.path);
-  const std::vector<io::BlockListing> listings = io::ListBlocks(checkpoint);
   const uint64_t tokens = arguments.tokens;
-  std::vector<Group> groups = GroupBlocks(checkpoint, listings);
-  const Total usable = AddUp(tokens, &groups);
-  for (const Group& group : groups) PrintGroup(group, tokens);
-  for (const auto& [block, problem, unreadable] : listings) {
-    if (!problem.empty()) fmt::print("{}\n    not usable: {}\n", io::Quoted(block.prefix), problem);
+  std::pmr::monotonic_buffer_resource memory;
+  const auto [groups, unusable, usable] = ListOrRefuse(checkpoint, tokens, &memory);
+  const io::ModelConfig config = io::ReadModelConfig(checkpoint.Beside("config.json"));
+  for (const Group& group : groups) PrintGroup(checkpoint, config, group, tokens);
+  for (const auto& [prefix, problem] : unusable) {
+    fmt::print("{}\n    not usable: {}\n", io::Quoted(prefix), problem);
   }
-  if (listings.empty()) fmt::print("no blocks: {}\n", io::NoBlocks());
+  if (groups.empty() && unusable.empty()) fmt::print("no blocks: {}\n", io::NoBlocks());
   fmt::print("{}{}, among {} tensors\n", TotalText(usable, "usable ", tokens),
              tokens == 0 ? "" : fmt::format(", for {} token{} each", Grouped(tokens), tokens == 1 ? "" : "s"),
              checkpoint.TensorCount());

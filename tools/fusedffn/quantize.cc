@@ -40,7 +40,8 @@ std::string ReasonToCopy(const io::BlockListing& listing) {
 std::vector<io::Block> BlocksOf(const io::Checkpoint& checkpoint, const std::optional<std::string>& family,
                                 std::string* copied) {
   std::vector<io::Block> blocks;
-  for (const io::BlockListing& listing : io::ListBlocks(checkpoint)) {
+  for (const io::BlockPlace& place : io::BlockPlaces(checkpoint)) {
+    const io::BlockListing listing = io::ListBlock(checkpoint, place);
     if (family && !io::IsCalled(listing.block, *family)) continue;
     const std::string reason = ReasonToCopy(listing);
     if (reason.empty()) {
