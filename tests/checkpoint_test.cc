@@ -3,6 +3,9 @@
 #include "src/models/checkpoint.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <string>
 #include <vector>
@@ -18,6 +21,15 @@ void WriteShard(const std::string& path, const std::vector<std::string>& names) 
   std::vector<TensorData> tensors;
   for (const std::string& name : names) tensors.push_back({name, "F32", {2, 3}, kZeros.data()});
   WriteSafetensors(path, tensors);
+}
+
+// What cannot be opened, not even by root.
+void MakeSocket(const std::string& path) {
+  sockaddr_un address = {AF_UNIX, {}};
+  ASSERT_LT(path.copy(address.sun_path, sizeof(address.sun_path)), sizeof(address.sun_path));
+  const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  close(fd);
 }
 
 class CheckpointTest : public testing::Test {
@@ -66,6 +78,22 @@ TEST_F(CheckpointTest, ShardsAreOpenedWhenTheyAreNeeded) {
   EXPECT_FALSE(checkpoint.Find("unlisted"));
   EXPECT_TRUE(
       Contains(ErrorOf(folder_ / "3.safetensors", [&] { checkpoint.Find("d"); }), "7 bytes are too few"));
+}
+
+// Its header may be large, and the tensors that should be in it many. A file that could not be opened may be
+// another time.
+TEST_F(CheckpointTest, ADamagedShardIsReadOnce) {
+  const std::string path = WriteIndex(R"({"weight_map": {"a": "1.safetensors", "b": "1.safetensors"}})");
+  const std::string shard = folder_ / "1.safetensors";
+  const Checkpoint checkpoint(path);
+  const auto error_of = [&](const char* name) { return ErrorOf(shard, [&] { checkpoint.Find(name); }); };
+  MakeSocket(shard);
+  EXPECT_TRUE(Contains(error_of("a"), "cannot open: "));
+  std::filesystem::remove(shard);
+  folder_.Write("1.safetensors", "not one");
+  EXPECT_TRUE(Contains(error_of("a"), "7 bytes are too few"));
+  WriteShard(shard, {"a", "b"});
+  EXPECT_TRUE(Contains(error_of("b"), "7 bytes are too few"));
 }
 
 TEST_F(CheckpointTest, AFolderStandsForWhatItHolds) {

@@ -26,7 +26,9 @@ Error::Error(std::string_view file, std::string_view what)
     : std::runtime_error(fmt::format("{}: {}", OneLine(file), what)) {}
 
 Error Error::FromErrno(std::string_view file, std::string_view action) {
-  return Error(file, fmt::format("cannot {}: {}", action, std::strerror(errno)));
+  Error error(file, fmt::format("cannot {}: {}", action, std::strerror(errno)));
+  error.is_systems_ = true;
+  return error;
 }
 
 std::string Quoted(std::string_view text) {

@@ -17,6 +17,11 @@ class Error : public std::runtime_error {
 
   // The same for the system call that has just failed: `action` and errno's text.
   static Error FromErrno(std::string_view file, std::string_view action);
+
+  bool is_systems() const { return is_systems_; }  // and not the file's: another time it may not come
+
+ private:
+  bool is_systems_ = false;
 };
 
 // Text that came out of a file, for a message: quoted, cut to a sensible length, and with everything that

@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <map>
 
-#include "src/files/error.h"
 #include "src/files/json_file.h"
 #include "src/files/system_call.h"
 #include "src/files/text.h"
@@ -64,7 +63,7 @@ Checkpoint::Checkpoint(const std::string& path) : path_(Resolved(path)) {
     ReadIndex();
     return;
   }
-  shards_.push_back({path_, std::make_unique<SafetensorsFile>(path_)});
+  shards_.push_back({path_, std::make_unique<SafetensorsFile>(path_), {}});
   const std::vector<Tensor>& tensors = shards_[0].file->tensors();
   entries_.reserve(tensors.size());
   for (const Tensor& tensor : tensors) entries_.push_back({tensor.name, 0, &tensor});
@@ -79,7 +78,7 @@ void Checkpoint::ReadIndex() {
     const auto [number, is_new] = number_of.try_emplace(*shard, shards_.size());
     if (is_new) {
       CheckShardName(path_, *shard);
-      shards_.push_back({Beside(*shard), nullptr});
+      shards_.push_back({Beside(*shard), nullptr, {}});
     }
     entries_.push_back({name, number->second, nullptr});
   };
@@ -125,7 +124,13 @@ StoredTensor Checkpoint::Find(std::string_view name) const {
       throw Error(path_, fmt::format("{} should be in {}, and there is no such file beside the index",
                                      Quoted(name), Quoted(fs::path(shard.path).filename().string())));
     }
-    shard.file = std::make_unique<SafetensorsFile>(shard.path);
+    if (shard.damage) throw Error(*shard.damage);
+    try {
+      shard.file = std::make_unique<SafetensorsFile>(shard.path);
+    } catch (const Error& error) {
+      if (!error.is_systems()) shard.damage = error;
+      throw;
+    }
   }
   if (found->tensor == nullptr) found->tensor = shard.file->Find(name);
   if (found->tensor == nullptr) {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
+#include "src/files/error.h"
 #include "src/files/safetensors.h"
 
 namespace fusedffn {
@@ -56,6 +57,7 @@ class Checkpoint {
   struct Shard {
     std::string path;
     std::unique_ptr<SafetensorsFile> file;  // null until it is needed
+    std::optional<Error> damage;            // which is found once, however many tensors need the file
   };
 
   struct Entry {
