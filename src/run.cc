@@ -64,7 +64,6 @@ Status RunBlock(const PackedBlock* block, const char* type, const Rows2d& rows, 
   status = scratch.Take(call.plan.scratch_bytes, options);
   if (!status.ok()) return status;
   call.scratch = scratch.data();
-  const FloatEnvironment as_asked(options.flush_denormals);  // the checks above keep denormals
   Execute(call, team);
   return status;
 }

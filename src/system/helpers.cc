@@ -15,7 +15,6 @@
 #include <thread>
 
 #include "src/system/cpu.h"
-#include "src/system/float_environment.h"
 #include "src/system/never_destroyed.h"
 
 namespace fusedffn {
@@ -58,7 +57,6 @@ class Helper {
   bool Recall(SharedJob* job) { return job_.compare_exchange_strong(job, nullptr); }
 
   [[noreturn]] void Loop() {
-    const FloatEnvironment environment;
     for (;;) {
       SharedJob& shared = *Wait();
       RunOn(shared);
