@@ -118,13 +118,14 @@ Status TakeRows(size_t first_row, size_t rows, const BRows& from, PackedLayer* l
   return Status();
 }
 
-void PackTakenRows(const GemmKernel& gemm, const BRows& from, Range rows, PackedLayer* layer) {
-  layer->denormals += gemm.pack_b(from, rows, layer->b);
+void PackTakenRows(const PackedBlock& block, BRows from, Range rows, PackedLayer* layer) {
+  from.flush_denormals = block.flush_denormals;
+  layer->denormals += block.gemm->pack_b(from, rows, layer->b);
   layer->rows_left -= rows.size();
 }
 
 // All rows, in parts of whole panels: threads in one panel would write to the same cache lines.
-void PackAllRows(const GemmKernel& gemm, const BRows& from, const Team& team, PackedLayer* layer) {
+void PackAllRows(const PackedBlock& block, const BRows& from, const Team& team, PackedLayer* layer) {
   const PanelLayout& layout = layer->b.layout;
   const size_t parts = CopyParts(layout.n, layout.k, team.threads);
   const size_t part_rows = RoundUp(DivideUp(layout.n, parts), layout.b.nr);
@@ -132,7 +133,7 @@ void PackAllRows(const GemmKernel& gemm, const BRows& from, const Team& team, Pa
     const size_t begin = part * part_rows, end = std::min(begin + part_rows, layout.n);
     BRows rows = from;
     rows.data = ElementAt(from.data, from.dtype, begin * from.stride);
-    PackTakenRows(gemm, rows, {begin, end}, layer);
+    PackTakenRows(block, rows, {begin, end}, layer);
   });
 }
 
@@ -193,9 +194,7 @@ Status PackLayerRows(PackedBlock* block, size_t which, size_t first_row, size_t 
   const FloatEnvironment environment;
   const Status status = TakeRows(first_row, rows, from, &layer);
   if (!status.ok()) return status;
-  BRows taken = from;
-  taken.flush_denormals = block->flush_denormals;
-  PackTakenRows(*block->gemm, taken, {first_row, first_row + rows}, &layer);
+  PackTakenRows(*block, from, {first_row, first_row + rows}, &layer);
   return status;
 }
 
@@ -227,11 +226,10 @@ Status PackLayer(PackedBlock* block, size_t which, const Linear& linear, int thr
   const FloatEnvironment environment;
   PackedLayer& layer = block->layers[which];
   const PanelLayout& layout = layer.b.layout;
-  const size_t stride = linear.stride == 0 ? layout.k : linear.stride;
-  const BRows from = {linear.weight, stride, linear.dtype, nullptr, block->flush_denormals};
+  const BRows from = {linear.weight, linear.stride == 0 ? layout.k : linear.stride, linear.dtype};
   const Status status = TakeRows(0, layout.n, from, &layer);
   if (!status.ok()) return status;
-  PackAllRows(*block->gemm, from, {ThreadCount(threads)}, &layer);
+  PackAllRows(*block, from, {ThreadCount(threads)}, &layer);
   return linear.bias == nullptr ? status : PackLayerBias(block, which, linear.bias, linear.dtype);
 }
 
