@@ -291,10 +291,7 @@ constexpr GemmKernel AmxKernel(Precision precision) {
 template <class Unit>
 constexpr GemmKernel BF16DotAmxKernel() {
   GemmKernel kernel = AmxKernel<BF16Tiles<Unit>>(Precision::kBF16Dot);
-  kernel.b = PanelsOf(2, 2);
-  RoundsHidden(&kernel);
-  kernel.pack_a = PackABF16;
-  kernel.pack_b = PackBBF16;
+  RoundsToBF16(&kernel);
   return kernel;
 }
 

@@ -19,10 +19,7 @@ void RunBF16Dot(const GemmBlock& block) { RunGemm<BF16Dot>(block); }
 
 constexpr GemmKernel MakeBF16DotKernel() {
   GemmKernel kernel = VectorKernel<BF16Dot>("dot products of 2", Precision::kBF16Dot);
-  kernel.b = PanelsOf(2, 2);
-  RoundsHidden(&kernel);
-  kernel.pack_a = PackABF16;
-  kernel.pack_b = PackBBF16;
+  RoundsToBF16(&kernel);
   kernel.run = RunBF16Dot;
   return kernel;
 }

@@ -37,8 +37,11 @@ constexpr GemmKernel VectorKernel(const char* name, Precision precision) {
   return kernel;
 }
 
-// C waits in scratch until it is rounded: a panel, or two for few rows.
-constexpr void RoundsHidden(GemmKernel* kernel) {
+// Products of two: A and B in bf16. C waits in scratch until it is rounded: a panel, or two for few rows.
+constexpr void RoundsToBF16(GemmKernel* kernel) {
+  kernel->b = PanelsOf(2, 2);
+  kernel->pack_a = PackABF16;
+  kernel->pack_b = PackBBF16;
   kernel->scratch_fixed = kDualPanelRows * kNr * sizeof(float);
   kernel->scratch_row = kNr * sizeof(float);
 }

@@ -123,8 +123,8 @@ std::vector<uint32_t> TileData(bool bf16, Random* random) {
     data[i] = static_cast<uint32_t>(random->Bits());
     if (!bf16) continue;
     const float scale = i % 8 == 0 ? 0x1p-70f : i % 8 == 4 ? 0x1p-130f : 1.0f;
-    const auto upper = [&] { return BitsOf(random->Symmetric() * scale) >> 16; };
-    data[i] = upper() | upper() << 16;
+    const auto bf16_bits = [&] { return uint32_t{UpperHalf(random->Symmetric() * scale)}; };
+    data[i] = bf16_bits() | bf16_bits() << 16;
   }
   return data;
 }
@@ -235,34 +235,6 @@ class AmxTest : public testing::Test {
     return ffn;
   }
 
-  // One layer's outputs of a row, rounded.
-  static std::vector<float> Layer(const std::vector<float>& w, const std::vector<float>& b,
-                                  const std::vector<float>& x) {
-    return AmxLinear(w, b, Rounded(x));
-  }
-
-  // The whole block in the order that src/numerics.md has for AMX.
-  std::vector<float> Model(const TestBlock& block, const std::vector<float>& x) const {
-    std::vector<float> y;
-    for (auto row = x.begin(); row != x.end(); row += static_cast<ptrdiff_t>(block.shape.dim)) {
-      const std::vector<float> in(row, row + static_cast<ptrdiff_t>(block.shape.dim));
-      std::vector<float> hidden = Activated(kernels(), block.activation, Layer(block.w1, block.b1, in));
-      if (block.shape.gated) {
-        const std::vector<float> up = Layer(block.up_w, block.up_b, in);
-        for (size_t n = 0; n < hidden.size(); ++n) hidden[n] *= up[n];
-      }
-      const std::vector<float> out = Layer(block.w2, block.b2, hidden);
-      y.insert(y.end(), out.begin(), out.end());
-    }
-    return y;
-  }
-
-  static TestBlock RoundedBlock(const Shape& shape, Random* random) {
-    TestBlock block = RandomBlock(shape, random);
-    block.w1 = Rounded(block.w1), block.w2 = Rounded(block.w2), block.up_w = Rounded(block.up_w);
-    return block;
-  }
-
   static testing::AssertionResult Same(const std::vector<float>& y, const std::vector<float>& want,
                                        size_t columns) {
     return SameBits(y.data(), columns, want.data(), columns, y.size() / columns, columns);
@@ -276,7 +248,7 @@ TEST_F(AmxTest, BF16DotGivesTheBitsOfTheModel) {
     const TestBlock block = RoundedBlock(shape, &random);
     const PackedFfn ffn = PackWith(N_AVX3_DL::kEmulated.bf16_dot, block);
     const std::vector<float> x = RandomTokens(shape, kMostTokens, &random);
-    const std::vector<float> want = Model(block, x);
+    const std::vector<float> want = AmxFfn(kernels(), block, x);
     for (size_t tokens = 1; tokens <= kMostTokens; tokens += tokens < 34 ? FullOrLight(1, 5) : 6) {
       for (const int threads : {1, 3}) {
         const std::vector<float> y = RunDense(ffn, x.data(), tokens, {threads});
@@ -311,7 +283,7 @@ TEST_F(AmxTest, FaultsAreFound) {
   Random random(1);
   const Shape shape = {70, 90, 50};
   const TestBlock block = RoundedBlock(shape, &random);
-  const std::vector<float> x = RandomTokens(shape, 20, &random), want = Model(block, x);
+  const std::vector<float> x = RandomTokens(shape, 20, &random), want = AmxFfn(kernels(), block, x);
   const PackedFfn short_rows = PackWith(N_AVX3_DL::kOneRowShort.bf16_dot, block);
   EXPECT_FALSE(Same(RunDense(short_rows, x.data(), 20), want, shape.out));
   EXPECT_EQ(EmulatedTiles::Faults(), 0u);

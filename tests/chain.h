@@ -11,6 +11,8 @@
 
 #include "fusedffn/fusedffn.h"
 #include "kernels/kernels.h"
+#include "tests/test_block.h"
+#include "tests/widen.h"
 
 namespace fusedffn {
 
@@ -47,6 +49,33 @@ inline std::vector<float> AmxLinear(const std::vector<float>& weight, const std:
       }
       y[n] += sums[0] + sums[1];
     }
+  }
+  return y;
+}
+
+// A random block whose weights are bf16 already.
+inline TestBlock RoundedBlock(const Shape& shape, Random* random) {
+  TestBlock block = RandomBlock(shape, random);
+  block.w1 = Rounded(block.w1);
+  block.w2 = Rounded(block.w2);
+  block.up_w = Rounded(block.up_w);
+  return block;
+}
+
+// A whole block of rows x in that order, with the activation of `kernels`: x and hidden values are rounded,
+// weights are bf16 already.
+inline std::vector<float> AmxFfn(const Kernels& kernels, const TestBlock& block,
+                                 const std::vector<float>& x) {
+  std::vector<float> y;
+  for (auto row = x.begin(); row != x.end(); row += static_cast<ptrdiff_t>(block.shape.dim)) {
+    const std::vector<float> in = Rounded({row, row + static_cast<ptrdiff_t>(block.shape.dim)});
+    std::vector<float> hidden = Activated(kernels, block.activation, AmxLinear(block.w1, block.b1, in));
+    if (block.shape.gated) {
+      const std::vector<float> up = AmxLinear(block.up_w, block.up_b, in);
+      for (size_t n = 0; n < hidden.size(); ++n) hidden[n] *= up[n];
+    }
+    const std::vector<float> out = AmxLinear(block.w2, block.b2, Rounded(hidden));
+    y.insert(y.end(), out.begin(), out.end());
   }
   return y;
 }

@@ -12,6 +12,7 @@
 
 #include "kernels/amx_tiles.h"
 #include "src/system/float_environment.h"
+#include "tests/widen.h"
 
 namespace fusedffn {
 
@@ -141,12 +142,9 @@ class EmulatedTiles {
   }
 
   static float Widened(const uint8_t* bf16) {
-    uint16_t upper;
-    std::memcpy(&upper, bf16, sizeof(upper));
-    const uint32_t bits = uint32_t{upper} << 16;
-    float value;
-    std::memcpy(&value, &bits, sizeof(value));
-    return value;
+    uint16_t stored;
+    std::memcpy(&stored, bf16, sizeof(stored));
+    return WidenBf16(stored);
   }
 };
 

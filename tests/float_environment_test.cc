@@ -77,12 +77,15 @@ class FloatEnvironmentTest : public testing::TestWithParam<std::string> {
     for (float& bias : block_.b2) bias *= 1e-38f;
   }
 
-  PackedFfn Packed(Precision precision) const {
+  PackedFfn PackedAs(const TestBlock& block, Precision precision, bool flush) const {
+    PackOptions options = OptionsFor(target_, precision);
+    options.flush_denormals = flush;
     PackedFfn ffn;
-    const Status status = Pack(block_.weights(), OptionsFor(target_, precision), &ffn);
+    const Status status = Pack(block.weights(), options, &ffn);
     EXPECT_TRUE(status.ok()) << status.message();
     return ffn;
   }
+  PackedFfn Packed(Precision precision) const { return PackedAs(block_, precision, false); }
 
   // y, and then y of the rows normalized.
   std::vector<float> RunIt(const PackedFfn& ffn, RunOptions options) const {
@@ -218,14 +221,6 @@ class FlushTest : public FloatEnvironmentTest {
     for (size_t i = 0; i < x_.size(); i += 3) x_[i] *= 1e-39f;
     zeroed_ = block_;
     zeroed_.w1 = Flushed(block_.w1), zeroed_.w2 = Flushed(block_.w2);
-  }
-
-  PackedFfn PackedAs(const TestBlock& block, Precision precision, bool flush) const {
-    PackOptions options = OptionsFor(target_, precision);
-    options.flush_denormals = flush;
-    PackedFfn ffn;
-    EXPECT_TRUE(Pack(block.weights(), options, &ffn).ok());
-    return ffn;
   }
 
   TestBlock zeroed_;

@@ -28,14 +28,6 @@ constexpr Shape kShapes[] = {{1, 1, 1},        {7, 33, 5},          {530, 70, 97
 std::vector<size_t> Tokens() { return FullOrLight<std::vector<size_t>>({1, 5, 9, 40, 130, 300}, {5, 130}); }
 constexpr size_t kMostTokens = 300;
 
-TestBlock RoundedBlock(const Shape& shape, Random* random) {
-  TestBlock block = RandomBlock(shape, random);
-  block.w1 = Rounded(block.w1);
-  block.w2 = Rounded(block.w2);
-  block.up_w = Rounded(block.up_w);
-  return block;
-}
-
 class PrecisionTest : public TargetTest {
  protected:
   PackedFfn PackAs(Precision precision, const Weights& weights) const {
@@ -237,15 +229,7 @@ TEST_P(PrecisionTest, AmxSumsEvenAndOddK) {
     const PackedFfn ffn = PackAs(Precision::kBF16Dot, block.weights());
     for (const size_t tokens : {1u, 17u, 33u}) {
       const std::vector<float> x = RandomTokens(shape, tokens, &random);
-      const std::vector<float> rounded = Rounded(x);
-      std::vector<float> want;
-      for (size_t t = 0; t < tokens; ++t) {
-        const auto row = rounded.begin() + static_cast<ptrdiff_t>(t * shape.dim);
-        const std::vector<float> hidden =
-            AmxLinear(block.w1, block.b1, {row, row + static_cast<ptrdiff_t>(shape.dim)});
-        const std::vector<float> y = AmxLinear(block.w2, block.b2, Rounded(hidden));
-        want.insert(want.end(), y.begin(), y.end());
-      }
+      const std::vector<float> want = AmxFfn(KernelsNamed(GetParam()), block, x);
       ASSERT_TRUE(Same(RunDense(ffn, x.data(), tokens), want)) << "shape " << shape << ", " << tokens;
     }
   }
