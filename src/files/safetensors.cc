@@ -89,13 +89,9 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<Tensor
     if (!bytes || tensor.name == kMetadataKey) refuse(tensor);
     tensor.begin = std::exchange(end, end + *bytes);
     tensor.end = end;
-    by_name_.push_back(&tensor);
   }
-  std::sort(by_name_.begin(), by_name_.end(),
-            [](const Tensor* a, const Tensor* b) { return a->name < b->name; });
-  const auto twice = std::adjacent_find(by_name_.begin(), by_name_.end(),
-                                        [](const Tensor* a, const Tensor* b) { return a->name == b->name; });
-  if (twice != by_name_.end()) refuse(**twice);
+  by_name_ = ByName(tensors_);
+  if (const Tensor* const twice = NamedTwice(by_name_)) refuse(*twice);
   data_start_ = WriteHeader(path, metadata);
   file_bytes_ = data_start_ + end;
 }

@@ -213,15 +213,12 @@ std::vector<const Tensor*> Sorted(const std::vector<Tensor>& tensors, const Less
 }
 
 std::vector<Tensor> SortedByName(const std::string& file, const std::vector<Tensor>& tensors) {
-  const std::vector<const Tensor*> order =
-      Sorted(tensors, [](const Tensor* a, const Tensor* b) { return a->name < b->name; });
-  const auto twice = std::adjacent_find(order.begin(), order.end(),
-                                        [](const Tensor* a, const Tensor* b) { return a->name == b->name; });
-  if (twice != order.end()) {
-    throw Error(file, fmt::format("the header has the tensor {} twice", Quoted((*twice)->name)));
+  const std::vector<const Tensor*> order = ByName(tensors);
+  if (const Tensor* const twice = NamedTwice(order)) {
+    throw Error(file, fmt::format("the header has the tensor {} twice", Quoted(twice->name)));
   }
   std::vector<Tensor> sorted;
-  sorted.reserve(tensors.size());
+  sorted.reserve(order.size());
   for (const Tensor* tensor : order) sorted.push_back(*tensor);
   return sorted;
 }
@@ -245,6 +242,16 @@ uint64_t CheckOffsets(const std::string& file, const std::vector<Tensor>& tensor
 }
 
 }  // namespace
+
+std::vector<const Tensor*> ByName(const std::vector<Tensor>& tensors) {
+  return Sorted(tensors, [](const Tensor* a, const Tensor* b) { return a->name < b->name; });
+}
+
+const Tensor* NamedTwice(const std::vector<const Tensor*>& by_name) {
+  const auto twice = std::adjacent_find(by_name.begin(), by_name.end(),
+                                        [](const Tensor* a, const Tensor* b) { return a->name == b->name; });
+  return twice == by_name.end() ? nullptr : *twice;
+}
 
 std::optional<uint64_t> TensorBytes(std::string_view dtype, DimsView shape) {
   const DTypeBits* known = FindDType(dtype);

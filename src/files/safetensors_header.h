@@ -30,6 +30,11 @@ struct Header {
 // Throws Error with the name `file`. Names, shapes and metadata are kept in `memory`.
 Header ParseHeader(const std::string& file, std::string json, std::pmr::memory_resource* memory);
 
+// In the order of their names.
+std::vector<const Tensor*> ByName(const std::vector<Tensor>& tensors);
+// One whose name the one before has as well, of these; null if there is none.
+const Tensor* NamedTwice(const std::vector<const Tensor*>& by_name);
+
 // Bytes of a tensor. Nothing if they do not fit in 64 bits or are not whole bytes (the format has dtypes of 4
 // and of 6 bits), or if the dtype is not one of the format's.
 std::optional<uint64_t> TensorBytes(std::string_view dtype, DimsView shape);
