@@ -47,17 +47,19 @@ std::string TileOn(const char* target) {
   return text.substr(at + label.size(), text.find('\n', at) - at - label.size());
 }
 
-// Why int8, which takes whatever there is on a target, cannot be run on it, without the target's name; "" if
-// it can.
+// Why int8, which takes whatever there is on a target, cannot be run on it; "" if it can. Of messages of the
+// forms "target 'T' is REASON; these run here: ..." and "target T with int8: REASON" that is the reason.
 std::string RefusalOn(const std::string& target) {
   PackOptions options;
   options.target = target.c_str();
   options.precision = Precision::kInt8;
   PackedFfn ffn;
   const Status status = PackedFfn::Create({1, 1, 1}, Activation::kQuickGelu, options, &ffn);
+  if (status.ok()) return "";
   const std::string message = status.message();
-  const size_t colon = message.find(": ");
-  return status.ok() || colon == std::string::npos ? message : message.substr(colon + 2);
+  const size_t is = message.find(" is "), colon = message.find(": ");
+  const size_t begin = is < colon ? is + 4 : colon + 2;
+  return message.substr(begin, message.find(';') - begin);
 }
 
 // "label  text", the label on the first line only.
