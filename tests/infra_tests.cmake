@@ -1,11 +1,15 @@
-# The library as strangers use it. Not with a sanitizer or a cross-compiler: the consumer would have to be built
-# with it, too.
+# The library as strangers use it: the build at hand in its own variant. Not with a sanitizer or a cross-compiler: the
+# consumer would have to be built with it, too.
 if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize" AND NOT CMAKE_CROSSCOMPILING)
   string(REPLACE ";" ":" prefix_path "$CACHE{CMAKE_PREFIX_PATH}")
   foreach(variant static shared)
+    set(build_at_hand)
+    if((variant STREQUAL shared AND BUILD_SHARED_LIBS) OR (variant STREQUAL static AND NOT BUILD_SHARED_LIBS))
+      set(build_at_hand ${PROJECT_BINARY_DIR})
+    endif()
     add_test(NAME consumer.${variant}
              COMMAND ${CMAKE_CURRENT_LIST_DIR}/consumer/run.sh ${variant}
-                     ${PROJECT_BINARY_DIR}/consumer-${variant})
+                     ${PROJECT_BINARY_DIR}/consumer-${variant} ${build_at_hand})
     set_tests_properties(consumer.${variant} PROPERTIES
       LABELS consumer TIMEOUT 900
       ENVIRONMENT "CMAKE=${CMAKE_COMMAND};CXX=${CMAKE_CXX_COMPILER};CMAKE_GENERATOR=${CMAKE_GENERATOR};CMAKE_PREFIX_PATH=${prefix_path}")
