@@ -1,11 +1,5 @@
-// Compiled once per target with vectors of 64 bytes: for AMX, and for tests that emulate its registers. A
-// tile of C in tile registers, see amx_tiles.h. One product is that of 16 steps of k in 16 rows of A and 16
-// columns of B, which lie as vectors read them: of A, rows of steps; of B, for each step, a vector of a
-// panel.
-//
-//   registers:  2 x 3 of C (32 x 48) + 1 of A + 1 of B
-//
-// 6 multiplications for 7 loads; 2 x 2 of C, 4 for 4, reach 0.93 of that. See bench/results/tuning.md.
+// Compiled once per target, for AMX and for tests that emulate its registers. Its way through one block of C:
+// a panel's chunk of k, which stays in the L1 cache, for all rows; then the next one.
 #if defined(FUSEDFFN_KERNELS_AMX_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FUSEDFFN_KERNELS_AMX_GEMM_INL_H_
 #undef FUSEDFFN_KERNELS_AMX_GEMM_INL_H_
@@ -17,289 +11,200 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
-#include <utility>
 
 #include "hwy/highway.h"
-#include "kernels/amx_tiles.h"
+#include "kernels/amx_tile-inl.h"
+#include "kernels/gemm.h"
 #include "kernels/gemm_kernels-inl.h"
-#include "kernels/microkernel-inl.h"
 #include "kernels/mma-inl.h"
-#include "kernels/prefetch-inl.h"
+#include "kernels/pack_b.h"
 #include "kernels/tuning-inl.h"
 #include "kernels/vector_gemm-inl.h"
-#include "kernels/vector_kernel-inl.h"
-
-#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
 inline namespace v0_2 {
 namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
 
-inline constexpr size_t kAmxRows = kMaxRowsOfTile;
-inline constexpr size_t kAmxSteps = kMaxBytesOfTileRow / 4;  // of k in one product; 4 bytes each
-inline constexpr size_t kAmxA = 6, kAmxB = 7;                // registers; those of C are 0 to 5
+// While one panel's chunk is multiplied, the one so many later is asked for: 64 KB ahead. 32 to 128 KB are
+// the same. See bench/results/tuning.md.
+inline constexpr size_t kChunksAhead = 2;
 
-// The rows that this thread's registers have; 0: another library may have configured them.
-template <class TileUnit>
-inline thread_local size_t configured_rows = 0;
-
-template <class TileUnit>
-void EnterAmx() {
-  configured_rows<TileUnit> = 0;
-}
-// So that switching to another thread need not save the registers.
-template <class TileUnit>
-void LeaveAmx() {
-  TileUnit::Release();
-}
-
-// Zeroes all registers, if they do not have so many rows yet.
-template <class TileUnit>
-void ConfigureAmx(size_t rows) {
-  if (rows == configured_rows<TileUnit>) return;
-  configured_rows<TileUnit> = rows;
-  TileConfig config = {};
-  config.palette = 1;
-  for (size_t i = 0; i < kTileRegisters; ++i) {
-    config.row_bytes[i] = kMaxBytesOfTileRow;
-    config.rows[i] = static_cast<uint8_t>(i == kAmxB ? kAmxSteps : rows);
-  }
-  TileUnit::Configure(config);
-}
-
-// Sums start from C.
-template <class TileUnit>
-struct BF16Tiles {
-  using Unit = TileUnit;
-  using A = uint32_t;  // two of one row
-  using B = uint32_t;  // two of one column, see gemm.h
-  using Sum = float;
-  static constexpr size_t kStep = 2;
-  static constexpr bool kDualPanel = false;
-  template <size_t kC>
-  static HWY_INLINE void Multiply() {
-    Unit::template MultiplyBF16<kC, kAmxA, kAmxB>();
-  }
-};
-
-// Sums start from zero. Exact.
-template <class TileUnit>
-struct Int8Tiles {
-  using Unit = TileUnit;
-  using A = uint32_t;  // four of one row
-  using B = uint32_t;  // four of one column
-  using Sum = int32_t;
-  static constexpr size_t kStep = 4;
-  static constexpr bool kDualPanel = false;
-  template <size_t kC>
-  static HWY_INLINE void Multiply() {
-    Unit::template MultiplyU8S8<kC, kAmxA, kAmxB>();
-  }
-};
-
-template <class TileUnit>
-inline constexpr size_t kRowsOfTile<BF16Tiles<TileUnit>> = 2 * kAmxRows;
-template <class TileUnit>
-inline constexpr size_t kRowsOfTile<Int8Tiles<TileUnit>> = 2 * kAmxRows;
-
-// f(0), f(1), ..., each a constant.
-template <class F, size_t... kIndex>
-HWY_INLINE void ForEach(std::index_sequence<kIndex...>, const F& f) {
-  (f(std::integral_constant<size_t, kIndex>()), ...);
-}
-
-// Rows of A, and where the ones for the second row of registers begin.
-struct AmxRowsOfA {
-  const uint32_t* first;
-  const uint32_t* second;
-  size_t stride;
-};
-
-// 16 steps of k: C += A * B. The second row of registers goes backwards, with B's last one that is there.
-template <class Mma, size_t kRegRows, size_t kVecs>
-HWY_INLINE void AmxMultiply(const AmxRowsOfA& a, const uint32_t* b) {
-  using Unit = typename Mma::Unit;
-  const auto load_b = [b](size_t v)
-                          HWY_ATTR { Unit::template Load<kAmxB>(b + v * kAmxRows, kVecs * kLineBytes); };
-  Unit::template Load<kAmxA>(a.first, a.stride);
-  ForEach(std::make_index_sequence<kVecs>(), [&](auto v) HWY_ATTR {
-    load_b(v);
-    Mma::template Multiply<v>();
-  });
-  if constexpr (kRegRows == 2) {
-    Unit::template Load<kAmxA>(a.second, a.stride);
-    ForEach(std::make_index_sequence<kVecs>(), [&](auto i) HWY_ATTR {
-      constexpr size_t v = kVecs - 1 - i;
-      if (i != 0) load_b(v);
-      Mma::template Multiply<kVecs + v>();
-    });
-  }
-}
-
-// Where one tile's rows lie. The two rows of registers have the same number of rows: of 2 n - 1 the one in
-// the middle is in both, from the same C and to the same C.
-struct AmxRows {
-  size_t rows, of_register, second;
-  explicit AmxRows(size_t tile_rows)
-      : rows(tile_rows),
-        of_register(tile_rows <= kAmxRows ? tile_rows : (tile_rows + 1) / 2),
-        second(tile_rows - of_register) {}
-};
-
-// Calls op(register, its first element in an array of rows `stride` elements apart).
-template <size_t kRegRows, size_t kVecs, class F>
-HWY_INLINE void ForEachOfC(const AmxRows& rows, size_t stride, const F& op) {
-  ForEach(std::make_index_sequence<kRegRows * kVecs>(), [&](auto reg) HWY_ATTR {
-    op(reg, (reg >= kVecs ? rows.second * stride : 0) + reg % kVecs * kAmxRows);
-  });
-}
-
-template <size_t kRegRows, size_t kVecs, class Unit>
-HWY_INLINE void BeginAmx(BF16Tiles<Unit>, const AmxRows& rows, const TileOfC& tile) {
-  ForEachOfC<kRegRows, kVecs>(rows, tile.ldc0(), [&](auto reg, size_t at) HWY_ATTR {
-    Unit::template Load<reg>(tile.c0() + at, tile.ldc0() * sizeof(float));
-  });
-}
-
-template <size_t kRegRows, size_t kVecs, class Unit>
-HWY_INLINE void EndAmx(BF16Tiles<Unit>, const AmxRows& rows, const TileOfC& tile) {
-  ForEachOfC<kRegRows, kVecs>(rows, tile.ldc, [&](auto reg, size_t at) HWY_ATTR {
-    Unit::template Store<reg>(tile.c + at, tile.ldc * sizeof(float));
-  });
-}
-
-template <size_t kRegRows, size_t kVecs, class Unit>
-HWY_INLINE void BeginAmx(Int8Tiles<Unit>, const AmxRows& /*rows*/, const TileOfC& /*tile*/) {
-  ForEach(std::make_index_sequence<kRegRows * kVecs>(),
-          [](auto reg) HWY_ATTR { Unit::template Zero<reg>(); });
-}
-
-template <size_t kRegRows, size_t kVecs, class Unit>
-HWY_INLINE void EndAmx(Int8Tiles<Unit>, const AmxRows& rows, const TileOfC& tile) {
-  constexpr size_t kStride = kVecs * kAmxRows;
-  HWY_ALIGN int32_t sums[kRegRows * kAmxRows * kStride];
-  ForEachOfC<kRegRows, kVecs>(rows, kStride, [&](auto reg, size_t at) HWY_ATTR {
-    Unit::template Store<reg>(sums + at, kStride * sizeof(int32_t));
-  });
-  const D d;
-  const float* const c0 = tile.c0();
-  for (size_t r = 0; r < rows.rows; ++r) {
-    const RowQuant& row = tile.a_quant[r * kQuantStride];
-    HWY_UNROLL(8)
-    for (size_t v = 0; v < kVecs; ++v) {
-      const size_t column = v * kAmxRows;
-      const V start = hn::Load(d, c0 + r * tile.ldc0() + column);
-      const auto sum = hn::Load(DI32(), sums + r * kStride + column);
-      hn::Store(Dequantized(tile, row, sum, start, column), d, tile.c + r * tile.ldc + column);
-    }
-  }
-}
-
-// After about 2100 cycles without a tile store the next one costs 470 to 900 more, and a tile of C takes
-// longer than that. So one register is stored to nowhere on the way. See bench/results/tuning.md.
-inline constexpr size_t kAwakeSteps = 4 * kAmxSteps;
-
-// C = C0 + A * B over k steps. `b_tail`: the last k % 16 of them, and zeros. Asks for `lines` of `next` with
-// each 16 steps.
-template <class Mma, size_t kRegRows, size_t kVecs>
-HWY_NOINLINE void AmxTile(const uint32_t* a, const uint32_t* b, const uint32_t* b_tail, size_t k,
-                          const AmxRows& rows, const TileOfC& tile, const char* next, size_t lines) {
-  BeginAmx<kRegRows, kVecs>(Mma(), rows, tile);
-  AmxRowsOfA rows_of_a = {a, a + rows.second * kAStride, kAStride * sizeof(*a)};
-  HWY_ALIGN uint32_t nowhere[kAmxRows * kAmxSteps];
-  for (size_t step = 0; step + kAmxSteps <= k; step += kAmxSteps) {
-    for (size_t line = 0; line < lines; ++line) __builtin_prefetch(next + line * kLineBytes, 0, 2);
-    next += lines * kLineBytes;
-    AmxMultiply<Mma, kRegRows, kVecs>(rows_of_a, b);
-    b += kAmxSteps * kVecs * kAmxRows;
-    rows_of_a.first += kAmxSteps;
-    rows_of_a.second += kAmxSteps;
-    if ((step + kAmxSteps) % kAwakeSteps == 0) Mma::Unit::template Store<kAmxA>(nowhere, kLineBytes);
-  }
-  if (k % kAmxSteps != 0) {
-    HWY_ALIGN uint32_t a_tail[2 * kAmxRows * kAmxSteps];  // the same of A
-    for (size_t r = 0; r < rows.rows; ++r) {
-      const auto steps = hn::LoadN(DU32(), rows_of_a.first + r * kAStride, k % kAmxSteps);
-      hn::Store(steps, DU32(), a_tail + r * kAmxSteps);
-    }
-    AmxMultiply<Mma, kRegRows, kVecs>({a_tail, a_tail + rows.second * kAmxSteps, kLineBytes}, b_tail);
-  }
-  EndAmx<kRegRows, kVecs>(Mma(), rows, tile);
-}
-
-// By kRegRows and kVecs, both less one.
+// One block of C. Sums of an element: the bias, or C, and to that are added those of each chunk of k, or of
+// each int8 group, in order. So its bits depend on no row, column, or thread.
 template <class Mma>
-inline constexpr decltype(&AmxTile<Mma, 1, 1>) kAmxTiles[2][kTileVecs] = {
-    {AmxTile<Mma, 1, 1>, AmxTile<Mma, 1, 2>, AmxTile<Mma, 1, 3>},
-    {AmxTile<Mma, 2, 1>, AmxTile<Mma, 2, 2>, AmxTile<Mma, 2, 3>}};
-
-template <class Mma>
-class AmxRunner {
+class AmxGemm {
  public:
-  AmxRunner(const uint32_t* b, size_t /*b_panel*/, const TileSize& size, const Prefetch& prefetch)
-      : b_(b), vecs_(size.vecs), prefetch_(prefetch) {
-    const size_t tail = size.k % kAmxSteps, width = vecs_ * hn::Lanes(D());
-    if (tail == 0) return;
-    std::memset(b_tail_, 0, sizeof(b_tail_));
-    std::memcpy(b_tail_, b_ + (size.k - tail) * width, tail * width * sizeof(*b_));
-  }
+  explicit AmxGemm(const GemmBlock& block)
+      : g_(block),
+        tiles_(block.m, kAmxMr),
+        of_register_(block.m <= kAmxRows ? block.m : DivideUp(tiles_.rows(0), 2)),
+        chunks_(DivideUp(block.k, block.a_chunk)),
+        panels_(DivideUp(block.n, kAmxNr)) {}
 
-  HWY_INLINE void operator()(size_t ir, size_t rows, Range steps, const uint32_t* a, const TileOfC& c) const {
-    const AmxRows split(rows);
-    ConfigureAmx<typename Mma::Unit>(split.of_register);
-    // A panel's only tile asks for as far ahead as the vectors' tiles do in L2.
-    const char* const next =
-        prefetch_.OfTile(ir, steps.begin) + (prefetch_.share_index == 0 ? kFurtherBytes : 0);
-    const uint32_t* const b = b_ + steps.begin * vecs_ * hn::Lanes(D());
-    kAmxTiles<Mma>[rows > kAmxRows][vecs_ - 1](a + steps.begin, b, b_tail_, steps.size(), split, c, next,
-                                               prefetch_.lines * kAmxSteps / kUnroll);
+  void Run() {
+    ConfigureAmx<typename Mma::Unit>(of_register_);
+    for (size_t i = 0; i < chunks_ * panels_; ++i) MultiplyChunk(i);
+    pending_.Finish(pending_.rows);
   }
 
  private:
-  const uint32_t* b_;
-  size_t vecs_;
-  Prefetch prefetch_;
-  HWY_ALIGN uint32_t b_tail_[kAmxSteps * kTileVecs * kAmxRows];
-};
+  // A panel's chunk: its first column, and first element of k, in the block.
+  struct Chunk {
+    size_t column, index, k0, k, width;
+    const unsigned char* b;
 
-template <class Unit>
-struct TileRunner<BF16Tiles<Unit>> : AmxRunner<BF16Tiles<Unit>> {
-  using AmxRunner<BF16Tiles<Unit>>::AmxRunner;
-};
-template <class Unit>
-struct TileRunner<Int8Tiles<Unit>> : AmxRunner<Int8Tiles<Unit>> {
-  using AmxRunner<Int8Tiles<Unit>>::AmxRunner;
+    size_t bytes() const { return k * width * (4 / Mma::kStep); }
+  };
+
+  // Panel by panel where C becomes an A, since then one of them at a time waits for its last chunk; else all
+  // panels of a chunk, so that those of A stay in the L2 cache.
+  Chunk At(size_t i) const {
+    const size_t panel = g_.hidden != nullptr ? i / chunks_ : i % panels_;
+    Chunk chunk;
+    chunk.index = g_.hidden != nullptr ? i % chunks_ : i / panels_;
+    chunk.column = panel * kAmxNr;
+    chunk.k0 = chunk.index * g_.a_chunk;
+    chunk.k = HWY_MIN(g_.a_chunk, g_.k - chunk.k0);
+    chunk.width = HWY_MIN(kAmxNr, RoundUp(g_.n - chunk.column, kAmxColumns));
+    chunk.b = static_cast<const unsigned char*>(g_.b->at(g_.n0 + chunk.column, g_.k0 + chunk.k0));
+    return chunk;
+  }
+
+  // What is asked for during one chunk, by so many products.
+  LinesAhead Ahead(size_t i, const Chunk& chunk, size_t products) const {
+    const size_t then = i + kChunksAhead, all = chunks_ * panels_;
+    const char* next = static_cast<const char*>(g_.b_next);
+    if (then < all) {
+      next = reinterpret_cast<const char*>(At(then).b);
+    } else if (next != nullptr) {
+      next += (then - all) * chunk.bytes();
+    } else {
+      return {nullptr, nullptr, 0};
+    }
+    return {next, next + chunk.bytes(), DivideUp(chunk.bytes() / kLineBytes, products)};
+  }
+
+  // An int8 group is multiplied at a time, in bf16 all of a chunk.
+  size_t group() const {
+    return std::is_same_v<typename Mma::Sum, float> ? g_.a_chunk : g_.b->layout.b.scale_group;
+  }
+
+  HWY_NOINLINE void MultiplyChunk(size_t i) {
+    const Chunk chunk = At(i);
+    const size_t steps = DivideUp(chunk.k, Mma::kStep), tail = steps % kAmxSteps;
+    if (tail != 0) {
+      std::memset(b_tail_, 0, sizeof(b_tail_));
+      std::memcpy(b_tail_, chunk.b + (steps - tail) * chunk.width * 4, tail * chunk.width * 4);
+    }
+    LinesAhead ahead = Ahead(i, chunk, tiles_.count * DivideUp(steps, kAmxSteps));
+    for (size_t ir = 0, row = 0; ir < tiles_.count; row += tiles_.rows(ir++)) {
+      for (size_t k = 0; k < chunk.k; k += group()) {
+        MultiplyTile(chunk, {k, HWY_MIN(k + group(), chunk.k)}, row, tiles_.rows(ir), &ahead);
+      }
+    }
+  }
+
+  // Elements k of the chunk.
+  HWY_INLINE void MultiplyTile(const Chunk& chunk, Range k, size_t row, size_t rows, LinesAhead* ahead) {
+    const auto* const a = static_cast<const unsigned char*>(g_.a) + chunk.index * g_.a_chunk_bytes;
+    AmxOperands in;
+    in.a = reinterpret_cast<const uint32_t*>(a) + row * Mma::kRowStride + k.begin / Mma::kStep;
+    in.rows = rows;
+    in.second = rows - of_register_;
+    in.b = reinterpret_cast<const uint32_t*>(chunk.b) + k.begin / Mma::kStep * chunk.width;
+    in.b_tail = b_tail_;
+    in.steps = DivideUp(k.size(), Mma::kStep);
+    in.b_is_far = row == 0;
+    kAmxTiles<Mma>[g_.m > kAmxRows][chunk.width / kAmxColumns - 1](in, ahead, &pending_, sums_);
+    pending_ = Pending(chunk, k, row, rows);
+  }
+
+  PendingTile<Mma> Pending(const Chunk& chunk, Range k, size_t row, size_t rows) {
+    PendingTile<Mma> tile = {};
+    tile.rows = rows;
+    tile.columns = chunk.width;
+    tile.sums = sums_;
+    const size_t column = chunk.column, k0 = chunk.k0 + k.begin;
+    if constexpr (!std::is_same_v<typename Mma::Sum, float>) tile.quant = Quant(chunk, k.begin, row);
+    tile.ldc = g_.hidden != nullptr ? kAmxNr : g_.ldc;
+    tile.c =
+        g_.hidden != nullptr ? static_cast<float*>(g_.scratch) + row * kAmxNr : g_.c + row * g_.ldc + column;
+    tile.c0 = g_.k0 + k0 == 0 ? g_.b->bias + g_.n0 + column : tile.c;
+    tile.ldc0 = g_.k0 + k0 == 0 ? 0 : tile.ldc;
+    if (chunk.k0 + k.end != g_.k) return tile;
+    tile.activate = g_.activate;
+    if (g_.gate != nullptr) tile.gate = g_.gate + row * g_.ld_gate + column;
+    tile.ld_gate = g_.ld_gate;
+    if (g_.hidden == nullptr) return tile;
+    tile.c = sums_;
+    tile.hidden = static_cast<hwy::bfloat16_t*>(g_.hidden) + row * Mma::kRowStride * Mma::kStep + column;
+    tile.valid = g_.b->layout.n - g_.n0 - column;
+    return tile;
+  }
+
+  GroupQuant Quant(const Chunk& chunk, size_t k, size_t row) const {
+    const PanelLayout& layout = g_.b->layout;
+    const size_t group = (g_.k0 + chunk.k0 + k) / layout.b.scale_group;
+    const size_t first = group * layout.padded_n() + g_.n0 + chunk.column;
+    const auto* const a =
+        static_cast<const unsigned char*>(g_.a) + chunk.index * g_.a_chunk_bytes + g_.a_chunk;
+    const auto* const rows = reinterpret_cast<const RowQuant*>(a) + k / layout.b.scale_group;
+    return {g_.b->scale + first, g_.b->sum + first, rows + row * kQuantStride};
+  }
+
+  const GemmBlock& g_;
+  const RowTiles tiles_;
+  const size_t of_register_;  // rows
+  const size_t chunks_, panels_;
+  PendingTile<Mma> pending_ = {};
+  HWY_ALIGN float sums_[kAmxMr * kAmxNr];
+  HWY_ALIGN uint32_t b_tail_[kAmxSteps * kAmxNr];
 };
 
 // GemmKernel::run.
 template <class Mma>
 void RunAmx(const GemmBlock& block) {
-  RunGemm<Mma>(block);
+  AmxGemm<Mma>(block).Run();
 }
 
 template <class Mma>
 constexpr GemmKernel AmxKernel(Precision precision) {
-  GemmKernel kernel = VectorKernel<Mma>("AMX", precision);
+  GemmKernel kernel = {};
+  kernel.name = "AMX";
+  kernel.precision = precision;
+  kernel.mr = kAmxMr;
+  kernel.row_parallel_rows = kRowParallelRows;
   kernel.run = RunAmx<Mma>;
   kernel.enter = EnterAmx<typename Mma::Unit>;
   kernel.leave = LeaveAmx<typename Mma::Unit>;
   return kernel;
 }
 
+// C waits in scratch until it is rounded.
 template <class Unit>
 constexpr GemmKernel BF16DotAmxKernel() {
-  GemmKernel kernel = AmxKernel<BF16Tiles<Unit>>(Precision::kBF16Dot);
-  RoundsToBF16(&kernel);
+  using Mma = BF16Tiles<Unit>;
+  GemmKernel kernel = AmxKernel<Mma>(Precision::kBF16Dot);
+  kernel.a = {2, kAmxChunk, kAmxNr, Mma::kRowStride * 4};
+  kernel.b = {2, Mma::kStep, kAmxNr, kAmxColumns, 0};
+  kernel.scratch_row = kAmxNr * sizeof(float);
+  kernel.pack_a = PackABF16;
+  kernel.pack_b = PackBBF16;
   return kernel;
 }
 
 template <class Unit>
 constexpr GemmKernel Int8AmxKernel(size_t group) {
-  static_assert(Int8Tiles<Unit>::kStep == Int8::kStep, "rows are quantized as for the target's vectors");
-  GemmKernel kernel = AmxKernel<Int8Tiles<Unit>>(Precision::kInt8);
-  QuantizesGroups<Int8Tiles<Unit>>(group, &kernel);
+  using Mma = Int8Tiles<Unit>;
+  static_assert(Mma::kStep == Int8::kStep && Int8::kLess == 0,
+                "rows are quantized as for the target's vectors");
+  GemmKernel kernel = AmxKernel<Mma>(Precision::kInt8);
+  kernel.a = {1, Int8Chunk(group), Int8Chunk(group), Mma::kRowStride * 4};
+  kernel.b = {1, Mma::kStep, kAmxNr, kAmxColumns, group};
+  kernel.pack_a = group == kInt8GroupSize ? PackAInt8 : PackASmallInt8;
+  kernel.store_hidden = group == kInt8GroupSize ? StoreHiddenInt8 : StoreHiddenSmallInt8;
+  kernel.pack_b = PackBInt8<Mma::kStep>;
   return kernel;
 }
 
@@ -308,5 +213,4 @@ constexpr GemmKernel Int8AmxKernel(size_t group) {
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
 
-#endif  // vectors of 64 bytes
 #endif  // per-target include guard

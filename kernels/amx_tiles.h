@@ -1,4 +1,4 @@
-// Compiled once. AMX's eight tile registers: what a tile unit is to the kernels of amx_gemm-inl.h.
+// Compiled once. AMX's eight tile registers: what a tile unit is to the kernels of amx_tile-inl.h.
 //
 // Each register holds up to 16 rows of 64 bytes. A product reads rows of A, four bytes a step of k, and of B,
 // for each step, a row of 16 columns.
@@ -32,6 +32,11 @@ struct AmxTiles {
   template <size_t kReg>
   [[gnu::always_inline]] static void Load(const void* from, size_t stride) {
     asm volatile("tileloadd (%1,%2,1), %%tmm%c0" : : "i"(kReg), "r"(from), "r"(stride) : "memory");
+  }
+  // The same, of what this core will not need again soon: it is kept out of the caches' way.
+  template <size_t kReg>
+  [[gnu::always_inline]] static void LoadOnce(const void* from, size_t stride) {
+    asm volatile("tileloaddt1 (%1,%2,1), %%tmm%c0" : : "i"(kReg), "r"(from), "r"(stride) : "memory");
   }
   template <size_t kReg>
   [[gnu::always_inline]] static void Store(void* to, size_t stride) {

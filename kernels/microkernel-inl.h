@@ -94,15 +94,18 @@ HWY_INLINE void Steps(const typename Mma::A* HWY_RESTRICT a, const typename Mma:
   }
 }
 
-// Where a tile's rows of C are, and what they start from.
-struct TileOfC {
-  const float* bias;  // C0 in every row; or null: C itself
-  float* c;
-  size_t ldc;
-  // int8: of the tile's columns, and its rows, in the group that is multiplied
+// int8: of a tile's columns, and its rows, in the group that is multiplied.
+struct GroupQuant {
   const float* b_scale;
   const int32_t* b_sum;
   const RowQuant* a_quant;  // kQuantStride apart
+};
+
+// Where a tile's rows of C are, and what they start from.
+struct TileOfC : GroupQuant {
+  const float* bias;  // C0 in every row; or null: C itself
+  float* c;
+  size_t ldc;
 
   const float* c0() const { return bias ? bias : c; }
   size_t ldc0() const { return bias ? 0 : ldc; }
@@ -142,13 +145,13 @@ HWY_INLINE void Begin(const TileOfC& /*tile*/, hn::Vec<DI32> (&acc)[kRows][kVecs
 
 // What a vector of sums of one row of A is worth, added to `start`; `column` is its first one in the tile.
 // The sum over a group of (q - zero) * b is that of q * b less zero times that of b.
-HWY_INLINE V Dequantized(const TileOfC& tile, const RowQuant& row, hn::Vec<DI32> acc, V start,
+HWY_INLINE V Dequantized(const GroupQuant& group, const RowQuant& row, hn::Vec<DI32> acc, V start,
                          size_t column) {
   const D d;
   const DI32 di32;
-  const auto zeros = hn::Mul(hn::Set(di32, row.zero), hn::Load(di32, tile.b_sum + column));
+  const auto zeros = hn::Mul(hn::Set(di32, row.zero), hn::Load(di32, group.b_sum + column));
   const V sum = hn::ConvertTo(d, hn::Sub(acc, zeros));
-  const V scale = hn::Mul(hn::Set(d, row.scale), hn::Load(d, tile.b_scale + column));
+  const V scale = hn::Mul(hn::Set(d, row.scale), hn::Load(d, group.b_scale + column));
   return hn::MulAdd(sum, scale, start);
 }
 

@@ -96,10 +96,10 @@ HWY_INLINE void MultiplyTile(const float* HWY_RESTRICT gate, size_t ld_gate, siz
 // padding: one that shares a step with a valid one must be zero, since it may be NaN in a row with
 // infinities.
 HWY_INLINE void RoundTile(const float* HWY_RESTRICT c, size_t ldc, size_t rows, size_t columns, size_t valid,
-                          hwy::bfloat16_t* HWY_RESTRICT to) {
+                          hwy::bfloat16_t* HWY_RESTRICT to, size_t ld) {
   const D d;
   const hn::Rebind<hwy::bfloat16_t, D> dbf16;
-  for (size_t r = 0; r < rows; ++r, c += ldc, to += kAStride * 2) {
+  for (size_t r = 0; r < rows; ++r, c += ldc, to += ld) {
     for (size_t n = 0; n < columns; n += hn::Lanes(d)) {
       hn::Store(hn::DemoteTo(dbf16, hn::Load(d, c + n)), dbf16, to + n);
     }
@@ -120,8 +120,9 @@ HWY_NOINLINE void Epilogue(const MmaBlock<Mma>& g, size_t jr, size_t columns, si
   }
   if constexpr (kRoundsHidden<Mma>) {
     if (g.rounded == nullptr) return;
-    auto* const to = static_cast<hwy::bfloat16_t*>(g.rounded) + row * kAStride * 2 + jr;
-    RoundTile(c, g.ldc, rows, columns, block.b->layout.n - block.n0 - jr, to);
+    constexpr size_t kLd = kAStride * 2;
+    auto* const to = static_cast<hwy::bfloat16_t*>(g.rounded) + row * kLd + jr;
+    RoundTile(c, g.ldc, rows, columns, block.b->layout.n - block.n0 - jr, to, kLd);
   }
 }
 

@@ -173,6 +173,15 @@ Status CreateFfn(const Shape& shape, Activation activation, const PackOptions& o
   return CreateFfn(shape, activation, *kernels, *gemm, options.flush_denormals, block);
 }
 
+Status CreateLinear(size_t in, size_t out, Activation activation, const Kernels& kernels,
+                    const GemmKernel& gemm, bool flush_denormals, BlockPtr* block) noexcept {
+  const auto add_layers = [in, out](ActivateFn activate, PackedBlock* made) {
+    AddLayer("linear", out, in, 1, 0, made);
+    made->passes[made->pass_count++] = {0, activate, false, Pass::To::kOutput};
+  };
+  return Create(in, 0, out, activation, kernels, gemm, flush_denormals, add_layers, block);
+}
+
 Status CreateLinear(size_t in, size_t out, Activation activation, const PackOptions& options,
                     BlockPtr* block) noexcept {
   const Kernels* kernels = nullptr;
@@ -181,11 +190,7 @@ Status CreateLinear(size_t in, size_t out, Activation activation, const PackOpti
   if (status.ok()) status = CheckActivation(activation);
   if (status.ok()) status = FindGemm(options, &kernels, &gemm);
   if (!status.ok()) return status;
-  const auto add_layers = [in, out](ActivateFn activate, PackedBlock* made) {
-    AddLayer("linear", out, in, 1, 0, made);
-    made->passes[made->pass_count++] = {0, activate, false, Pass::To::kOutput};
-  };
-  return Create(in, 0, out, activation, *kernels, *gemm, options.flush_denormals, add_layers, block);
+  return CreateLinear(in, out, activation, *kernels, *gemm, options.flush_denormals, block);
 }
 
 Status PackLayerRows(PackedBlock* block, size_t which, size_t first_row, size_t rows,

@@ -86,6 +86,8 @@ struct PackedBlockAccess {
 // A block that is multiplied by one of a target's kernels, complete but for its weights.
 Status CreateFfn(const Shape& shape, Activation activation, const Kernels& kernels, const GemmKernel& gemm,
                  bool flush_denormals, BlockPtr* block) noexcept;
+Status CreateLinear(size_t in, size_t out, Activation activation, const Kernels& kernels,
+                    const GemmKernel& gemm, bool flush_denormals, BlockPtr* block) noexcept;
 // The same for a target and precision.
 Status CreateFfn(const Shape& shape, Activation activation, const PackOptions& options,
                  BlockPtr* block) noexcept;

@@ -1,6 +1,6 @@
-// AMX's kernels on any CPU with AVX-512 VNNI: compiled for its vectors, with the tile registers emulated,
-// they give the bits of scalar models, epilogue and all. Where there is AMX, emulation and instructions give
-// each other's.
+// AMX's kernels on any CPU: compiled for every target's vectors, with the tile registers emulated, they give
+// the bits of scalar models, epilogue and all. Those of int8 need rows that are quantized to unsigned bytes,
+// as AVX-512 VNNI's are. Where there is AMX, emulation and instructions give each other's bits.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -36,29 +36,39 @@ namespace fusedffn {
 
 // Faults that a kernel could have. Registers of A and C are configured one row short:
 struct OneRowShort : EmulatedTiles {
-  static void Configure(TileConfig config) {
-    for (size_t i = 0; i + 1 < kTileRegisters; ++i) config.rows[i] -= config.rows[i] > 1;
+  static void Configure(const TileConfig& valid) {
+    TileConfig config = valid;
+    for (size_t i = 0; i < 6; ++i) config.rows[i] -= config.rows[i] > 1;
     EmulatedTiles::Configure(config);
   }
 };
 
 // Products take a step of k more than there are rows of B.
 struct OneStepMore : EmulatedTiles {
-  static void Configure(TileConfig config) {
-    --config.rows[kTileRegisters - 1];
+  static void Configure(const TileConfig& valid) {
+    TileConfig config = valid;
+    for (size_t i = 6; i < kTileRegisters; ++i) --config.rows[i];
     EmulatedTiles::Configure(config);
   }
 };
 
-// Those of one kind of registers.
+// Those of one kind of registers; int8 only where its rows are quantized so.
 struct TileKernels {
   GemmKernel bf16_dot, int8, small_int8;
+};
+
+struct TileKernelsOfTarget {
+  TileKernels emulated, one_row_short, one_step_more;
+};
+
+template <int64_t kTarget>
+struct TileKernelsOf {
+  static constexpr const TileKernelsOfTarget* kValue = nullptr;
 };
 
 }  // namespace fusedffn
 #endif  // FUSEDFFN_TESTS_AMX_TEST_CC_
 
-#if HWY_TARGET == HWY_AVX3_DL
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
 inline namespace v0_2 {
@@ -66,19 +76,27 @@ namespace HWY_NAMESPACE {
 
 template <class Unit>
 constexpr TileKernels KernelsWith() {
-  return {BF16DotAmxKernel<Unit>(), Int8AmxKernel<Unit>(kInt8GroupSize),
-          Int8AmxKernel<Unit>(kSmallInt8GroupSize)};
+  if constexpr (Int8::kStep == 4 && Int8::kLess == 0) {
+    return {BF16DotAmxKernel<Unit>(), Int8AmxKernel<Unit>(kInt8GroupSize),
+            Int8AmxKernel<Unit>(kSmallInt8GroupSize)};
+  } else {
+    return {BF16DotAmxKernel<Unit>(), {}, {}};
+  }
 }
 
-extern const TileKernels kEmulated = KernelsWith<EmulatedTiles>();
-extern const TileKernels kOneRowShort = KernelsWith<OneRowShort>();
-extern const TileKernels kOneStepMore = KernelsWith<OneStepMore>();
+constexpr TileKernelsOfTarget kTileKernels = {KernelsWith<EmulatedTiles>(), KernelsWith<OneRowShort>(),
+                                              KernelsWith<OneStepMore>()};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace v0_2
+
+template <>
+struct TileKernelsOf<HWY_TARGET> {
+  static constexpr const TileKernelsOfTarget* kValue = &HWY_NAMESPACE::kTileKernels;
+};
+
 }  // namespace fusedffn
 HWY_AFTER_NAMESPACE();
-#endif
 
 #if HWY_ONCE
 namespace fusedffn {
@@ -135,6 +153,7 @@ std::vector<uint32_t> Sums(bool bf16, Random* random) {
   return data;
 }
 
+#if HWY_ARCH_X86_64
 TEST(EmulatedTilesTest, GivesTheBitsOfTheInstructions) {
   if (AmxIsMissing() != nullptr) GTEST_SKIP() << AmxIsMissing();
   ASSERT_EQ(AskForAmx(), nullptr);
@@ -152,6 +171,7 @@ TEST(EmulatedTilesTest, GivesTheBitsOfTheInstructions) {
     }
   }
 }
+#endif
 
 TEST(EmulatedTilesTest, TakesDenormalsForZeros) {
   const uint32_t tiny = 0x00400040;  // two bf16, 2^-127 each
@@ -206,21 +226,27 @@ TEST(EmulatedTilesTest, RefusesWhatTheInstructionsRefuse) {
 }
 
 // --- The kernels -------------------------------------------------------------------------------------------
-#if HWY_TARGETS & HWY_AVX3_DL
 
-constexpr Shape kShapes[] = {{1, 1, 1},        {7, 33, 5},          {32, 48, 16},
-                             {530, 70, 97},    {90, 1200, 50},      {1200, 33, 49},
-                             {7, 33, 5, true}, {97, 130, 97, true}, {33, 1153, 50, true}};
+template <size_t... kBit>
+const TileKernelsOfTarget* FindTileKernels(int64_t target, std::index_sequence<kBit...>) {
+  const TileKernelsOfTarget* found = nullptr;
+  ((target == int64_t{1} << kBit ? void(found = TileKernelsOf<(int64_t{1} << kBit)>::kValue) : void()), ...);
+  return found;
+}
+
+constexpr Shape kShapes[] = {
+    {1, 1, 1},      {7, 33, 5},       {32, 48, 16},        {530, 70, 97},        {90, 1200, 50},
+    {1200, 33, 49}, {7, 33, 5, true}, {97, 130, 97, true}, {33, 1153, 50, true}, {600, 50, 20, true}};
 constexpr size_t kMostTokens = 70;
 
-class AmxTest : public testing::Test {
+class AmxTest : public testing::TestWithParam<std::string> {
  protected:
-  void SetUp() override {
-    if (!TargetNamed("AVX3_DL").supported) GTEST_SKIP() << "no AVX-512 VNNI";
-    EmulatedTiles::Faults() = 0;
-  }
+  void SetUp() override { EmulatedTiles::Faults() = 0; }
 
-  const Kernels& kernels() const { return KernelsNamed("AVX3_DL"); }
+  const Kernels& kernels() const { return KernelsNamed(GetParam()); }
+  const TileKernelsOfTarget& tile_kernels() const {
+    return *FindTileKernels(kernels().target, std::make_index_sequence<63>());
+  }
 
   PackedFfn PackWith(const GemmKernel& gemm, const TestBlock& block) const {
     const Weights weights = block.weights();
@@ -241,12 +267,15 @@ class AmxTest : public testing::Test {
   }
 };
 
+INSTANTIATE_TEST_SUITE_P(Targets, AmxTest, testing::ValuesIn(SupportedTargets()),
+                         [](const auto& info) { return info.param; });
+
 // Of every number of rows that there can be in one and two registers, and in several tiles.
-TEST_F(AmxTest, BF16DotGivesTheBitsOfTheModel) {
+TEST_P(AmxTest, BF16DotGivesTheBitsOfTheModel) {
   Random random(1);
   for (const Shape& shape : kShapes) {
     const TestBlock block = RoundedBlock(shape, &random);
-    const PackedFfn ffn = PackWith(N_AVX3_DL::kEmulated.bf16_dot, block);
+    const PackedFfn ffn = PackWith(tile_kernels().emulated.bf16_dot, block);
     const std::vector<float> x = RandomTokens(shape, kMostTokens, &random);
     const std::vector<float> want = AmxFfn(kernels(), block, x);
     for (size_t tokens = 1; tokens <= kMostTokens; tokens += tokens < 34 ? FullOrLight(1, 5) : 6) {
@@ -260,15 +289,46 @@ TEST_F(AmxTest, BF16DotGivesTheBitsOfTheModel) {
   EXPECT_EQ(EmulatedTiles::Faults(), 0u);
 }
 
-TEST_F(AmxTest, Int8GivesTheBitsOfVectors) {
+// Where C does not become an A, all panels of a chunk come before the next chunk.
+TEST_P(AmxTest, BF16DotOfALinearGivesTheBitsOfTheModel) {
+  Random random(1);
+  for (const auto& [in, out] : {std::pair<size_t, size_t>(1, 1), {40, 33}, {577, 200}, {1200, 161}}) {
+    TestLinear layer = RandomLinear(in, out, &random);
+    layer.w = Rounded(layer.w);
+    BlockPtr packed;
+    ASSERT_TRUE(CreateLinear(in, out, Activation::kIdentity, kernels(), tile_kernels().emulated.bf16_dot,
+                             false, &packed)
+                    .ok());
+    ASSERT_TRUE(PackLayer(packed.get(), 0, layer.weights(), 2).ok());
+    PackedLinear linear;
+    PackedBlockAccess::Set(std::move(packed), &linear);
+    const std::vector<float> x = RandomTokens(in, 100, &random);
+    std::vector<float> want;
+    for (auto row = x.begin(); row != x.end(); row += static_cast<ptrdiff_t>(in)) {
+      const auto y = AmxLinear(layer.w, layer.b, Rounded({row, row + static_cast<ptrdiff_t>(in)}));
+      want.insert(want.end(), y.begin(), y.end());
+    }
+    for (const size_t tokens : {1u, 33u, 100u}) {
+      for (const int threads : {1, 3}) {
+        std::vector<float> y(tokens * out);
+        ASSERT_TRUE(fusedffn::Run(linear, x.data(), in, tokens, y.data(), out, {threads}).ok());
+        ASSERT_TRUE(Same(y, want, out)) << in << " to " << out << ", " << tokens << " tokens, " << threads;
+      }
+    }
+  }
+  EXPECT_EQ(EmulatedTiles::Faults(), 0u);
+}
+
+TEST_P(AmxTest, Int8GivesTheBitsOfVectors) {
+  if (tile_kernels().emulated.int8.run == nullptr) GTEST_SKIP() << "its rows are not in unsigned bytes";
   Random random(1);
   for (const Shape& shape : kShapes) {
     const TestBlock block = RandomBlock(shape, &random);
     const std::vector<float> x = RandomTokens(shape, kMostTokens, &random);
-    for (const auto& [gemm, group] : {std::pair(&N_AVX3_DL::kEmulated.int8, kInt8GroupSize),
-                                      std::pair(&N_AVX3_DL::kEmulated.small_int8, kSmallInt8GroupSize)}) {
+    for (const auto& [gemm, group] : {std::pair(&tile_kernels().emulated.int8, kInt8GroupSize),
+                                      std::pair(&tile_kernels().emulated.small_int8, kSmallInt8GroupSize)}) {
       const PackedFfn ffn = PackWith(*gemm, block);
-      const PackedFfn vectors = PackFor("AVX3_DL", block.weights(), Precision::kInt8, group);
+      const PackedFfn vectors = PackFor(GetParam(), block.weights(), Precision::kInt8, group);
       for (const size_t tokens : {1u, 2u, 15u, 16u, 17u, 31u, 32u, 33u, 70u}) {
         ASSERT_TRUE(
             Same(RunDense(ffn, x.data(), tokens, {2}), RunDense(vectors, x.data(), tokens, {2}), shape.out))
@@ -279,19 +339,18 @@ TEST_F(AmxTest, Int8GivesTheBitsOfVectors) {
   EXPECT_EQ(EmulatedTiles::Faults(), 0u);
 }
 
-TEST_F(AmxTest, FaultsAreFound) {
+TEST_P(AmxTest, FaultsAreFound) {
   Random random(1);
   const Shape shape = {70, 90, 50};
   const TestBlock block = RoundedBlock(shape, &random);
   const std::vector<float> x = RandomTokens(shape, 20, &random), want = AmxFfn(kernels(), block, x);
-  const PackedFfn short_rows = PackWith(N_AVX3_DL::kOneRowShort.bf16_dot, block);
+  const PackedFfn short_rows = PackWith(tile_kernels().one_row_short.bf16_dot, block);
   EXPECT_FALSE(Same(RunDense(short_rows, x.data(), 20), want, shape.out));
   EXPECT_EQ(EmulatedTiles::Faults(), 0u);
-  const PackedFfn more_steps = PackWith(N_AVX3_DL::kOneStepMore.bf16_dot, block);
+  const PackedFfn more_steps = PackWith(tile_kernels().one_step_more.bf16_dot, block);
   EXPECT_FALSE(Same(RunDense(more_steps, x.data(), 20), want, shape.out));
   EXPECT_GT(EmulatedTiles::Faults(), 0u);
 }
-#endif
 
 }  // namespace
 }  // namespace fusedffn

@@ -37,17 +37,22 @@ inline std::vector<float> Activated(const Kernels& kernels, Activation activatio
   return values;
 }
 
-// y[n] of one layer in the order that the public header promises for AMX, of rows that are bf16 already.
+// y[n] of one layer in the order that src/numerics.md promises for AMX, of rows that are bf16 already.
 inline std::vector<float> AmxLinear(const std::vector<float>& weight, const std::vector<float>& bias,
                                     const std::vector<float>& x) {
+  const size_t k_end = x.size(), chunks = DivideUp(k_end, 576), chunk = RoundUp(DivideUp(k_end, chunks), 32);
   std::vector<float> y = bias;
   for (size_t n = 0; n < y.size(); ++n) {
-    for (size_t k0 = 0; k0 < x.size(); k0 += 32) {
-      float sums[2] = {};
-      for (size_t k = k0; k < std::min(k0 + 32, x.size()); ++k) {
-        sums[k % 2] = std::fma(x[k], weight[n * x.size() + k], sums[k % 2]);
+    for (size_t begin = 0; begin < k_end; begin += chunk) {
+      float of_chunk = 0;
+      for (size_t k0 = begin; k0 < std::min(begin + chunk, k_end); k0 += 32) {
+        float sums[2] = {};
+        for (size_t k = k0; k < std::min(k0 + 32, k_end); ++k) {
+          sums[k % 2] = std::fma(x[k], weight[n * k_end + k], sums[k % 2]);
+        }
+        of_chunk += sums[0] + sums[1];
       }
-      y[n] += sums[0] + sums[1];
+      y[n] += of_chunk;
     }
   }
   return y;

@@ -63,6 +63,11 @@ class EmulatedTiles {
   }
 
   template <size_t kReg>
+  static void LoadOnce(const void* from, size_t stride) {
+    Load<kReg>(from, stride);
+  }
+
+  template <size_t kReg>
   static void Store(void* to, size_t stride) {
     const TileState& state = State();
     if (!Check(IsUsable(kReg))) return;

@@ -81,7 +81,7 @@ constexpr ArithmeticFns kArithmetic = {{MultiplyAdd<F32>, MultiplyAdd<F32>, kBF1
 // 3090 instead of 2458 GFLOP/s (Emerald Rapids).
 template <class Mma>
 double MultiplyAddAmx(size_t iterations, float* /*sink*/) {
-  constexpr size_t kSums = 6;
+  constexpr size_t kSums = 4;
   HWY_ALIGN uint8_t memory[kAmxRows * kLineBytes];
   for (size_t i = 0; i < sizeof(memory); ++i) memory[i] = static_cast<uint8_t>(i % 2 ? 0x3C : i * 11);
   if (AskForAmx() != nullptr) return 0;
@@ -91,7 +91,8 @@ double MultiplyAddAmx(size_t iterations, float* /*sink*/) {
   AmxTiles::Load<kAmxB>(memory, kLineBytes);
   const size_t rounds = iterations / 64;  // each of 64 times the work or more: about 0.3 ms in all
   for (size_t n = 0; n < rounds; ++n) {
-    ForEach(std::make_index_sequence<kSums>(), [](auto c) HWY_ATTR { Mma::template Multiply<c>(); });
+    ForEach(std::make_index_sequence<kSums>(),
+            [](auto c) HWY_ATTR { Mma::template Multiply<c, kAmxA, kAmxB>(); });
   }
   LeaveAmx<AmxTiles>();
   return 2.0 * static_cast<double>(rounds * kSums * kAmxRows * kAmxSteps * hn::Lanes(D()) * Mma::kStep);
