@@ -7,9 +7,9 @@
 //   warm  one layer again and again: its weights stay in whatever cache is large enough
 //   cold  many layers in turn (kColdLayers): every weight comes from memory, as in a model
 //
-// GFLOP/s and the time are means. best_ms, %peak (of the FMA peak of that target and that many threads) and
-// %bandwidth (of the read bandwidth, for few tokens) are of the best iteration, against the best probe so
-// far: probes run beside the benchmarks, so a busy machine slows both.
+// GFLOP/s and the time are means. best_ms, %peak (of the FMA peak of that target and that many threads),
+// %tile (of its tile in the L1 cache) and %bandwidth (of the read bandwidth, for few tokens) are of the best
+// iteration, against the best probe so far: probes run beside the benchmarks, so a busy machine slows both.
 //
 //   ffn_bench --benchmark_filter='ffn/AVX3/f32/257/1/real' --benchmark_min_time=2
 #include <benchmark/benchmark.h>
@@ -126,7 +126,7 @@ class Choices {
 
 // The best rates seen so far. Every case adds a probe of its own.
 struct Limits {
-  double flops = 0, bytes_per_s = 0;
+  double flops = 0, tile_flops = 0, bytes_per_s = 0;
 };
 
 const Limits& ProbeLimits(const Case& c) {
@@ -134,8 +134,9 @@ const Limits& ProbeLimits(const Case& c) {
   static std::set<std::string> probed;
   Limits& limits = seen[{c.target, c.precision, c.threads}];
   if (!probed.insert(c.Name()).second) return limits;
-  const double peak = ProbePeak(c.target.c_str(), c.precision, c.threads);
-  limits.flops = std::max(limits.flops, peak);
+  const char* target = c.target.c_str();
+  limits.flops = std::max(limits.flops, ProbePeak(target, c.precision, c.threads));
+  limits.tile_flops = std::max(limits.tile_flops, ProbeTile(target, c.precision, c.threads));
   limits.bytes_per_s = std::max(limits.bytes_per_s, ProbeReadBandwidth(c.threads, 0.2));
   return limits;
 }
@@ -182,6 +183,7 @@ void SetCounters(const Case& c, double best_seconds, benchmark::State* state) {
                                            benchmark::Counter::kIsRate);
   counters["best_ms"] = 1e3 * best_seconds;
   counters["%peak"] = 100 * flops / best_seconds / limits.flops;
+  counters["%tile"] = 100 * flops / best_seconds / limits.tile_flops;
   constexpr size_t kMemoryBound = 32;  // tokens up to which the bytes can be the limit
   if (c.tokens <= kMemoryBound) {
     counters["%bandwidth"] = 100 * BytesOf(c) / best_seconds / limits.bytes_per_s;

@@ -1,7 +1,9 @@
 // The block's parts, each alone on one thread: where a slow ffn_bench comes from.
 //
 //   pack/<target>                 Pack() of one block, allocation included
-//   gemm_block/<target>/<rows>    one panel and one chunk of k, all in cache; %peak is what the tiles lose
+//   gemm_block/<target>/<rows>    one panel and one chunk of k, all in cache; %peak is what the tiles lose,
+//   %tile
+//                                 what they lose against one that neither loads nor stores C
 //   linear/<target>/<precision>/<in>x<out>
 //                                 a PackedLinear of 257 tokens: fc1 with its activation (1024x4096), and a
 //                                 tower's other projections, qkv (1024x3072) and out (1024x1024)
@@ -40,6 +42,21 @@ void PackBlock(const std::string& target, benchmark::State& state) {
                           static_cast<int64_t>(4 * (block.w1.size() + block.w2.size())));
 }
 
+// Of `flops` in each iteration, on one thread; `ceilings` are those of ProbePeak() and ProbeTile().
+void SetRates(double flops, std::pair<double, double> ceilings, benchmark::State* state) {
+  const double all = flops * static_cast<double>(state->iterations());
+  const auto set = [&](const char* name, double value) {
+    state->counters[name] = benchmark::Counter(value, benchmark::Counter::kIsRate);
+  };
+  set("GFLOP/s", 1e-9 * all);
+  set("%peak", 100 * all / ceilings.first);
+  set("%tile", 100 * all / ceilings.second);
+}
+
+std::pair<double, double> Ceilings(const char* target, Precision precision) {
+  return {ProbePeak(target, precision, 1, 0.1), ProbeTile(target, precision, 1, 0.1)};
+}
+
 void OneGemmBlock(const Kernels& kernels, size_t rows, benchmark::State& state) {
   const GemmKernel& gemm = *kernels.Gemm(Precision::kF32);
   const size_t nr = gemm.b.nr, k = gemm.a.kc;
@@ -58,14 +75,12 @@ void OneGemmBlock(const Kernels& kernels, size_t rows, benchmark::State& state) 
   block.b = &b;
   block.c = c.data();
   block.ldc = nr;
-  const double peak = ProbePeak(kernels.name, Precision::kF32, 1);
+  const auto ceilings = Ceilings(kernels.name, Precision::kF32);
   for (auto _ : state) {
     gemm.run(block);
     benchmark::ClobberMemory();
   }
-  const double flops = 2.0 * static_cast<double>(rows * nr * k * state.iterations());
-  state.counters["GFLOP/s"] = benchmark::Counter(1e-9 * flops, benchmark::Counter::kIsRate);
-  state.counters["%peak"] = benchmark::Counter(100 * flops / peak, benchmark::Counter::kIsRate);
+  SetRates(2.0 * static_cast<double>(rows * nr * k), ceilings, &state);
 }
 
 void RunLinear(const std::string& target, Precision precision, size_t out, benchmark::State& state) {
@@ -81,14 +96,12 @@ void RunLinear(const std::string& target, Precision precision, size_t out, bench
   PackedLinear linear;
   const auto activation = out == kClipL.hidden ? Activation::kQuickGelu : Activation::kIdentity;
   Status status = Pack({weight.data(), bias.data()}, in, out, activation, options, &linear);
-  const double peak = ProbePeak(target.c_str(), precision, 1);
+  const auto ceilings = Ceilings(target.c_str(), precision);
   for (auto _ : state) {
     if (status.ok()) status = Run(linear, x.data(), in, tokens, y.data(), out, run);
     if (!status.ok()) return state.SkipWithError(status.message());
   }
-  const double flops = 2.0 * static_cast<double>(tokens * in * out * state.iterations());
-  state.counters["GFLOP/s"] = benchmark::Counter(1e-9 * flops, benchmark::Counter::kIsRate);
-  state.counters["%peak"] = benchmark::Counter(100 * flops / peak, benchmark::Counter::kIsRate);
+  SetRates(2.0 * static_cast<double>(tokens * in * out), ceilings, &state);
 }
 
 void ActivateArray(MapFn activation, benchmark::State& state) {

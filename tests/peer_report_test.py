@@ -112,6 +112,20 @@ class PeerReport(unittest.TestCase):
         self.assertNotIn("our f32", tables[0])
         self.assertIn("| 1.900 (1.900..1.900) |", tables[1])
 
+    def test_tables_have_shares_of_the_peak_and_of_the_tile(self):
+        results = self.results()
+        without = Cell("clip_l", "f32", "AVX3", 1, "warm", 64)  # as results of older builds are
+        results.add_round(without, a_round(ours=10.0), {})
+        for tile_flops in (4e10, 8e10):
+            round_ = a_round(ours=10.0)
+            results.add_round(without._replace(tokens=128),
+                              {**round_, "limits": {**LIMITS, "tile_flops": tile_flops}}, {})
+        table = peer_report.markdown(results, {}).split("### ")[1]
+        # 2 * 64 and 2 * 128 tokens of 2 * 1024 * 4096 weights in 10 ms, of 100 and of 80 GFLOP/s.
+        self.assertIn("| tokens | ours ms | GFLOP/s | % of peak | % of tile | % of bandwidth |", table)
+        self.assertIn("| 64 | 10 | 107.4 | 107.4 |  |  |", table)
+        self.assertIn("| 128 | 10 | 214.7 | 214.7 | 268.4 |  |", table)
+
     def test_each_block_has_its_tables_and_its_cost(self):
         results = self.results()
         for block in ("ocr2", "clip_l"):

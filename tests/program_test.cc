@@ -627,9 +627,9 @@ TEST_F(ProgramTest, RunsOnEveryTarget) {
     const Outcome outcome = Run({{"--isa", LowerCase(target)}, {"--threads", "1"}, {"--repeat", "3"}});
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_EQ(outcome.err, "");
-    const std::regex summary(
-        "\\[4, 5\\] -> 7 -> 3, quick_gelu, " + target +
-        ", f32, 1 thread, best [0-9.]+ ms, median [0-9.]+ ms, [0-9.]+ GFLOP/s, [0-9.]+ % of peak\n");
+    const std::regex summary("\\[4, 5\\] -> 7 -> 3, quick_gelu, " + target +
+                             ", f32, 1 thread, best [0-9.]+ ms, median [0-9.]+ ms, [0-9.]+ GFLOP/s, [0-9.]+ "
+                             "% of peak, [0-9.]+ % of its tile\n");
     EXPECT_TRUE(std::regex_match(outcome.out, summary)) << outcome.out;
     ExpectResult("new.npy", block_, x_);
   }
@@ -668,7 +668,7 @@ TEST_F(ProgramTest, NoTokens) {
     io::WriteArray(folder_ / "x.npy", {shape, {}});
     const Outcome outcome = Run({});
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-    EXPECT_TRUE(Contains(outcome.out, " 0.0 GFLOP/s, 0.0 % of peak\n"));
+    EXPECT_TRUE(Contains(outcome.out, " 0.0 GFLOP/s, 0.0 % of peak, 0.0 % of its tile\n"));
     ExpectResult("new.npy", block_, {shape, {}});
   }
 }
@@ -825,6 +825,7 @@ TEST_F(ProgramTest, Info) {
         "packed weights and biases, fp32, a block", "scratch of a call on "}) {
     EXPECT_TRUE(Contains(outcome.out, part));
   }
+  EXPECT_TRUE(Contains(outcome.out, "tile in L1   "));
   size_t count = 0;
   const Target* targets = Targets(&count);
   for (size_t i = 0; i < count; ++i) {

@@ -321,7 +321,7 @@ TEST_F(TowerCommandTest, PrintsWhatItRan) {
     'model\.vision_model\.transformer\.layers\.1\.mlp': [0-9.]+ ms
     'model\.vision_model\.transformer\.layers\.2\.mlp': [0-9.]+ ms
     a layer: min [0-9.]+ ms, median [0-9.]+ ms, max [0-9.]+ ms
-    total: best [0-9.]+ ms, median [0-9.]+ ms, [0-9,]+ FLOP, [0-9.]+ GFLOP/s, [0-9.]+ % of peak
+    total: best [0-9.]+ ms, median [0-9.]+ ms, [0-9,]+ FLOP, [0-9.]+ GFLOP/s, [0-9.]+ % of peak, [0-9.]+ % of its tile
     peak memory [0-9,]+ bytes
 )");
   EXPECT_TRUE(std::regex_match(outcome.out, lines)) << outcome.out;
@@ -353,7 +353,7 @@ TEST_F(TowerCommandTest, NoTokens) {
   io::WriteArray(folder_ / "x.npy", {{0, kShape.dim}, {}});
   const Outcome outcome = Tower({"--output", folder_ / "y.npy"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  EXPECT_TRUE(Contains(outcome.out, " 0 FLOP, 0.0 GFLOP/s, 0.0 % of peak\n"));
+  EXPECT_TRUE(Contains(outcome.out, " 0 FLOP, 0.0 GFLOP/s, 0.0 % of peak, 0.0 % of its tile\n"));
   EXPECT_EQ(ReadBytes(folder_ / "y.npy"), ReadBytes(folder_ / "x.npy"));
 }
 

@@ -57,17 +57,17 @@ measure default
 
 awk -F'\t' '
   function word(text, n,  words) { split(text, words, " "); return words[n] }
-  function row(name, target, threads, best, median, gflops, peak, error) {
-    printf "%-12s%-11s%8s%10s%11s%10s%11s%15s\n", name, target, threads, best, median, gflops, peak, error
+  function row(name, target, threads, best, median, gflops, peak, tile, error) {
+    printf "%-12s%-11s%8s%10s%11s%10s%11s%11s%15s\n", name, target, threads, best, median, gflops, peak, tile, error
   }
   BEGIN {
     print ""
-    row("", "target", "threads", "best ms", "median ms", "GFLOP/s", "% of peak", "rel. L2 error")
+    row("", "target", "threads", "best ms", "median ms", "GFLOP/s", "% of peak", "% of tile", "rel. L2 error")
   }
   {
     split($2, summary, ", ")
     row($1 == "default" ? "default" : "--isa", summary[3], word(summary[5], 1), word(summary[6], 2),
-        word(summary[7], 2), word(summary[8], 1), word(summary[9], 1), word($3, 4))
+        word(summary[7], 2), word(summary[8], 1), word(summary[9], 1), word(summary[10], 1), word($3, 4))
   }' $rows
 
 if $peers; then

@@ -4,8 +4,9 @@
   tools/scaling.py                                     CLIP-L's block in fp32, 1, 2, 4, ... threads
   tools/scaling.py --dtype int8 --tokens 1 257 --threads 1 8 16
 
-Each cell: best ms of all rounds; how many times as fast that is as on the first of the thread counts; and the
-share of the arithmetic peak that was probed on as many threads, which falls as cores lower their clock.
+Each cell: best ms of all rounds; how many times as fast that is as on the first of the thread counts; and its
+shares of the arithmetic peak, and of what a tile in the L1 cache reaches, that were probed on as many threads.
+Both limits fall as cores lower their clock.
 """
 
 import argparse
@@ -57,45 +58,53 @@ def start(name, arguments, threads):
 
 
 def measure(arguments):
-    """{(tokens, threads): [ms of each round]} and {threads: [operations/s of each round]}."""
+    """{(tokens, threads): [ms of each round]} and {threads: [limits of each round]}."""
     ms = {(tokens, threads): [] for tokens in arguments.tokens for threads in arguments.threads}
-    peaks = {threads: [] for threads in arguments.threads}
+    probed = {threads: [] for threads in arguments.threads}
     limits = start("limits", arguments, 0)
     target = arguments.isa.upper() or limits.hello["targets"][0]
     for _ in range(arguments.rounds):
         for threads in arguments.threads:
             ours = start("ours", arguments, threads)
-            peaks[threads].append(limits.ask(f"probe {target} {threads} {arguments.dtype} 0.1")["flops"])
+            probed[threads].append(limits.ask(f"probe {target} {threads} {arguments.dtype} 0.1"))
             for tokens in arguments.tokens:
                 ms[tokens, threads].append(ours.run(tokens, arguments.mode, arguments.seconds)["best_ms"])
             config = ours.hello["config"]
             ours.close()
     limits.close()
-    return ms, peaks, config
+    return ms, probed, config
 
 
-def print_table(arguments, ms, peaks):
+def median_limit(rounds, name):
+    return statistics.median(limits[name] for limits in rounds)
+
+
+def print_table(arguments, ms, probed):
     threads = arguments.threads
     print("| tokens | " + " | ".join(f"{n} thread{'s' * (n > 1)}" for n in threads) + " |")
     print("| --- |" + " --- |" * len(threads))
     for tokens in arguments.tokens:
         flop = 2 * BLOCKS[arguments.block].weights() * tokens
         first = min(ms[tokens, threads[0]])
-        cells = [f"{best:.4g}, {first / best:.2f}x, {100 * flop / (best / 1e3 * statistics.median(peaks[n])):.0f} %"
-                 for n in threads for best in [min(ms[tokens, n])]]
+        cells = []
+        for n in threads:
+            best = min(ms[tokens, n])
+            shares = [f"{100 * flop / (best / 1e3 * median_limit(probed[n], name)):.0f} %"
+                      for name in ("flops", "tile_flops")]
+            cells.append(", ".join([f"{best:.4g}", f"{first / best:.2f}x", *shares]))
         print(f"| {tokens} | " + " | ".join(cells) + " |")
 
 
 def main():
     arguments = parse_arguments()
     try:
-        ms, peaks, config = measure(arguments)
+        ms, probed, config = measure(arguments)
     except PeerError as error:
         sys.exit(f"scaling: {error}")
     print(f"{arguments.block}, {arguments.dtype}, {config}, {arguments.mode}; best ms of {arguments.rounds} rounds, "
-          f"times as fast as on {arguments.threads[0]}, share of the peak\n")
-    print_table(arguments, ms, peaks)
-    peaks = ", ".join(f"{n}: {statistics.median(rates) / 1e9:.0f}" for n, rates in peaks.items())
+          f"times as fast as on {arguments.threads[0]}, shares of the peak and of its tile\n")
+    print_table(arguments, ms, probed)
+    peaks = ", ".join(f"{n}: {median_limit(rounds, 'flops') / 1e9:.0f}" for n, rounds in probed.items())
     print(f"\nPeak by threads, G operations/s: {peaks}\n")
 
 

@@ -3,11 +3,13 @@
 //   $ peer_limits
 //   {"commit": ..., "compiler": ..., "targets": ["AVX3", "AVX2", ...]}       those that run here, best first
 //   probe AVX3 2 bf16 0.2                                                    on 2 threads, 0.2 s a probe
-//   {"flops": ..., "bytes_per_s": ...}                                       bf16: fp32's way or its own
+//   {"flops": ..., "tile_flops": ..., "bytes_per_s": ...}                    bf16: fp32's way or its own
 #include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "bench/commit.h"
 #include "fusedffn/fusedffn.h"
@@ -28,13 +30,12 @@ Json Hello() {
   return {{"commit", kCommit}, {"compiler", FUSEDFFN_COMPILER}, {"targets", names}};
 }
 
-// Operations a second by the fastest way to compute in `dtype`; 0 for an unknown one.
-double PeakOf(const std::string& dtype, const char* target, int threads, double seconds) {
-  if (dtype == "int8") return ProbePeak(target, Precision::kInt8, threads, seconds);
-  const double fma = ProbePeak(target, Precision::kF32, threads, seconds);
-  if (dtype == "f32") return fma;
-  if (dtype != "bf16" && dtype != "bf16-dot") return 0;
-  return std::max(fma, ProbePeak(target, Precision::kBF16Dot, threads, seconds));
+// The ways to compute in `dtype`; none for an unknown one.
+std::vector<Precision> WaysOf(const std::string& dtype) {
+  if (dtype == "f32") return {Precision::kF32};
+  if (dtype == "int8") return {Precision::kInt8};
+  if (dtype == "bf16" || dtype == "bf16-dot") return {Precision::kF32, Precision::kBF16Dot};
+  return {};
 }
 
 Json Answer(const std::string& line, const Json& targets) {
@@ -44,13 +45,16 @@ Json Answer(const std::string& line, const Json& targets) {
   double seconds = 0;
   words >> command >> target >> threads >> dtype >> seconds;
   const bool known = std::find(targets.begin(), targets.end(), target) != targets.end();
-  const double peak = words && command == "probe" && known && threads > 0
-                          ? PeakOf(dtype, target.c_str(), threads, seconds)
-                          : 0;
-  if (peak == 0) {
+  const std::vector<Precision> ways = WaysOf(dtype);
+  if (!words || command != "probe" || !known || threads <= 0 || ways.empty()) {
     return {{"error", "unknown line '" + line + "': accepted is probe TARGET THREADS DTYPE SECONDS"}};
   }
-  return {{"flops", peak}, {"bytes_per_s", ProbeReadBandwidth(threads, seconds)}};
+  double peak = 0, tile = 0;  // of the fastest way
+  for (const Precision way : ways) {
+    peak = std::max(peak, ProbePeak(target.c_str(), way, threads, seconds));
+    tile = std::max(tile, ProbeTile(target.c_str(), way, threads, seconds));
+  }
+  return {{"flops", peak}, {"tile_flops", tile}, {"bytes_per_s", ProbeReadBandwidth(threads, seconds)}};
 }
 
 }  // namespace

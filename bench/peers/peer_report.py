@@ -167,7 +167,8 @@ class Results:
 
 
 def summary(rounds):
-    """One cell: best ms, paired ratios to ours and the error of all, and the limits of the same rounds."""
+    """One cell: best ms, paired ratios to ours and the error of all, and the limits of the same rounds, of which
+    older results have no "tile_flops"."""
     peers = {}
     for name in dict.fromkeys(name for round_ in rounds for name in round_["ms"]):
         times = [round_["ms"] for round_ in rounds if name in round_["ms"]]
@@ -176,8 +177,9 @@ def summary(rounds):
             peers[name].update(ratio=statistics.median(ratios), low=min(ratios), high=max(ratios))
         if errors := [round_["errors"][name] for round_ in rounds if name in round_.get("errors", {})]:
             peers[name]["error"] = max(errors)
-    return {"peers": peers, "flops": max(round_["limits"]["flops"] for round_ in rounds),
-            "bytes_per_s": max(round_["limits"]["bytes_per_s"] for round_ in rounds)}
+    limits = {name: max(values) for name in ("flops", "tile_flops", "bytes_per_s")
+              if (values := [round_["limits"][name] for round_ in rounds if name in round_["limits"]])}
+    return {"peers": peers, **limits}
 
 
 def best_peer(peers):
@@ -198,7 +200,7 @@ def markdown(results, missing):
              *([f"By {commands}."] if commands else []),
              "Ratio: the peer's time / ours, in turns; median (range) of the rounds. ms: best of all rounds.",
              "Peak: of fused multiply-adds; in bf16 of the bf16 dot product where that is faster, in int8 of "
-             "the dot product of u8 and s8. Bandwidth: of reading memory.",
+             "the dot product of u8 and s8. Tile: of that with operands in the L1 cache. Bandwidth: of reading memory.",
              ""]
     lines += describe_peers(data["processes"], cells)
     lines += [f"- {name}: **not measured**: {why}" for name, why in missing.items()] + [""]
@@ -228,7 +230,7 @@ def group_table(results, group, cells):
              if "error" not in hello]
     peers = [name for name in names if name not in OURS]
     totals = {cell: summary(results.rounds(cell)) for cell in cells}
-    titles = ["tokens", "ours ms", unit(dtype), "% of peak", "% of bandwidth", "best peer", "ratio",
+    titles = ["tokens", "ours ms", unit(dtype), "% of peak", "% of tile", "% of bandwidth", "best peer", "ratio",
               *(["our f32 / ours"] if dtype != "f32" else []), *(f"{name} ms" for name in peers)]
     rows = [table_row(cell, totals[cell], peers) for cell in cells]
     failed = [f"- {cell.tokens} tokens, {name}: **failed**: {why}" for cell in cells
@@ -243,13 +245,14 @@ def group_table(results, group, cells):
 
 def table_row(cell, totals, names):
     peers, best = totals["peers"], best_peer(totals["peers"])
-    row = [str(cell.tokens), *["" for _ in range(4)]]
+    row = [str(cell.tokens), *["" for _ in range(5)]]
     if "ours" in peers:
         seconds = 1e-3 * peers["ours"]["best_ms"]
         memory_bound = cell.tokens <= 32  # beyond, the bytes are never the limit
         moved, work = bytes_moved(cell.block, cell.dtype, cell.tokens), flops(cell.block, cell.tokens)
         row = [str(cell.tokens), f"{peers['ours']['best_ms']:.4g}",
                f"{1e-9 * work / seconds:.1f}", f"{100 * work / seconds / totals['flops']:.1f}",
+               f"{100 * work / seconds / totals['tile_flops']:.1f}" if "tile_flops" in totals else "",
                f"{100 * moved / seconds / totals['bytes_per_s']:.1f}" if memory_bound else ""]
     row += [best or "", show_ratio(peers.get(best, {}))]
     if cell.dtype != "f32":

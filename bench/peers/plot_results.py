@@ -4,9 +4,9 @@
   build/venv/bin/python bench/peers/plot_results.py build/peers
 
 Writes beside OUT/results.json: for each block, dtype, target, thread count and mode, speed_*.png, GFLOP/s over
-tokens of every peer under the roofline (the peak and the read bandwidth probed in the same rounds; caches may
-beat the bandwidth when one layer runs again and again), and ratio_BLOCK_DTYPE.png, the best peer's time / ours
-in every cell.
+tokens of every peer under the roofline (the peak, or the tile in the L1 cache, and the read bandwidth probed in
+the same rounds; caches may beat the bandwidth when one layer runs again and again), and ratio_BLOCK_DTYPE.png,
+the best peer's time / ours in every cell.
 """
 
 import argparse
@@ -34,12 +34,14 @@ def load(path):
     return data["machine"], {group: dict(sorted(cells.items())) for group, cells in groups.items()}
 
 
-def roofline(block, dtype, cells):
-    """GFLOP/s that the probes allow, by tokens."""
+def plot_roofline(axes, block, dtype, cells, ceiling, style, label):
+    """GFLOP/s that the probes allow, by tokens; `ceiling` is a key of the limits, which older results may lack."""
     def limit(tokens, cell):
         flops, moved = peer_report.flops(block, tokens), peer_report.bytes_moved(block, dtype, tokens)
-        return 1e-9 * min(cell["flops"], flops / moved * cell["bytes_per_s"])
-    return [limit(tokens, cell) for tokens, cell in cells.items()]
+        return 1e-9 * min(cell[ceiling], flops / moved * cell["bytes_per_s"])
+    points = [(tokens, limit(tokens, cell)) for tokens, cell in cells.items() if ceiling in cell]
+    if points:
+        axes.plot(*zip(*points), style, color="gray", label=label)
 
 
 def line_style(name, index):
@@ -53,7 +55,8 @@ def line_style(name, index):
 def plot_speed(machine, group, cells, path):
     block, dtype = group[:2]
     figure, axes = pyplot.subplots(figsize=(9, 6), layout="constrained")
-    axes.plot(list(cells), roofline(block, dtype, cells), "--", color="gray", label="roofline (probed)")
+    plot_roofline(axes, block, dtype, cells, "flops", "--", "roofline (probed)")
+    plot_roofline(axes, block, dtype, cells, "tile_flops", ":", "the same of a tile in L1")
     names = dict.fromkeys(name for cell in cells.values() for name in cell["peers"])
     for index, name in enumerate(sorted(names, key=lambda name: (name != "ours", name))):
         points = [(tokens, 1e-6 * peer_report.flops(block, tokens) / cell["peers"][name]["best_ms"])

@@ -15,6 +15,7 @@
 #include <new>
 #include <system_error>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -25,8 +26,10 @@
 #include "kernels/amx_gemm-inl.h"
 #include "kernels/amx_tiles.h"
 #include "kernels/cpu.h"
+#include "kernels/microkernel-inl.h"
 #include "kernels/mma-inl.h"
 #include "kernels/probe/probe_targets.h"
+#include "kernels/tuning-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
@@ -67,14 +70,93 @@ double MultiplyAdd(size_t iterations, float* sink) {
   return 2.0 * static_cast<double>(iterations * kChains * hn::Lanes(D()) * Mma::kStep);
 }
 
+// Which random bits of a 32-bit word stay, which ones are set, and which ones make up the sign, so that it
+// holds numbers like a run's: of both signs with all of a mantissa, neither 0 nor denormal nor infinite; or
+// any integers.
+struct NumberBits {
+  uint32_t random, set, sign;
+};
+template <class Mma>
+constexpr NumberBits BitsOfB() {
+  if (std::is_same_v<typename Mma::Sum, int32_t>) return {~0u, 0, ~0u};
+  return Mma::kStep == 1 ? NumberBits{0x81FFFFFF, 0x3E000000, 0x80000000}   // fp32: 1/8 to 2
+                         : NumberBits{0x81FF81FF, 0x3E003E00, 0x80008000};  // the same in bf16, twice
+}
+template <class Mma>
+constexpr NumberBits BitsOfA() {
+  const bool is_wide = std::is_same_v<typename Mma::Sum, int32_t> && Mma::kStep == 2;
+  return is_wide ? NumberBits{0x00FF00FF, 0, 0} : BitsOfB<Mma>();
+}
+
+// For 2 * half steps, a step of B being b_bytes. The second half of B is the first one with the other sign,
+// so that sums stay as small as a run's, however often they go round.
+template <class Mma>
+void FillOperands(size_t rows, size_t stride, size_t half, size_t b_bytes, void* a, void* b) {
+  constexpr NumberBits kA = BitsOfA<Mma>(), kB = BitsOfB<Mma>();
+  uint32_t state = 1;
+  const auto random = [&state](const NumberBits& bits) {
+    state = state * 1664525 + 1013904223;
+    return ((state ^ state >> 15) & bits.random) | bits.set;
+  };
+  const auto put = [](void* array, size_t word, uint32_t value) {
+    std::memcpy(static_cast<char*>(array) + word * sizeof(value), &value, sizeof(value));
+  };
+  for (size_t i = 0; i < rows * half; ++i) {
+    const size_t at = i / half * stride + i % half;
+    const uint32_t value = random(kA);
+    put(a, at, value);
+    put(a, at + half, value);
+  }
+  const size_t words = half * b_bytes / sizeof(uint32_t);
+  for (size_t i = 0; i < words; ++i) {
+    const uint32_t value = random(kB);
+    put(b, i, value);
+    put(b, i + words, value ^ kB.sign);
+  }
+}
+
+// The kernels' tile, round and round over A and B that fit in an L1 cache of 32 KB together. See
+// bench/results/tuning.md, ProbeTile.
+template <class Mma>
+double MultiplyTile(size_t iterations, float* sink) {
+  constexpr size_t kSteps = 64, kSums = kTileRows * kTileVecs;
+  alignas(kLineBytes) typename Mma::A a[kTileRows * kAStride];
+  alignas(kLineBytes) typename Mma::B b[kSteps * kNr];
+  static_assert(kTileRows * kSteps * sizeof(*a) + sizeof(b) <= 24 << 10);
+  FillOperands<Mma>(kTileRows, kAStride, kSteps / 2, kNr * sizeof(*b), a, b);
+  const hn::DFromV<VecSum<Mma>> d;
+  VecSum<Mma> sums[kTileRows][kTileVecs];
+  HWY_UNROLL(16)
+  for (auto& row : sums) {
+    HWY_UNROLL(8)
+    for (auto& sum : row) sum = hn::Zero(d);
+  }
+  const size_t rounds = iterations * kChains / (kSteps * kSums);  // as many multiply-adds as above
+  for (size_t n = 0; n < rounds; ++n) {
+    for (size_t step = 0; step < kSteps; step += kUnroll) {
+      Steps<Mma, 1, kUnroll, 0, false>(a + step, b + step * kNr, 0, sums, nullptr);
+    }
+  }
+  alignas(kLineBytes) typename Mma::Sum c[kTileRows][kNr];
+  HWY_UNROLL(16)
+  for (size_t r = 0; r < kTileRows; ++r) {
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kTileVecs; ++v) hn::Store(sums[r][v], d, c[r] + v * hn::Lanes(d));
+  }
+  *sink = static_cast<float>(c[rounds % kTileRows][0]) * 0.0f;
+  return 2.0 * static_cast<double>(rounds * kSteps * kSums * hn::Lanes(D()) * Mma::kStep);
+}
+
 #if FUSEDFFN_HAVE_BF16_DOT
-constexpr ArithmeticFn kBF16Dot = MultiplyAdd<BF16Dot>;
+constexpr ArithmeticFn kBF16Dot = MultiplyAdd<BF16Dot>, kTileOfBF16Dot = MultiplyTile<BF16Dot>;
 #else
-constexpr ArithmeticFn kBF16Dot = nullptr;
+constexpr ArithmeticFn kBF16Dot = nullptr, kTileOfBF16Dot = nullptr;
 #endif
 
 // By Precision; bf16 that is widened is multiplied as fp32.
-constexpr ArithmeticFns kArithmetic = {{MultiplyAdd<F32>, MultiplyAdd<F32>, kBF16Dot, MultiplyAdd<Int8>}};
+constexpr ArithmeticFns kArithmetic = {
+    {MultiplyAdd<F32>, MultiplyAdd<F32>, kBF16Dot, MultiplyAdd<Int8>},
+    {MultiplyTile<F32>, MultiplyTile<F32>, kTileOfBF16Dot, MultiplyTile<Int8>}};
 
 #if FUSEDFFN_HAVE_AMX
 // The same in tile registers. With zeros in them a core's clock is higher than with what kernels multiply:
@@ -98,9 +180,35 @@ double MultiplyAddAmx(size_t iterations, float* /*sink*/) {
   return 2.0 * static_cast<double>(rounds * kSums * kAmxRows * kAmxSteps * hn::Lanes(D()) * Mma::kStep);
 }
 
-constexpr ArithmeticFns kAmxArithmetic = {{MultiplyAdd<F32>, MultiplyAdd<F32>,
-                                           MultiplyAddAmx<BF16Tiles<AmxTiles>>,
-                                           MultiplyAddAmx<Int8Tiles<AmxTiles>>}};
+// The kernels' tile of 2 x 2 registers: 16 KB of A and as much of B. A tile store each round keeps the path
+// of stores awake, as the kernels do.
+template <class Mma>
+double MultiplyTileAmx(size_t iterations, float* /*sink*/) {
+  constexpr size_t kSteps = 128, kStride = Mma::kRowStride;
+  HWY_ALIGN uint32_t a[kAmxMr * kStride];
+  HWY_ALIGN uint32_t b[kSteps * kAmxNr];
+  HWY_ALIGN uint32_t nowhere[kAmxRows * kAmxSteps];
+  static_assert(kAmxMr * kSteps * sizeof(*a) + sizeof(b) <= 32 << 10);
+  FillOperands<Mma>(kAmxMr, kStride, kSteps / 2, kAmxNr * sizeof(*b), a, b);
+  if (AskForAmx() != nullptr) return 0;
+  EnterAmx<AmxTiles>();
+  ConfigureAmx<AmxTiles>(kAmxRows);
+  const size_t rounds = iterations / 512;  // as many products as above
+  for (size_t n = 0; n < rounds; ++n) {
+    for (size_t step = 0; step < kSteps; step += kAmxSteps) {
+      AmxMultiply<Mma, 2, 2>(a + step, kStride, kAmxRows, b + step * kAmxNr);
+    }
+    AmxTiles::Store<kAmxA>(nowhere, kLineBytes);
+  }
+  LeaveAmx<AmxTiles>();
+  return 2.0 * static_cast<double>(rounds * kSteps * kAmxMr * kAmxNr * Mma::kStep);
+}
+
+constexpr ArithmeticFns kAmxArithmetic = {
+    {MultiplyAdd<F32>, MultiplyAdd<F32>, MultiplyAddAmx<BF16Tiles<AmxTiles>>,
+     MultiplyAddAmx<Int8Tiles<AmxTiles>>},
+    {MultiplyTile<F32>, MultiplyTile<F32>, MultiplyTileAmx<BF16Tiles<AmxTiles>>,
+     MultiplyTileAmx<Int8Tiles<AmxTiles>>}};
 #endif
 
 }  // namespace HWY_NAMESPACE
@@ -135,7 +243,7 @@ template <size_t... kBit>
 ArithmeticFns FindArithmetic(const char* target, std::index_sequence<kBit...>) {
   ArithmeticFns found = {};
   const auto consider = [&](const char* name, const ArithmeticFns& functions) {
-    if (functions.of[0] != nullptr && std::strcmp(name, target) == 0) found = functions;
+    if (functions.in_registers[0] != nullptr && std::strcmp(name, target) == 0) found = functions;
   };
   (consider(hwy::TargetName(int64_t{1} << kBit), ArithmeticOf<(int64_t{1} << kBit), false>::value), ...);
   (consider("AVX3_AMX", ArithmeticOf<(int64_t{1} << kBit), true>::value), ...);
@@ -218,7 +326,13 @@ std::unique_ptr<uint64_t, FreeMemory> AllocateTouched(size_t bytes) {
 }  // namespace
 
 double ProbePeak(const char* target, Precision precision, int threads, double seconds) {
-  return BestArithmeticRate(FindArithmetic(target).of[static_cast<size_t>(precision)], threads, seconds);
+  const ArithmeticFns functions = FindArithmetic(target);
+  return BestArithmeticRate(functions.in_registers[static_cast<size_t>(precision)], threads, seconds);
+}
+
+double ProbeTile(const char* target, Precision precision, int threads, double seconds) {
+  const ArithmeticFns functions = FindArithmetic(target);
+  return BestArithmeticRate(functions.of_tile[static_cast<size_t>(precision)], threads, seconds);
 }
 
 double ProbeReadBandwidth(int threads, double seconds, unsigned long bytes) {

@@ -15,7 +15,8 @@ using ArithmeticFn = double (*)(size_t iterations, float* sink);
 
 // By fusedffn::Precision; null where the target lacks the instruction.
 struct ArithmeticFns {
-  ArithmeticFn of[kPrecisionCount];
+  ArithmeticFn in_registers[kPrecisionCount];
+  ArithmeticFn of_tile[kPrecisionCount];
 };
 
 // kAmx: with AMX, where it multiplies in that precision.

@@ -103,14 +103,23 @@ void PrintMachine() {
                           quota > 0 ? fmt::format("{:.2f}", quota) : "none");
 }
 
-void PrintProbes() {
-  Section peak("FMA peak"), bandwidth("reading");
+// Of ProbePeak() or ProbeTile().
+void PrintArithmetic(const char* label, decltype(ProbePeak)* probe) {
+  constexpr double kSeconds = 0.1;
+  Section section(label);
   const char* target = DefaultTarget().name;
   const int threads = DefaultThreads();
-  peak.Line("{:.1f} GFLOP/s on 1 thread, {}", ProbePeak(target, Precision::kF32, 1) / 1e9, target);
-  if (threads > 1) {
-    peak.Line("{:.1f} GFLOP/s on {} threads", ProbePeak(target, Precision::kF32, threads) / 1e9, threads);
-  }
+  section.Line("{:.1f} GFLOP/s on 1 thread, {}", probe(target, Precision::kF32, 1, kSeconds) / 1e9, target);
+  if (threads == 1) return;
+  section.Line("{:.1f} GFLOP/s on {} threads", probe(target, Precision::kF32, threads, kSeconds) / 1e9,
+               threads);
+}
+
+void PrintProbes() {
+  PrintArithmetic("FMA peak", ProbePeak);
+  PrintArithmetic("tile in L1", ProbeTile);
+  Section bandwidth("reading");
+  const int threads = DefaultThreads();
   bandwidth.Line("{:.1f} GB/s from memory on 1 thread", ProbeReadBandwidth(1) / 1e9);
   if (threads > 1) bandwidth.Line("{:.1f} GB/s on {} threads", ProbeReadBandwidth(threads) / 1e9, threads);
 }
@@ -193,9 +202,10 @@ void Info(Arguments arguments) {
 void AddInfo(CLI::App* app, Action* chosen) {
   CLI::App* command = app->add_subcommand("info", "Show this machine's limits, and what a block costs");
   command->footer(
-      "Measures the peak of the floating-point units and the speed of reading from\n"
-      "memory, which takes about two seconds. The defaults are one image through\n"
-      "DeepSeek-OCR's CLIP-L tower.\n"
+      "Measures the peak of the floating-point units, how much of it a tile reaches\n"
+      "whose operands lie in the L1 cache, and the speed of reading from memory, which\n"
+      "takes about two seconds. The defaults are one image through DeepSeek-OCR's\n"
+      "CLIP-L tower.\n"
       "\n"
       "Example:\n"
       "  fusedffn info --dim 1024 --hidden 4096 --batch 8 --seq 257 --layers 24\n");

@@ -41,16 +41,14 @@ std::vector<double> TimeRuns(const PackedFfn& ffn, const io::Array& x, size_t to
   return times;
 }
 
-// `peak`: FLOP/s of as many threads.
+// `ceilings`: of as many threads.
 void PrintSummary(const io::Block& block, const PackedFfn& ffn, Activation activation, const io::Array& x,
-                  size_t tokens, int threads, const Spread& ms, double peak) {
+                  size_t tokens, int threads, const Spread& ms, const Ceilings& ceilings) {
   const double flops = static_cast<double>(MatmulFlop(block, tokens, 1)) / ms.min * 1e3;
-  fmt::print(
-      "{} -> {}{} -> {}, {}, {}, {}, {}, best {:.3f} ms, median {:.3f} ms, {:.1f} GFLOP/s, {:.1f} % of "
-      "peak\n",
-      io::DimsText(x.shape), block.shape.hidden, block.shape.gated ? " gated" : "", block.shape.out,
-      ActivationName(activation), ffn.target(), PrecisionName(ffn.precision()),
-      Counted(static_cast<uint64_t>(threads), "thread"), ms.min, ms.median, flops / 1e9, 100 * flops / peak);
+  fmt::print("{} -> {}{} -> {}, {}, {}, {}, {}, best {:.3f} ms, median {:.3f} ms, {}\n",
+             io::DimsText(x.shape), block.shape.hidden, block.shape.gated ? " gated" : "", block.shape.out,
+             ActivationName(activation), ffn.target(), PrecisionName(ffn.precision()),
+             Counted(static_cast<uint64_t>(threads), "thread"), ms.min, ms.median, RateText(flops, ceilings));
 }
 
 void Run(const Arguments& arguments) {
@@ -69,8 +67,8 @@ void Run(const Arguments& arguments) {
   const Spread ms = SpreadOf(TimeRuns(ffn, x, tokens, settings, &y));
   io::WriteArray(files.output, y);
   OutputIsWritten();
-  const double peak = PeakOf(settings, ffn);
-  PrintSummary(block, ffn, activation, x, tokens, settings.threads, ms, peak);
+  const Ceilings ceilings = CeilingsOf(settings, ffn);
+  PrintSummary(block, ffn, activation, x, tokens, settings.threads, ms, ceilings);
 }
 
 }  // namespace
@@ -91,8 +89,9 @@ void AddRun(CLI::App* app, Action* chosen) {
       "\n"
       "Prints one line: shape, activation, instruction set, dtype, threads, milliseconds\n"
       "of the best call and of the median one, GFLOP/s of the best, and how much that is\n"
-      "of the cores' peak in that dtype, which is measured right afterwards. With\n"
-      "--dtype auto the line before says which dtype that is, and why.\n"
+      "of the cores' peak in that dtype, and of what one tile of it reaches whose\n"
+      "operands lie in the L1 cache; both are measured right afterwards. With --dtype\n"
+      "auto the line before says which dtype that is, and why.\n"
       "\n"
       "Examples:\n"
       "  fusedffn run --weights clip_l.safetensors \\\n"

@@ -178,9 +178,16 @@ Activation ChooseActivation(const Settings& settings, const io::Block& block,
   return given;
 }
 
-double PeakOf(const Settings& settings, const PackedFfn& ffn) {
+Ceilings CeilingsOf(const Settings& settings, const PackedFfn& ffn) {
   // More threads than CPUs have no higher peak.
-  return ProbePeak(ffn.target(), ffn.precision(), std::min(settings.threads, DefaultThreads()));
+  const int threads = std::min(settings.threads, DefaultThreads());
+  return {ProbePeak(ffn.target(), ffn.precision(), threads, 0.1),
+          ProbeTile(ffn.target(), ffn.precision(), threads, 0.1)};
+}
+
+std::string RateText(double flops, const Ceilings& ceilings) {
+  return fmt::format("{:.1f} GFLOP/s, {:.1f} % of peak, {:.1f} % of its tile", flops / 1e9,
+                     100 * flops / ceilings.peak, 100 * flops / ceilings.tile);
 }
 
 }  // namespace fusedffn::program

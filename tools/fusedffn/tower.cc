@@ -133,9 +133,9 @@ void PrintTower(const io::Tower& tower, const std::vector<io::Block>& blocks, Ac
              Grouped(loaded.file_bytes), Grouped(loaded.packed_bytes), loaded.seconds);
 }
 
-// `peak`: FLOP/s of as many threads.
+// `ceilings`: of as many threads.
 void PrintTimes(const Times& times, const std::vector<io::Block>& blocks, bool verbose, uint64_t flop,
-                double peak) {
+                const Ceilings& ceilings) {
   if (verbose) {
     for (size_t i = 0; i < blocks.size(); ++i) {
       fmt::print("    {}: {:.3f} ms\n", io::Quoted(blocks[i].prefix), times.layers[i]);
@@ -145,8 +145,8 @@ void PrintTimes(const Times& times, const std::vector<io::Block>& blocks, bool v
   const double flops = static_cast<double>(flop) / times.passes.min * 1e3;
   fmt::print("    a layer: min {:.3f} ms, median {:.3f} ms, max {:.3f} ms\n", layer.min, layer.median,
              layer.max);
-  fmt::print("    total: best {:.3f} ms, median {:.3f} ms, {} FLOP, {:.1f} GFLOP/s, {:.1f} % of peak\n",
-             times.passes.min, times.passes.median, Grouped(flop), flops / 1e9, 100 * flops / peak);
+  fmt::print("    total: best {:.3f} ms, median {:.3f} ms, {} FLOP, {}\n", times.passes.min,
+             times.passes.median, Grouped(flop), RateText(flops, ceilings));
 }
 
 void RunTower(const Arguments& arguments) {
@@ -173,13 +173,13 @@ void RunTower(const Arguments& arguments) {
     io::WriteArray(files.output, y);
     OutputIsWritten();
   }
-  const double peak = PeakOf(settings, loaded.layers[0]);
+  const Ceilings ceilings = CeilingsOf(settings, loaded.layers[0]);
 
   PrintTower(tower, blocks, activation, loaded);
   fmt::print("{}, {}, {}, {}\n", io::DimsText(x.shape), loaded.layers[0].target(),
              PrecisionName(loaded.layers[0].precision()),
              Counted(static_cast<uint64_t>(settings.threads), "thread"));
-  PrintTimes(times, blocks, verbose, MatmulFlop(blocks[0], tokens, blocks.size()), peak);
+  PrintTimes(times, blocks, verbose, MatmulFlop(blocks[0], tokens, blocks.size()), ceilings);
   fmt::print("    peak memory {} bytes\n", Grouped(peak_memory));
 }
 
@@ -209,9 +209,10 @@ void AddTower(CLI::App* app, Action* chosen) {
       "\n"
       "Prints the layers; milliseconds of a layer in the best pass; of all layers in the\n"
       "best pass and the median one; operations, GFLOP/s, and how much that is of the\n"
-      "cores' peak in that dtype; and the most memory that the process has held. The\n"
-      "operations are those of 'fusedffn info --layers'. With --dtype auto the first line\n"
-      "says which dtype that is, and why.\n"
+      "cores' peak in that dtype, and of what one tile of it reaches whose operands lie\n"
+      "in the L1 cache; and the most memory that the process has held. The operations\n"
+      "are those of 'fusedffn info --layers'. With --dtype auto the first line says\n"
+      "which dtype that is, and why.\n"
       "\n"
       "Examples:\n"
       "  fusedffn tower --weights clip_l.safetensors --input x.npy --repeat 10\n"
