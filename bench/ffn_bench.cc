@@ -245,8 +245,8 @@ void RegisterAll() {
   const Target* targets = Targets(&target_count);
   for (size_t i = 0; i < target_count; ++i) {
     if (!targets[i].supported) continue;
-    for (const Precision precision :
-         {Precision::kF32, Precision::kBF16, Precision::kBF16Dot, Precision::kInt8}) {
+    for (size_t p = 0; p < kPrecisionCount; ++p) {
+      const auto precision = static_cast<Precision>(p);
       PackOptions options;
       options.target = targets[i].name;
       options.precision = precision;

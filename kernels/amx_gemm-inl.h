@@ -85,6 +85,11 @@ class AmxGemm {
     return {next, next + chunk.bytes(), DivideUp(chunk.bytes() / kLineBytes, products)};
   }
 
+  const uint32_t* RowOfA(const Chunk& chunk, size_t row) const {
+    const auto* const a = static_cast<const unsigned char*>(g_.a) + chunk.index * g_.a_chunk_bytes;
+    return reinterpret_cast<const uint32_t*>(a) + row * Mma::kRowStride;
+  }
+
   // An int8 group is multiplied at a time, in bf16 all of a chunk.
   size_t group() const {
     return std::is_same_v<typename Mma::Sum, float> ? g_.a_chunk : g_.b->layout.b.scale_group;
@@ -107,9 +112,8 @@ class AmxGemm {
 
   // Elements k of the chunk.
   HWY_INLINE void MultiplyTile(const Chunk& chunk, Range k, size_t row, size_t rows, LinesAhead* ahead) {
-    const auto* const a = static_cast<const unsigned char*>(g_.a) + chunk.index * g_.a_chunk_bytes;
     AmxOperands in;
-    in.a = reinterpret_cast<const uint32_t*>(a) + row * Mma::kRowStride + k.begin / Mma::kStep;
+    in.a = RowOfA(chunk, row) + k.begin / Mma::kStep;
     in.rows = rows;
     in.second = rows - of_register_;
     in.b = reinterpret_cast<const uint32_t*>(chunk.b) + k.begin / Mma::kStep * chunk.width;
@@ -126,7 +130,10 @@ class AmxGemm {
     tile.columns = chunk.width;
     tile.sums = sums_;
     const size_t column = chunk.column, k0 = chunk.k0 + k.begin;
-    if constexpr (!std::is_same_v<typename Mma::Sum, float>) tile.quant = Quant(chunk, k.begin, row);
+    if constexpr (std::is_same_v<typename Mma::Sum, int32_t>) tile.quant = Quant(chunk, k.begin, row);
+    if constexpr (Mma::kPieces != 1) {
+      tile.factor = reinterpret_cast<const float*>(RowOfA(chunk, row) + Mma::kPieces * kPieceStride);
+    }
     tile.ldc = g_.hidden != nullptr ? kAmxNr : g_.ldc;
     tile.c =
         g_.hidden != nullptr ? static_cast<float*>(g_.scratch) + row * kAmxNr : g_.c + row * g_.ldc + column;
@@ -147,10 +154,8 @@ class AmxGemm {
     const PanelLayout& layout = g_.b->layout;
     const size_t group = (g_.k0 + chunk.k0 + k) / layout.b.scale_group;
     const size_t first = group * layout.padded_n() + g_.n0 + chunk.column;
-    const auto* const a =
-        static_cast<const unsigned char*>(g_.a) + chunk.index * g_.a_chunk_bytes + g_.a_chunk;
-    const auto* const rows = reinterpret_cast<const RowQuant*>(a) + k / layout.b.scale_group;
-    return {g_.b->scale + first, g_.b->sum + first, rows + row * kQuantStride};
+    const auto* const rows = reinterpret_cast<const RowQuant*>(RowOfA(chunk, row) + g_.a_chunk / Mma::kStep);
+    return {g_.b->scale + first, g_.b->sum + first, rows + k / layout.b.scale_group};
   }
 
   const GemmBlock& g_;
@@ -186,11 +191,25 @@ template <class Unit>
 constexpr GemmKernel BF16DotAmxKernel() {
   using Mma = BF16Tiles<Unit>;
   GemmKernel kernel = AmxKernel<Mma>(Precision::kBF16Dot);
-  kernel.a = {2, kAmxChunk, kAmxNr, Mma::kRowStride * 4};
+  kernel.a = {2, kAmxChunk, kAmxNr, Mma::kRowStride * 4, Mma::kPieces};
   kernel.b = {2, Mma::kStep, kAmxNr, kAmxColumns, 0};
   kernel.scratch_row = kAmxNr * sizeof(float);
   kernel.pack_a = PackABF16;
   kernel.pack_b = PackBBF16;
+  return kernel;
+}
+
+// Pieces are cut when a whole chunk of a row is there, since its largest number says how.
+template <class Unit>
+constexpr GemmKernel BF16x3AmxKernel() {
+  using Mma = BF16x3Tiles<Unit>;
+  GemmKernel kernel = AmxKernel<Mma>(Precision::kBF16x3);
+  kernel.a = {2, kAmxChunk, kAmxNr, Mma::kRowStride * 4, Mma::kPieces};
+  kernel.b = {2, Mma::kStep, kAmxNr, kAmxColumns, 0};
+  kernel.pack_a = PackABF16x3;
+  kernel.store_hidden = StoreHiddenBF16x3;
+  kernel.pack_b = PackBBF16;
+  kernel.finite_weights = true;
   return kernel;
 }
 
@@ -200,7 +219,7 @@ constexpr GemmKernel Int8AmxKernel(size_t group) {
   static_assert(Mma::kStep == Int8::kStep && Int8::kLess == 0,
                 "rows are quantized as for the target's vectors");
   GemmKernel kernel = AmxKernel<Mma>(Precision::kInt8);
-  kernel.a = {1, Int8Chunk(group), Int8Chunk(group), Mma::kRowStride * 4};
+  kernel.a = {1, Int8Chunk(group), Int8Chunk(group), Mma::kRowStride * 4, Mma::kPieces};
   kernel.b = {1, Mma::kStep, kAmxNr, kAmxColumns, group};
   kernel.pack_a = group == kInt8GroupSize ? PackAInt8 : PackASmallInt8;
   kernel.store_hidden = group == kInt8GroupSize ? StoreHiddenInt8 : StoreHiddenSmallInt8;

@@ -25,6 +25,8 @@
 #include "kernels/microkernel-inl.h"
 #include "kernels/mma-inl.h"
 #include "kernels/mma_block-inl.h"
+#include "kernels/split-inl.h"
+#include "kernels/tuning-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusedffn {
@@ -39,10 +41,6 @@ inline constexpr size_t kAmxNr = 2 * kAmxColumns;            // columns of a pan
 inline constexpr size_t kAmxMr = 2 * kAmxRows;
 inline constexpr size_t kAmxA = 4, kAmxB = 6;  // registers, two each; those of C are 0 to 3
 static_assert(kAmxColumns % kLanes == 0);
-
-// bf16: elements of k in a chunk, at most. A panel's chunk stays in the L1 cache for all rows; 512 to 640 are
-// the same, shorter and longer ones lose. See bench/results/tuning.md.
-inline constexpr size_t kAmxChunk = 576;
 
 // The rows that this thread's registers have; 0: another library may have configured them.
 template <class TileUnit>
@@ -72,13 +70,13 @@ void ConfigureAmx(size_t rows) {
   TileUnit::Configure(config);
 }
 
-// What a tile multiplies, as the number of elements of k in a step and what their sums are; and, since both
-// kinds of A lie in rows, the steps from one row to the next.
+// What a tile multiplies: elements of k in a step, what their sums are, pieces of each element of A, and,
+// since all kinds of A lie in rows, the steps from one row to the next.
 template <class TileUnit>
 struct BF16Tiles {
   using Unit = TileUnit;
   using Sum = float;
-  static constexpr size_t kStep = 2;
+  static constexpr size_t kStep = 2, kPieces = 1;
   static constexpr size_t kRowStride = kAmxChunk / 2 + kAmxSteps;
   template <size_t kC, size_t kOfA, size_t kOfB>
   static HWY_INLINE void Multiply() {
@@ -87,12 +85,19 @@ struct BF16Tiles {
 };
 static_assert(BF16Tiles<void>::kRowStride * 4 / kLineBytes % 2 == 1);
 
+// A in fp32 as pieces of bf16, see split-inl.h.
+template <class TileUnit>
+struct BF16x3Tiles : BF16Tiles<TileUnit> {
+  static constexpr size_t kPieces = HWY_NAMESPACE::kPieces;
+  static constexpr size_t kRowStride = kSplitStride;
+};
+
 // Exact. Rows are quantized as for the target's vectors.
 template <class TileUnit>
 struct Int8Tiles {
   using Unit = TileUnit;
   using Sum = int32_t;
-  static constexpr size_t kStep = 4;
+  static constexpr size_t kStep = 4, kPieces = 1;
   static constexpr size_t kRowStride = kAStride;
   template <size_t kC, size_t kOfA, size_t kOfB>
   static HWY_INLINE void Multiply() {
@@ -112,8 +117,9 @@ template <class Mma>
 struct PendingTile {
   size_t rows, columns;
   float* sums;
-  GroupQuant quant;
-  const float* c0;  // what the sums are added to
+  GroupQuant quant;     // int8
+  const float* factor;  // of a row's sums, kRowStride apart, where A is in pieces
+  const float* c0;      // what the sums are added to
   size_t ldc0;
   float* c;  // where that goes; in `sums` itself if it is all that C waits for
   size_t ldc;
@@ -129,7 +135,9 @@ struct PendingTile {
       for (size_t n = 0; n < columns; n += hn::Lanes(d)) {
         const V start = hn::Load(d, c0 + r * ldc0 + n), sum = hn::Load(d, sums + r * kAmxNr + n);
         V total;
-        if constexpr (std::is_same_v<typename Mma::Sum, float>) {
+        if constexpr (Mma::kPieces != 1) {
+          total = hn::MulAdd(sum, hn::Set(d, factor[r * Mma::kRowStride]), start);
+        } else if constexpr (std::is_same_v<typename Mma::Sum, float>) {
           total = hn::Add(start, sum);
         } else {
           total = Dequantized(quant, quant.a_quant[r * kQuantStride], hn::BitCast(DI32(), sum), start, n);
@@ -150,7 +158,8 @@ struct PendingTile {
     if (hidden != nullptr) RoundTile(c, ldc, count, columns, valid, hidden, kLdHidden);
     rows -= count;
     sums += count * kAmxNr;
-    if constexpr (!std::is_same_v<typename Mma::Sum, float>) quant.a_quant += count * kQuantStride;
+    if constexpr (std::is_same_v<typename Mma::Sum, int32_t>) quant.a_quant += count * kQuantStride;
+    if constexpr (Mma::kPieces != 1) factor += count * Mma::kRowStride;
     c0 += count * ldc0;
     c += count * ldc;
     if (gate != nullptr) gate += count * ld_gate;
@@ -181,19 +190,23 @@ struct AmxOperands {
   bool b_is_far;           // in no cache of this core, perhaps
 };
 
-// 16 steps of k: C += A * B. A is loaded so that it does not push B, which all rows need, out of the L1
-// cache.
-template <class Mma, size_t kRegRows, size_t kVecs>
+// 16 steps of k: C += A * B, and so for each further piece of A. A is loaded so that it does not push B,
+// which all rows need, out of the L1 cache.
+template <class Mma, size_t kRegRows, size_t kVecs, size_t kPieceCount>
 HWY_INLINE void AmxMultiply(const uint32_t* a, size_t stride, size_t second, const uint32_t* b) {
   using Unit = typename Mma::Unit;
-  Unit::template LoadOnce<kAmxA>(a, stride * sizeof(*a));
-  if constexpr (kRegRows == 2) Unit::template LoadOnce<kAmxA + 1>(a + second * stride, stride * sizeof(*a));
   ForEach(std::make_index_sequence<kVecs>(), [b](auto v) HWY_ATTR {
-    constexpr size_t kV = decltype(v)::value;
-    Unit::template Load<kAmxB + kV>(b + kV * kAmxColumns, kVecs * kLineBytes);
-    Mma::template Multiply<kV, kAmxA, kAmxB + kV>();
-    if constexpr (kRegRows == 2) Mma::template Multiply<2 + kV, kAmxA + 1, kAmxB + kV>();
+    Unit::template Load<kAmxB + decltype(v)::value>(b + v * kAmxColumns, kVecs * kLineBytes);
   });
+  for (size_t piece = 0; piece < kPieceCount; ++piece, a += kPieceStride) {
+    Unit::template LoadOnce<kAmxA>(a, stride * sizeof(*a));
+    if constexpr (kRegRows == 2) Unit::template LoadOnce<kAmxA + 1>(a + second * stride, stride * sizeof(*a));
+    ForEach(std::make_index_sequence<kVecs>(), [](auto v) HWY_ATTR {
+      constexpr size_t kV = decltype(v)::value;
+      Mma::template Multiply<kV, kAmxA, kAmxB + kV>();
+      if constexpr (kRegRows == 2) Mma::template Multiply<2 + kV, kAmxA + 1, kAmxB + kV>();
+    });
+  }
 }
 
 // The last steps of A, and zeros, in rows of kAmxSteps.
@@ -217,21 +230,24 @@ HWY_NOINLINE void AmxTile(const AmxOperands& in, LinesAhead* ahead, PendingTile<
     });
   };
   for_each_c([](auto r, auto v) HWY_ATTR { Unit::template Zero<r * 2 + v>(); });
+  const bool keep_awake = in.b_is_far || Mma::kPieces > 1;
   HWY_ALIGN uint32_t room[kAmxMr * kAmxSteps];  // for the tail of A, and nowhere
   const uint32_t *a = in.a, *b = in.b;
   const size_t products = in.steps / kAmxSteps, tail = in.steps % kAmxSteps;
   const size_t rows_each = DivideUp(pending->rows, products + (tail != 0));
   for (size_t product = 1; product <= products; ++product) {
     ahead->Ask();
-    AmxMultiply<Mma, kRegRows, kVecs>(a, kStride, in.second, b);
+    AmxMultiply<Mma, kRegRows, kVecs, Mma::kPieces>(a, kStride, in.second, b);
     pending->Finish(rows_each);
-    if (in.b_is_far && product % kAwakeProducts == 0) Unit::template Store<kAmxA>(room, kLineBytes);
+    if (keep_awake && product % kAwakeProducts == 0) Unit::template Store<kAmxA>(room, kLineBytes);
     a += kAmxSteps;
     b += kAmxSteps * kVecs * kAmxColumns;
   }
   if (tail != 0) {
-    CopyTail(a, kStride, in.rows, tail, room);
-    AmxMultiply<Mma, kRegRows, kVecs>(room, kAmxSteps, in.second, in.b_tail);
+    for (size_t piece = 0; piece < Mma::kPieces; ++piece, a += kPieceStride) {
+      CopyTail(a, kStride, in.rows, tail, room);
+      AmxMultiply<Mma, kRegRows, kVecs, 1>(room, kAmxSteps, in.second, in.b_tail);
+    }
     pending->Finish(rows_each);
   }
   for_each_c([&](auto r, auto v) HWY_ATTR {

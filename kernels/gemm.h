@@ -51,6 +51,7 @@ struct ALayout {
   size_t kc;         // elements of k in a chunk, at most
   size_t k_align;    // a chunk has a multiple of it, so that what fc1 makes of a panel is in one chunk
   size_t row_bytes;  // from one row of a chunk to the next
+  size_t pieces;     // that an element is the sum of, each of element_bytes, as far apart as the kernel says
 
   // Elements of k in each chunk but the last. Chunks are as long as each other, or nearly: of 4096 as
   // 7 * 576 + 64 the last would load and store C for nothing.
@@ -207,6 +208,8 @@ struct GemmKernel {
   // those of one panel lie in the same cache lines. Returns how many weights are denormal and kept.
   size_t (*pack_b)(const BRows& from, Range rows, const PackedB& b);
   void (*run)(const GemmBlock& block);
+
+  bool finite_weights;  // infinite ones would give NaN where fp32 gives infinity
 
   // Around all of a task's run(), on the thread that runs it; null: there is nothing to do.
   void (*enter)();

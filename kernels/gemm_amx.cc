@@ -20,6 +20,7 @@ constexpr GemmKernel Asking(GemmKernel kernel) {
   return kernel;
 }
 constexpr GemmKernel kBF16DotAmxKernel = Asking(BF16DotAmxKernel<AmxTiles>());
+constexpr GemmKernel kBF16x3AmxKernel = Asking(BF16x3AmxKernel<AmxTiles>());
 constexpr GemmKernel kInt8AmxKernel = Asking(Int8AmxKernel<AmxTiles>(kInt8GroupSize));
 constexpr GemmKernel kSmallInt8AmxKernel = Asking(Int8AmxKernel<AmxTiles>(kSmallInt8GroupSize));
 

@@ -31,6 +31,7 @@ extern const GemmKernel kInt8Kernel;
 extern const GemmKernel kSmallInt8Kernel;  // the same in groups of kSmallInt8GroupSize
 #if FUSEDFFN_HAVE_AMX
 extern const GemmKernel kBF16DotAmxKernel;
+extern const GemmKernel kBF16x3AmxKernel;
 extern const GemmKernel kInt8AmxKernel;
 extern const GemmKernel kSmallInt8AmxKernel;
 #endif
@@ -38,8 +39,10 @@ extern const GemmKernel kSmallInt8AmxKernel;
 // GemmKernel::pack_a and store_hidden: see pack_a-inl.h.
 void PackAF32(const ARows& from, Range rows, const PackedA& a, size_t a_row);
 void PackABF16(const ARows& from, Range rows, const PackedA& a, size_t a_row);
+void PackABF16x3(const ARows& from, Range rows, const PackedA& a, size_t a_row);
 void PackAInt8(const ARows& from, Range rows, const PackedA& a, size_t a_row);
 void PackASmallInt8(const ARows& from, Range rows, const PackedA& a, size_t a_row);
+void StoreHiddenBF16x3(const float* values, size_t ld, Range rows, size_t k0, size_t count, const PackedA& a);
 void StoreHiddenInt8(const float* values, size_t ld, Range rows, size_t k0, size_t count, const PackedA& a);
 void StoreHiddenSmallInt8(const float* values, size_t ld, Range rows, size_t k0, size_t count,
                           const PackedA& a);

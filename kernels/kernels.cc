@@ -17,6 +17,7 @@
 #include "kernels/norm-inl.h"
 #include "kernels/pack_a-inl.h"
 #include "kernels/quantize-inl.h"
+#include "kernels/split-inl.h"
 #include "kernels/weighted_sum-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -68,11 +69,18 @@ void PackAF32(const ARows& from, Range rows, const PackedA& a, size_t a_row) {
 void PackABF16(const ARows& from, Range rows, const PackedA& a, size_t a_row) {
   PackA(from, rows, a, a_row, StoreBF16Row);
 }
+void PackABF16x3(const ARows& from, Range rows, const PackedA& a, size_t a_row) {
+  PackA(from, rows, a, a_row, SplitRow);
+}
 void PackAInt8(const ARows& from, Range rows, const PackedA& a, size_t a_row) {
   PackA(from, rows, a, a_row, QuantizeRow<kInt8GroupSize>);
 }
 void PackASmallInt8(const ARows& from, Range rows, const PackedA& a, size_t a_row) {
   PackA(from, rows, a, a_row, QuantizeRow<kSmallInt8GroupSize>);
+}
+void StoreHiddenBF16x3(const float* values, size_t ld, Range rows, size_t k0, size_t count,
+                       const PackedA& a) {
+  StoreHidden(values, ld, rows, k0, count, a, SplitRow);
 }
 void StoreHiddenInt8(const float* values, size_t ld, Range rows, size_t k0, size_t count, const PackedA& a) {
   StoreHidden(values, ld, rows, k0, count, a, QuantizeRow<kInt8GroupSize>);
@@ -89,7 +97,7 @@ constexpr Kernels kRows[] = {
      AmxIsMissing,
      true,
      kOps,
-     {&kF32Kernel, &kBF16OnceKernel, &kBF16Kernel, &kBF16DotAmxKernel, &kInt8AmxKernel,
+     {&kF32Kernel, &kBF16OnceKernel, &kBF16Kernel, &kBF16DotAmxKernel, &kBF16x3AmxKernel, &kInt8AmxKernel,
       &kSmallInt8AmxKernel}},
 #endif
     {nullptr,

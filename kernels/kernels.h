@@ -67,7 +67,7 @@ struct ElementwiseFns {
   ActivationFns activations[kActivationCount];
 };
 
-inline constexpr size_t kMaxGemmKernels = 6;
+inline constexpr size_t kMaxGemmKernels = 7;
 
 bool IsTargetSupported(int64_t target);  // of Highway's
 

@@ -51,17 +51,17 @@ struct ToInt8 {
   }
 };
 
-// Of signed integers, which SSE2 compares; unaligned ones.
+// How many have a magnitude of first <= bits <= last. Signed integers, which SSE2 compares; unaligned ones.
 template <class Bits>
-size_t CountDenormals(const unsigned char* values, size_t count, Bits first_normal) {
-  int32_t denormals = 0;  // of one row
+size_t CountBits(const unsigned char* values, size_t count, Bits first, Bits last) {
+  int32_t found = 0;  // of one row
   for (size_t i = 0; i < count; ++i) {
     Bits bits;
     std::memcpy(&bits, values + i * sizeof(bits), sizeof(bits));
     const Bits magnitude = bits & std::numeric_limits<Bits>::max();
-    denormals += magnitude != 0 && magnitude < first_normal ? 1 : 0;
+    found += first <= magnitude && magnitude <= last ? 1 : 0;
   }
-  return static_cast<size_t>(denormals);
+  return static_cast<size_t>(found);
 }
 
 // That are denormal in fp32, as those of fp16 are not.
@@ -69,10 +69,18 @@ template <class From>
 size_t CountDenormals(const unsigned char* weight, size_t rows, size_t k, size_t stride) {
   size_t denormals = 0;
   for (size_t r = 0; r < rows; ++r, weight += stride * sizeof(typename From::Stored)) {
-    if constexpr (std::is_same_v<From, F32>) denormals += CountDenormals<int32_t>(weight, k, 0x800000);
-    if constexpr (std::is_same_v<From, BF16>) denormals += CountDenormals<int16_t>(weight, k, 0x80);
+    if constexpr (std::is_same_v<From, F32>) denormals += CountBits<int32_t>(weight, k, 1, 0x7FFFFF);
+    if constexpr (std::is_same_v<From, BF16>) denormals += CountBits<int16_t>(weight, k, 1, 0x7F);
   }
   return denormals;
+}
+
+// That are infinite in bf16. Half a unit of its last place below infinity fp32 is rounded to it.
+template <class From>
+size_t CountInfinite(const unsigned char* weight, size_t k) {
+  if constexpr (std::is_same_v<From, F32>) return CountBits<int32_t>(weight, k, 0x7F7F8000, 0x7F800000);
+  const int16_t infinity = std::is_same_v<From, BF16> ? 0x7F80 : 0x7C00;
+  return CountBits<int16_t>(weight, k, infinity, infinity);
 }
 
 void FlushDenormals(float* values, size_t count) {
@@ -176,6 +184,17 @@ size_t PackBInt8(const BRows& from, Range rows, const PackedB& b) {
 
 template size_t PackBInt8<2>(const BRows& from, Range rows, const PackedB& b);
 template size_t PackBInt8<4>(const BRows& from, Range rows, const PackedB& b);
+
+size_t FindInfiniteRow(const BRows& from, size_t rows, size_t k) {
+  size_t row = 0;
+  VisitDType(from.dtype, [&](auto type) {
+    using From = decltype(type);
+    const auto* weight = static_cast<const unsigned char*>(from.data);
+    const size_t stride = from.stride * sizeof(typename From::Stored);
+    while (row < rows && CountInfinite<From>(weight + row * stride, k) == 0) ++row;
+  });
+  return row;
+}
 
 void ZeroPadding(const PackedB& b) {
   const PanelLayout& layout = b.layout;

@@ -20,6 +20,10 @@ size_t PackBInt8(const BRows& from, Range rows, const PackedB& b);
 extern template size_t PackBInt8<2>(const BRows& from, Range rows, const PackedB& b);
 extern template size_t PackBInt8<4>(const BRows& from, Range rows, const PackedB& b);
 
+// The first of `rows` rows of k with a weight that is infinite, or is when it is rounded to bf16; `rows` if
+// none has.
+size_t FindInfiniteRow(const BRows& from, size_t rows, size_t k);
+
 // Makes zeros of what is never packed: columns beyond N and elements beyond K, which are computed like the
 // others and must be numbers.
 void ZeroPadding(const PackedB& b);

@@ -63,6 +63,10 @@ inline constexpr size_t kFurtherBytes = 12288;
 // 1056 are within 1.01 on Zen 4, and a prototype lost a quarter from 512 to 1024 on Ice Lake.
 inline constexpr size_t kKc = 576;
 
+// AMX, bf16: elements of k in a chunk, at most. A panel's chunk stays in the L1 cache for all rows; 512 to
+// 640 are the same, shorter and longer ones lose. See bench/results/tuning.md.
+inline constexpr size_t kAmxChunk = 576;
+
 // The row tiles of a panel share what is to be prefetched: each asks for 1 / share of a chunk. With one line
 // each, whatever their number, 16 tokens took 1.26 times as long on AVX2.
 inline constexpr size_t kShares[] = {1, 2, 4, 12};

@@ -33,7 +33,7 @@ constexpr GemmKernel VectorKernel(const char* name, Precision precision) {
   kernel.mr = kRowsOfTile<Mma>;
   kernel.dual_panel_rows = Mma::kDualPanel ? kDualPanelRows : 0;
   kernel.row_parallel_rows = kRowParallelRows;
-  kernel.a = {4 / Mma::kStep, kKc * Mma::kStep, kNr * Mma::kStep, kAStride * 4};
+  kernel.a = {4 / Mma::kStep, kKc * Mma::kStep, kNr * Mma::kStep, kAStride * 4, 1};
   return kernel;
 }
 

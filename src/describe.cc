@@ -36,7 +36,8 @@ const char* WhyNoAmx(const PackedBlock& block) {
   }
   if (amx == nullptr) return "not compiled in";
   const GemmKernel* const gemm = amx->Gemm(block.gemm->precision);
-  if (gemm == nullptr || gemm->enter == nullptr) return "not for this precision; bf16-dot and int8 can";
+  if (gemm == nullptr || gemm->enter == nullptr)
+    return "not for this precision; bf16-dot, bf16-x3 and int8 can";
   if (const char* reason = AmxIsMissing()) return reason;
   if (!amx->supported()) return "this CPU lacks the vector instructions that go with it";
   if (const char* reason = AmxRefusal()) return reason;
@@ -47,6 +48,10 @@ void AddWeights(Description* to, const PackedBlock& block) {
   Add(to, "weights  %.2f MB packed\n", Megabytes(PackedBytes(block)));
   const size_t denormals = Denormals(block);
   if (denormals == 0) return;
+  if (block.gemm->precision == Precision::kBF16x3) {
+    Add(to, "note     %zu weights are denormal, which AMX takes for zeros; bf16 does not\n", denormals);
+    return;
+  }
   Add(to, "note     %zu weights are denormal, which CPUs are slow with: see flush_denormals\n", denormals);
 }
 

@@ -41,8 +41,13 @@ constexpr Measured kMeasured[] = {
      1,
      8,
      {Precision::kInt8, Precision::kBF16Dot, Precision::kBF16, Precision::kF32}},
-    // The same: to widen bf16 takes the ports of the multiply-adds.
-    {CpuVendor::kIntel, "AVX3_AMX", 9, kAnyMore, {Precision::kInt8, Precision::kBF16Dot, Precision::kF32}},
+    // The same: to widen bf16 takes the ports of the multiply-adds. Of kBF16x3 a prototype was measured,
+    // tuning.md.
+    {CpuVendor::kIntel,
+     "AVX3_AMX",
+     9,
+     kAnyMore,
+     {Precision::kInt8, Precision::kBF16Dot, Precision::kBF16x3, Precision::kF32}},
     // Emerald Rapids without AMX, tuning.md: its bf16 dot product is slower than fp32.
     {CpuVendor::kIntel, "AVX3_SPR", 9, kAnyMore, {Precision::kInt8, Precision::kF32}},
 };
@@ -53,6 +58,7 @@ bool Keeps(Precision precision, Accuracy accuracy, DType weights) {
     case Precision::kF32:
       return true;
     case Precision::kBF16:
+    case Precision::kBF16x3:
       return weights == DType::kBF16 || accuracy >= Accuracy::kBF16Like;
     case Precision::kBF16Dot:
       return accuracy >= Accuracy::kBF16Like;
@@ -60,6 +66,11 @@ bool Keeps(Precision precision, Accuracy accuracy, DType weights) {
       return accuracy == Accuracy::kInt8Like;
   }
   return false;
+}
+
+bool Has(const CpuKind& cpu, Precision precision) {
+  if (precision == Precision::kBF16Dot) return cpu.bf16_dot;
+  return precision != Precision::kBF16x3 || cpu.bf16x3;
 }
 
 bool IsKnown(Accuracy accuracy) { return accuracy >= Accuracy::kF32Like && accuracy <= Accuracy::kInt8Like; }
@@ -86,10 +97,9 @@ PrecisionChoice ChoosePrecision(Accuracy accuracy, DType weights, const CpuKind&
     return {SafePrecision(weights), false};
   }
   // There is one: kF32 always is.
-  const Precision* const fastest =
-      std::find_if(std::begin(measured->order), std::end(measured->order), [&](Precision precision) {
-        return Keeps(precision, accuracy, weights) && (precision != Precision::kBF16Dot || cpu.bf16_dot);
-      });
+  const Precision* const fastest = std::find_if(
+      std::begin(measured->order), std::end(measured->order),
+      [&](Precision precision) { return Keeps(precision, accuracy, weights) && Has(cpu, precision); });
   return {*fastest, true};
 }
 
@@ -98,7 +108,8 @@ PrecisionChoice FastestPrecision(Accuracy accuracy, DType weights, const char* t
   const Kernels* kernels = nullptr;
   if (!FindKernels(target, &kernels).ok()) return {SafePrecision(weights), false};
   const bool bf16_dot = kernels->Gemm(Precision::kBF16Dot) != nullptr;
-  return ChoosePrecision(accuracy, weights, {ThisVendor(), kernels->name, bf16_dot}, tokens);
+  const bool bf16x3 = kernels->Gemm(Precision::kBF16x3) != nullptr && AmxRefusal() == nullptr;
+  return ChoosePrecision(accuracy, weights, {ThisVendor(), kernels->name, bf16_dot, bf16x3}, tokens);
 }
 
 }  // namespace v0_2

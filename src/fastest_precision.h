@@ -14,7 +14,8 @@ enum class CpuVendor { kAmd, kIntel, kOther };
 struct CpuKind {
   CpuVendor vendor;
   const char* target;
-  bool bf16_dot;  // this build has kBF16Dot for the target; all others every target has
+  bool bf16_dot;  // this build has kBF16Dot for the target
+  bool bf16x3;  // the same for kBF16x3, and AMX was not refused to this process; every target has all others
 };
 
 // What FastestPrecision() says there.

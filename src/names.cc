@@ -14,7 +14,7 @@ const char* NameAt(const char* const (&names)[kCount], Enum value) {
 }  // namespace
 
 const char* PrecisionName(Precision precision) noexcept {
-  static constexpr const char* kNames[] = {"f32", "bf16", "bf16-dot", "int8"};
+  static constexpr const char* kNames[] = {"f32", "bf16", "bf16-dot", "int8", "bf16-x3"};
   return NameAt(kNames, precision);
 }
 

@@ -4,6 +4,7 @@
 #include <new>
 #include <utility>
 
+#include "kernels/cpu.h"
 #include "kernels/dtype_traits.h"
 #include "kernels/pack_b.h"
 #include "src/check.h"
@@ -18,6 +19,11 @@ namespace {
 // Of one target.
 Status FindGemm(const Kernels& kernels, const PackOptions& options, const GemmKernel** gemm) {
   *gemm = kernels.Gemm(options.precision, options.int8_group);
+  if (*gemm == nullptr && options.precision == Precision::kBF16x3) {
+    const char* const missing = AmxIsMissing();
+    return Status(StatusCode::kUnsupportedTarget, "kBF16x3 needs AMX: %s; kBF16 runs on every target",
+                  missing != nullptr ? missing : "target AVX3_AMX, and no other, has it");
+  }
   if (*gemm == nullptr) {
     return Status(StatusCode::kUnsupportedTarget,
                   "target %s has no bf16 dot-product instruction; kBF16 runs on every target", kernels.name);
@@ -36,7 +42,7 @@ Status FindGemm(const PackOptions& options, const Kernels** kernels, const GemmK
   if (status.ok() || options.target != nullptr || *gemm == nullptr) return status;
   const Kernels* const end = AllKernels().kernels + AllKernels().count;
   for (const Kernels* next = *kernels + 1; next != end && !status.ok(); ++next) {
-    if (!next->supported()) continue;
+    if (!next->supported() || next->Gemm(options.precision, options.int8_group) == nullptr) continue;
     *kernels = next;
     status = FindGemm(*next, options, gemm);
   }
@@ -103,10 +109,21 @@ Status Create(size_t dim, size_t hidden, size_t out, Activation activation, cons
   }
 }
 
+Status CheckFinite(const PackedLayer& layer, size_t first_row, size_t rows, const BRows& from) {
+  const size_t row = FindInfiniteRow(from, rows, layer.b.layout.k);
+  if (row == rows) return Status();
+  return Status(
+      StatusCode::kInvalidArgument,
+      "%s: row %zu has a weight that is infinite in bf16; kBF16x3 takes finite ones, kBF16 takes all",
+      layer.name, first_row + row);
+}
+
 // Gives these rows to the caller, who packs them: all of them or, with an error, none.
-Status TakeRows(size_t first_row, size_t rows, const BRows& from, PackedLayer* layer) {
+Status TakeRows(size_t first_row, size_t rows, const BRows& from, const GemmKernel& gemm,
+                PackedLayer* layer) {
   Status status = CheckDType(from.dtype);
   if (status.ok()) status = CheckWeightRows(*layer, first_row, rows, from);
+  if (status.ok() && gemm.finite_weights) status = CheckFinite(*layer, first_row, rows, from);
   if (!status.ok()) return status;
   const std::lock_guard<std::mutex> lock(layer->taking);
   for (size_t row = first_row; row < first_row + rows; ++row) {
@@ -197,7 +214,7 @@ Status PackLayerRows(PackedBlock* block, size_t which, size_t first_row, size_t 
                      const BRows& from) noexcept {
   PackedLayer& layer = block->layers[which];
   const FloatEnvironment environment;
-  const Status status = TakeRows(first_row, rows, from, &layer);
+  const Status status = TakeRows(first_row, rows, from, *block->gemm, &layer);
   if (!status.ok()) return status;
   PackTakenRows(*block, from, {first_row, first_row + rows}, &layer);
   return status;
@@ -232,7 +249,7 @@ Status PackLayer(PackedBlock* block, size_t which, const Linear& linear, int thr
   PackedLayer& layer = block->layers[which];
   const PanelLayout& layout = layer.b.layout;
   const BRows from = {linear.weight, linear.stride == 0 ? layout.k : linear.stride, linear.dtype};
-  const Status status = TakeRows(0, layout.n, from, &layer);
+  const Status status = TakeRows(0, layout.n, from, *block->gemm, &layer);
   if (!status.ok()) return status;
   PackAllRows(*block, from, {ThreadCount(threads)}, &layer);
   return linear.bias == nullptr ? status : PackLayerBias(block, which, linear.bias, linear.dtype);

@@ -37,7 +37,7 @@ size_t TasksEach(size_t rows, size_t workers) {
 size_t BlockRows(const Sizes& sizes, const GemmKernel& kernel, size_t l2_bytes) {
   const size_t behind_x =
       sizes.hidden == 0 ? kernel.b.nr * sizeof(float) : sizes.out * sizeof(float) + kernel.a.row_bytes;
-  const size_t row_bytes = sizes.dim * kernel.a.element_bytes + behind_x;
+  const size_t row_bytes = sizes.dim * kernel.a.element_bytes * kernel.a.pieces + behind_x;
   const size_t rows = l2_bytes * 5 / 4 / row_bytes;
   return std::clamp(rows / kernel.mr * kernel.mr, 2 * kernel.mr, 32 * kernel.mr);
 }

@@ -1,18 +1,19 @@
 // AMX's kernels on any CPU: compiled for every target's vectors, with the tile registers emulated, they give
 // the bits of scalar models, epilogue and all. Those of int8 need rows that are quantized to unsigned bytes,
-// as AVX-512 VNNI's are. Where there is AMX, emulation and instructions give each other's bits.
+// as AVX-512 VNNI's are.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <limits>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "fusedffn/fusedffn.h"
 #include "kernels/amx_tiles.h"
-#include "kernels/cpu.h"
 #include "kernels/kernels.h"
 #include "src/packed_block.h"
 #include "tests/chain.h"
@@ -20,6 +21,7 @@
 #include "tests/effort.h"
 #include "tests/emulated_tiles.h"
 #include "tests/random.h"
+#include "tests/reference.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
 #include "tests/widen.h"
@@ -54,7 +56,7 @@ struct OneStepMore : EmulatedTiles {
 
 // Those of one kind of registers; int8 only where its rows are quantized so.
 struct TileKernels {
-  GemmKernel bf16_dot, int8, small_int8;
+  GemmKernel bf16_dot, bf16x3, int8, small_int8;
 };
 
 struct TileKernelsOfTarget {
@@ -77,10 +79,10 @@ namespace HWY_NAMESPACE {
 template <class Unit>
 constexpr TileKernels KernelsWith() {
   if constexpr (Int8::kStep == 4 && Int8::kLess == 0) {
-    return {BF16DotAmxKernel<Unit>(), Int8AmxKernel<Unit>(kInt8GroupSize),
+    return {BF16DotAmxKernel<Unit>(), BF16x3AmxKernel<Unit>(), Int8AmxKernel<Unit>(kInt8GroupSize),
             Int8AmxKernel<Unit>(kSmallInt8GroupSize)};
   } else {
-    return {BF16DotAmxKernel<Unit>(), {}, {}};
+    return {BF16DotAmxKernel<Unit>(), BF16x3AmxKernel<Unit>(), {}, {}};
   }
 }
 
@@ -101,129 +103,6 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace fusedffn {
 namespace {
-
-// --- The emulation -----------------------------------------------------------------------------------------
-
-// Products of m rows, `steps` of k and n columns: registers 0 += 1 * 2 of other data for each size.
-template <class Unit>
-class TileProduct {
- public:
-  TileProduct(size_t m, size_t steps, size_t n) {
-    const size_t rows[] = {m, m, steps}, columns[] = {n, steps, n};
-    config_.palette = 1;
-    for (const size_t i : {0, 1, 2}) {
-      config_.rows[i] = static_cast<uint8_t>(rows[i]);
-      config_.row_bytes[i] = static_cast<uint16_t>(4 * columns[i]);
-    }
-  }
-
-  // C, of rows of 16, from those of A, B and C in 16 rows of 64 bytes each.
-  std::vector<uint32_t> Of(bool bf16, const uint32_t* a, const uint32_t* b, const uint32_t* c) const {
-    std::vector<uint32_t> result(256, 0xAAAAAAAA);
-    Unit::Configure(config_);
-    Unit::template Load<0>(c, 64);
-    Unit::template Load<1>(a, 64);
-    Unit::template Load<2>(b, 64);
-    bf16 ? Unit::template MultiplyBF16<0, 1, 2>() : Unit::template MultiplyU8S8<0, 1, 2>();
-    Unit::template Store<0>(result.data(), 64);
-    Unit::Release();
-    return result;
-  }
-
- private:
-  TileConfig config_ = {};
-};
-
-// A register's data as bf16 or bytes; every fourth bf16 is denormal or so small that products are.
-std::vector<uint32_t> TileData(bool bf16, Random* random) {
-  std::vector<uint32_t> data(256);
-  for (size_t i = 0; i < data.size(); ++i) {
-    data[i] = static_cast<uint32_t>(random->Bits());
-    if (!bf16) continue;
-    const float scale = i % 8 == 0 ? 0x1p-70f : i % 8 == 4 ? 0x1p-130f : 1.0f;
-    const auto bf16_bits = [&] { return uint32_t{UpperHalf(random->Symmetric() * scale)}; };
-    data[i] = bf16_bits() | bf16_bits() << 16;
-  }
-  return data;
-}
-
-std::vector<uint32_t> Sums(bool bf16, Random* random) {
-  std::vector<uint32_t> data(256);
-  for (uint32_t& sum : data) sum = bf16 ? BitsOf(random->Symmetric()) : static_cast<uint32_t>(random->Bits());
-  return data;
-}
-
-#if HWY_ARCH_X86_64
-TEST(EmulatedTilesTest, GivesTheBitsOfTheInstructions) {
-  if (AmxIsMissing() != nullptr) GTEST_SKIP() << AmxIsMissing();
-  ASSERT_EQ(AskForAmx(), nullptr);
-  Random random(1);
-  for (size_t m = 1; m <= 16; ++m) {
-    for (size_t steps = 1; steps <= 16; ++steps) {
-      for (size_t n = 1; n <= 16; ++n) {
-        for (const bool bf16 : {false, true}) {
-          const auto a = TileData(bf16, &random), b = TileData(bf16, &random), c = Sums(bf16, &random);
-          ASSERT_EQ(TileProduct<AmxTiles>(m, steps, n).Of(bf16, a.data(), b.data(), c.data()),
-                    TileProduct<EmulatedTiles>(m, steps, n).Of(bf16, a.data(), b.data(), c.data()))
-              << m << " rows, " << steps << " steps, " << n << " columns";
-        }
-      }
-    }
-  }
-}
-#endif
-
-TEST(EmulatedTilesTest, TakesDenormalsForZeros) {
-  const uint32_t tiny = 0x00400040;  // two bf16, 2^-127 each
-  const std::vector<uint32_t> a(256, tiny), b(256, 0x7F007F00), zeros(256, 0);
-  EXPECT_EQ(TileProduct<EmulatedTiles>(1, 1, 1).Of(true, a.data(), b.data(), zeros.data())[0], 0u);
-  const std::vector<uint32_t> small(256, 0x20002000);  // 2^-63: a product of two is denormal
-  EXPECT_EQ(TileProduct<EmulatedTiles>(1, 16, 1).Of(true, small.data(), small.data(), zeros.data())[0],
-            BitsOf(32 * 0x1p-126f));
-  const std::vector<uint32_t> smaller(256, 0x1F801F80);  // 2^-64
-  EXPECT_EQ(TileProduct<EmulatedTiles>(1, 16, 1).Of(true, smaller.data(), smaller.data(), zeros.data())[0],
-            0u);
-}
-
-TEST(EmulatedTilesTest, WrapsAroundAndMultipliesUnsignedBySigned) {
-  const std::vector<uint32_t> a(256, 0xFFFFFFFF), b(256, 0x80808080), most(256, 0x80000000);
-  EXPECT_EQ(TileProduct<EmulatedTiles>(16, 16, 16).Of(false, a.data(), b.data(), most.data())[255],
-            0x80000000u - 64 * 255 * 128);
-}
-
-TEST(EmulatedTilesTest, RefusesWhatTheInstructionsRefuse) {
-  const auto faults = [](const auto& act) {
-    const size_t before = EmulatedTiles::Faults();
-    act();
-    EmulatedTiles::Release();
-    return EmulatedTiles::Faults() - before;
-  };
-  EXPECT_EQ(faults([] { EmulatedTiles::Zero<0>(); }), 1u) << "not configured";
-  const auto configure = [&](uint8_t palette, size_t rows, size_t bytes) {
-    return faults([&] {
-      TileConfig config = {};
-      config.palette = palette;
-      config.rows[3] = static_cast<uint8_t>(rows);
-      config.row_bytes[3] = static_cast<uint16_t>(bytes);
-      EmulatedTiles::Configure(config);
-    });
-  };
-  EXPECT_EQ(configure(1, 16, 64), 0u);
-  EXPECT_EQ(configure(2, 16, 64), 1u);
-  EXPECT_EQ(configure(1, 17, 64), 1u);
-  EXPECT_EQ(configure(1, 16, 65), 1u);
-  EXPECT_EQ(configure(1, 16, 0), 1u);
-  const std::vector<uint32_t> data(256);
-  const auto multiply = [&](size_t rows_of_b) {
-    return faults([&] {
-      TileConfig config = {1, 0, {}, {64, 64, 64}, {16, 16, static_cast<uint8_t>(rows_of_b)}};
-      EmulatedTiles::Configure(config);
-      EmulatedTiles::MultiplyBF16<0, 1, 2>();
-    });
-  };
-  EXPECT_EQ(multiply(16), 0u);
-  EXPECT_EQ(multiply(15), 1u);
-}
 
 // --- The kernels -------------------------------------------------------------------------------------------
 
@@ -261,32 +140,63 @@ class AmxTest : public testing::TestWithParam<std::string> {
     return ffn;
   }
 
+  PackedLinear PackWith(const GemmKernel& gemm, const TestLinear& layer) const {
+    BlockPtr packed;
+    EXPECT_TRUE(CreateLinear(layer.in, layer.out, layer.activation, kernels(), gemm, false, &packed).ok());
+    EXPECT_TRUE(PackLayer(packed.get(), 0, layer.weights(), 2).ok());
+    PackedLinear linear;
+    PackedBlockAccess::Set(std::move(packed), &linear);
+    return linear;
+  }
+
   static testing::AssertionResult Same(const std::vector<float>& y, const std::vector<float>& want,
                                        size_t columns) {
     return SameBits(y.data(), columns, want.data(), columns, y.size() / columns, columns);
   }
+
+  // Of numbers of rows in one and two registers, so far apart, and in several tiles.
+  template <class Ffn>
+  void ExpectTheBitsOf(const Ffn& ffn_of_model, const GemmKernel& gemm, size_t apart) const {
+    Random random(1);
+    for (const Shape& shape : kShapes) {
+      const TestBlock block = RoundedBlock(shape, &random);
+      const PackedFfn ffn = PackWith(gemm, block);
+      const std::vector<float> x = RandomTokens(shape, kMostTokens, &random);
+      const std::vector<float> want = ffn_of_model(kernels(), block, x);
+      for (size_t tokens = 1; tokens <= kMostTokens; tokens += tokens < 34 ? apart : FullOrLight(6, 36)) {
+        for (const int threads : {1, 3}) {
+          const std::vector<float> y = RunDense(ffn, x.data(), tokens, {threads});
+          ASSERT_TRUE(Same(y, want, shape.out))
+              << "shape " << shape << ", " << tokens << " tokens, " << threads;
+        }
+      }
+    }
+    EXPECT_EQ(EmulatedTiles::Faults(), 0u);
+  }
 };
+
+// y of all rows of x, in double precision.
+std::vector<double> ReferenceRows(const TestLinear& layer, const std::vector<float>& x) {
+  std::vector<double> y;
+  for (size_t i = 0; i < x.size(); i += layer.in) {
+    const std::vector<double> row = ReferenceLinear(layer.weights(), layer.out, layer.in, &x[i]);
+    y.insert(y.end(), row.begin(), row.end());
+  }
+  return y;
+}
 
 INSTANTIATE_TEST_SUITE_P(Targets, AmxTest, testing::ValuesIn(SupportedTargets()),
                          [](const auto& info) { return info.param; });
 
-// Of every number of rows that there can be in one and two registers, and in several tiles.
 TEST_P(AmxTest, BF16DotGivesTheBitsOfTheModel) {
-  Random random(1);
-  for (const Shape& shape : kShapes) {
-    const TestBlock block = RoundedBlock(shape, &random);
-    const PackedFfn ffn = PackWith(tile_kernels().emulated.bf16_dot, block);
-    const std::vector<float> x = RandomTokens(shape, kMostTokens, &random);
-    const std::vector<float> want = AmxFfn(kernels(), block, x);
-    for (size_t tokens = 1; tokens <= kMostTokens; tokens += tokens < 34 ? FullOrLight(1, 5) : 6) {
-      for (const int threads : {1, 3}) {
-        const std::vector<float> y = RunDense(ffn, x.data(), tokens, {threads});
-        ASSERT_TRUE(Same(y, want, shape.out))
-            << "shape " << shape << ", " << tokens << " tokens, " << threads;
-      }
-    }
-  }
-  EXPECT_EQ(EmulatedTiles::Faults(), 0u);
+  const auto model = [](const Kernels& kernels, const TestBlock& block, const std::vector<float>& x) {
+    return AmxFfn(kernels, block, x);
+  };
+  ExpectTheBitsOf(model, tile_kernels().emulated.bf16_dot, FullOrLight(1, 8));
+}
+
+TEST_P(AmxTest, BF16x3GivesTheBitsOfTheModel) {
+  ExpectTheBitsOf(AmxX3Ffn, tile_kernels().emulated.bf16x3, FullOrLight(4, 16));
 }
 
 // Where C does not become an A, all panels of a chunk come before the next chunk.
@@ -295,13 +205,8 @@ TEST_P(AmxTest, BF16DotOfALinearGivesTheBitsOfTheModel) {
   for (const auto& [in, out] : {std::pair<size_t, size_t>(1, 1), {40, 33}, {577, 200}, {1200, 161}}) {
     TestLinear layer = RandomLinear(in, out, &random);
     layer.w = Rounded(layer.w);
-    BlockPtr packed;
-    ASSERT_TRUE(CreateLinear(in, out, Activation::kIdentity, kernels(), tile_kernels().emulated.bf16_dot,
-                             false, &packed)
-                    .ok());
-    ASSERT_TRUE(PackLayer(packed.get(), 0, layer.weights(), 2).ok());
-    PackedLinear linear;
-    PackedBlockAccess::Set(std::move(packed), &linear);
+    layer.activation = Activation::kIdentity;
+    const PackedLinear linear = PackWith(tile_kernels().emulated.bf16_dot, layer);
     const std::vector<float> x = RandomTokens(in, 100, &random);
     std::vector<float> want;
     for (auto row = x.begin(); row != x.end(); row += static_cast<ptrdiff_t>(in)) {
@@ -317,6 +222,105 @@ TEST_P(AmxTest, BF16DotOfALinearGivesTheBitsOfTheModel) {
     }
   }
   EXPECT_EQ(EmulatedTiles::Faults(), 0u);
+}
+
+// The products of integers of 24 bits and small ones are exact, and so are sums below 2^24.
+TEST_P(AmxTest, BF16x3IsExactOnIntegers) {
+  Random random(1);
+  TestLinear layer = RandomLinear(700, 40, &random);
+  for (float& w : layer.w) w = static_cast<float>(random.Integer(-3, 3));
+  for (float& b : layer.b) b = static_cast<float>(random.Integer(-100, 100));
+  layer.activation = Activation::kIdentity;
+  const PackedLinear linear = PackWith(tile_kernels().emulated.bf16x3, layer);
+  std::vector<float> x(3 * layer.in);
+  for (float& value : x) value = static_cast<float>(random.Integer(-7000, 7000));
+  const PackedLinear f32 = PackFor(GetParam(), layer, Precision::kF32);
+  EXPECT_TRUE(Same(RunDense(linear, x.data(), 3), RunDense(f32, x.data(), 3), layer.out));
+}
+
+TEST_P(AmxTest, BF16x3IsAsAccurateAsFp32) {
+  Random random(1);
+  for (const size_t in : {64u, 1024u, 4096u}) {
+    TestLinear layer = RandomLinear(in, 33, &random);
+    layer.w = Rounded(layer.w);
+    layer.activation = Activation::kIdentity;
+    const PackedLinear linear = PackWith(tile_kernels().emulated.bf16x3, layer);
+    const std::vector<float> x = RandomTokens(in, 17, &random);
+    const std::vector<double> want = ReferenceRows(layer, x);
+    EXPECT_LE(RelativeL2(RunDense(linear, x.data(), 17), want), 5e-7) << in;
+  }
+}
+
+// Rows of all sizes that fp32 has normal numbers of: those whose pieces were denormal are multiplied on the
+// way.
+TEST_P(AmxTest, BF16x3IsAccurateForSmallAndLargeNumbers) {
+  Random random(1);
+  TestLinear layer = RandomLinear(600, 33, &random);
+  layer.w = Rounded(layer.w);
+  layer.b.assign(layer.out, 0.0f);
+  layer.activation = Activation::kIdentity;
+  const PackedLinear linear = PackWith(tile_kernels().emulated.bf16x3, layer);
+  for (int exponent = -123; exponent <= 123; exponent += exponent < -64 ? 1 : 11) {
+    std::vector<float> x = RandomTokens(layer.in, 2, &random);
+    for (float& value : x) value = std::ldexp(value, exponent);
+    EXPECT_LE(RelativeL2(RunDense(linear, x.data(), 2), ReferenceRows(layer, x)), 1e-6) << exponent;
+  }
+}
+
+// Of a linear, since in a block the next layer makes NaNs of infinities.
+TEST_P(AmxTest, BF16x3GivesInfinitiesAndNaNsWhereFp32Does) {
+  Random random(1);
+  TestLinear layer = RandomLinear(40, 20, &random);
+  layer.w = Rounded(layer.w);
+  layer.activation = Activation::kIdentity;
+  const PackedLinear linear = PackWith(tile_kernels().emulated.bf16x3, layer);
+  const PackedLinear f32 = PackFor(GetParam(), layer, Precision::kF32);
+  const float infinity = std::numeric_limits<float>::infinity(),
+              nan = std::numeric_limits<float>::quiet_NaN();
+  // A NaN may be one by its lower half alone.
+  for (const float special : {infinity, -infinity, nan, FloatOf(0x7F800001), FloatOf(0xFF800001), 3.3e38f}) {
+    std::vector<float> x = RandomTokens(layer.in, 3, &random);
+    x[layer.in + 5] = special;
+    const std::vector<float> y = RunDense(linear, x.data(), 3), want = RunDense(f32, x.data(), 3);
+    for (size_t i = 0; i < y.size(); ++i) {
+      ASSERT_EQ(std::isnan(y[i]), std::isnan(want[i])) << i << " with " << special;
+      ASSERT_EQ(std::isinf(y[i]), std::isinf(want[i])) << i << " with " << special;
+      ASSERT_TRUE(!std::isinf(y[i]) || y[i] == want[i]) << i << " with " << special;
+    }
+  }
+}
+
+// They are infinite in bf16: of that type, of fp16, and of fp32 what is rounded so.
+TEST_P(AmxTest, BF16x3RefusesInfiniteWeights) {
+  const GemmKernel& gemm = tile_kernels().emulated.bf16x3;
+  const auto pack = [&](DType dtype, const void* rows) {
+    BlockPtr packed;
+    EXPECT_TRUE(CreateLinear(2, 3, Activation::kIdentity, kernels(), gemm, false, &packed).ok());
+    return PackLayerRows(packed.get(), 0, 1, 2, {rows, 2, dtype});
+  };
+  const float largest = FloatOf(0x7F7F7FFF), infinite[4] = {1, 2, FloatOf(0xFF7F8000), 1};
+  const float finite[4] = {largest, 0, std::numeric_limits<float>::quiet_NaN(), -largest};
+  const uint16_t bf16[4] = {0, 0, 0, 0x7F80}, f16[4] = {0, 0, 0xFC00, 0}, nan16[4] = {0x7FC0, 0x7F7F, 0, 0};
+  EXPECT_TRUE(pack(DType::kF32, finite).ok());
+  EXPECT_TRUE(pack(DType::kBF16, nan16).ok());
+  for (const auto& [dtype, rows] :
+       {std::pair<DType, const void*>(DType::kF32, infinite), {DType::kBF16, bf16}, {DType::kF16, f16}}) {
+    const Status status = pack(dtype, rows);
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+    EXPECT_NE(std::string(status.message()).find("linear: row 2 has a weight that is infinite in bf16"),
+              std::string::npos)
+        << status.message();
+  }
+}
+
+TEST_P(AmxTest, BF16x3CountsDenormalWeights) {
+  Random random(1);
+  TestLinear layer = RandomLinear(8, 8, &random);
+  layer.w[3] = 0x1p-130f;
+  const PackedLinear linear = PackWith(tile_kernels().emulated.bf16x3, layer);
+  EXPECT_EQ(linear.denormals(), 1u);
+  EXPECT_NE(std::string(Describe(linear, 1).text).find("1 weights are denormal, which AMX takes for zeros"),
+            std::string::npos);
 }
 
 TEST_P(AmxTest, Int8GivesTheBitsOfVectors) {

@@ -37,25 +37,67 @@ inline std::vector<float> Activated(const Kernels& kernels, Activation activatio
   return values;
 }
 
-// y[n] of one layer in the order that src/numerics.md promises for AMX, of rows that are bf16 already.
-inline std::vector<float> AmxLinear(const std::vector<float>& weight, const std::vector<float>& bias,
-                                    const std::vector<float>& x) {
-  const size_t k_end = x.size(), chunks = DivideUp(k_end, 576), chunk = RoundUp(DivideUp(k_end, chunks), 32);
+// Numbers of bf16 that are multiplied by the same weights; their products, times `factor`, go to the same
+// sums.
+struct AmxChunk {
+  std::vector<std::vector<float>> pieces;  // [pieces][columns]
+  float factor = 1;
+};
+
+// y[n] of one layer in the order that src/numerics.md promises for AMX. of_chunk(first, columns) is some of
+// x.
+template <class F>
+std::vector<float> AmxLinear(const std::vector<float>& weight, const std::vector<float>& bias, size_t k_end,
+                             const F& of_chunk) {
+  const size_t chunks = DivideUp(k_end, 576), chunk = RoundUp(DivideUp(k_end, chunks), 32);
   std::vector<float> y = bias;
-  for (size_t n = 0; n < y.size(); ++n) {
-    for (size_t begin = 0; begin < k_end; begin += chunk) {
-      float of_chunk = 0;
-      for (size_t k0 = begin; k0 < std::min(begin + chunk, k_end); k0 += 32) {
-        float sums[2] = {};
-        for (size_t k = k0; k < std::min(k0 + 32, k_end); ++k) {
-          sums[k % 2] = std::fma(x[k], weight[n * k_end + k], sums[k % 2]);
+  for (size_t begin = 0; begin < k_end; begin += chunk) {
+    const AmxChunk x = of_chunk(begin, std::min(chunk, k_end - begin));
+    for (size_t n = 0; n < y.size(); ++n) {
+      const float* const w = &weight[n * k_end + begin];
+      float total = 0;
+      for (size_t k0 = 0; k0 < x.pieces[0].size(); k0 += 32) {
+        for (const std::vector<float>& piece : x.pieces) {
+          float sums[2] = {};
+          for (size_t k = k0; k < std::min(k0 + 32, piece.size()); ++k) {
+            sums[k % 2] = std::fma(piece[k], w[k], sums[k % 2]);
+          }
+          total += sums[0] + sums[1];
         }
-        of_chunk += sums[0] + sums[1];
       }
-      y[n] += of_chunk;
+      y[n] = std::fma(total, x.factor, y[n]);
     }
   }
   return y;
+}
+
+// Of kBF16Dot: rows that are bf16 already.
+inline std::vector<float> AmxLinear(const std::vector<float>& weight, const std::vector<float>& bias,
+                                    const std::vector<float>& x) {
+  return AmxLinear(weight, bias, x.size(), [&x](size_t first, size_t columns) {
+    const auto begin = x.begin() + static_cast<ptrdiff_t>(first);
+    return AmxChunk{{{begin, begin + static_cast<ptrdiff_t>(columns)}}};
+  });
+}
+
+// Of kBF16x3: finite rows, cut into three pieces. Those of a chunk that is small are multiplied by a power of
+// two first.
+inline std::vector<float> AmxX3Linear(const std::vector<float>& weight, const std::vector<float>& bias,
+                                      const std::vector<float>& x) {
+  return AmxLinear(weight, bias, x.size(), [&x](size_t first, size_t columns) {
+    AmxChunk chunk = {std::vector<std::vector<float>>(3)};
+    float largest = 0;
+    for (size_t k = first; k < first + columns; ++k) largest = std::max(largest, std::fabs(x[k]));
+    if (largest != 0 && largest < 0x1p-78f) chunk.factor = std::ldexp(1.0f, 78 + std::ilogb(largest));
+    for (size_t k = first; k < first + columns; ++k) {
+      float rest = x[k] / chunk.factor;
+      for (std::vector<float>& piece : chunk.pieces) {
+        piece.push_back(WidenBf16(UpperHalf(rest)));
+        rest -= piece.back();
+      }
+    }
+    return chunk;
+  });
 }
 
 // A random block whose weights are bf16 already.
@@ -67,22 +109,36 @@ inline TestBlock RoundedBlock(const Shape& shape, Random* random) {
   return block;
 }
 
-// A whole block of rows x in that order, with the activation of `kernels`: x and hidden values are rounded,
-// weights are bf16 already.
-inline std::vector<float> AmxFfn(const Kernels& kernels, const TestBlock& block,
-                                 const std::vector<float>& x) {
+// A whole block of rows x, with the activation of `kernels`, of layers as linear(weight, bias, x) has them.
+template <class F>
+std::vector<float> AmxFfn(const Kernels& kernels, const TestBlock& block, const std::vector<float>& x,
+                          const F& linear) {
   std::vector<float> y;
   for (auto row = x.begin(); row != x.end(); row += static_cast<ptrdiff_t>(block.shape.dim)) {
-    const std::vector<float> in = Rounded({row, row + static_cast<ptrdiff_t>(block.shape.dim)});
-    std::vector<float> hidden = Activated(kernels, block.activation, AmxLinear(block.w1, block.b1, in));
+    const std::vector<float> in(row, row + static_cast<ptrdiff_t>(block.shape.dim));
+    std::vector<float> hidden = Activated(kernels, block.activation, linear(block.w1, block.b1, in));
     if (block.shape.gated) {
-      const std::vector<float> up = AmxLinear(block.up_w, block.up_b, in);
+      const std::vector<float> up = linear(block.up_w, block.up_b, in);
       for (size_t n = 0; n < hidden.size(); ++n) hidden[n] *= up[n];
     }
-    const std::vector<float> out = AmxLinear(block.w2, block.b2, Rounded(hidden));
+    const std::vector<float> out = linear(block.w2, block.b2, hidden);
     y.insert(y.end(), out.begin(), out.end());
   }
   return y;
+}
+
+// Of kBF16Dot: x and hidden values are rounded; weights are bf16 already.
+inline std::vector<float> AmxFfn(const Kernels& kernels, const TestBlock& block,
+                                 const std::vector<float>& x) {
+  return AmxFfn(kernels, block, x, [](const auto& weight, const auto& bias, const std::vector<float>& in) {
+    return AmxLinear(weight, bias, Rounded(in));
+  });
+}
+
+// Of kBF16x3.
+inline std::vector<float> AmxX3Ffn(const Kernels& kernels, const TestBlock& block,
+                                   const std::vector<float>& x) {
+  return AmxFfn(kernels, block, x, AmxX3Linear);
 }
 
 // The whole block, [tokens, out], with the activation of `kernels`.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/models/block_loader.h"
+#include "src/names.h"
 #include "tests/compare.h"
 #include "tests/test_checkpoint.h"
 #include "tests/test_files.h"
@@ -241,8 +242,7 @@ TEST(CheckpointBlocksTest, LoadsGatedBlocks) {
 }
 
 TEST(CheckpointBlocksTest, LoadsGatedBlocksInEveryPrecision) {
-  for (const Precision precision :
-       {Precision::kF32, Precision::kBF16, Precision::kBF16Dot, Precision::kInt8}) {
+  for (const Precision precision : AllPrecisions()) {
     SCOPED_TRACE(PrecisionName(precision));
     PackOptions options;
     options.precision = precision;

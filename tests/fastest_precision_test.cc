@@ -71,7 +71,8 @@ TEST(ChoosePrecisionTest, KnownKinds) {
       {kAmd, "AVX3_ZEN4", 1, kBF16Like, kF16, {Precision::kBF16Dot, true}},
       {kAmd, "AVX3_ZEN4", 257, kInt8Like, kF32, {Precision::kInt8, true}},
       {kIntel, "AVX3_AMX", 8, kF32Like, kBF16, {Precision::kBF16, true}},
-      {kIntel, "AVX3_AMX", 9, kF32Like, kBF16, {Precision::kF32, true}},
+      {kIntel, "AVX3_AMX", 9, kF32Like, kBF16, {Precision::kBF16x3, true}},
+      {kIntel, "AVX3_AMX", 257, kF32Like, kF32, {Precision::kF32, true}},
       {kIntel, "AVX3_AMX", 1, kBF16Like, kF32, {Precision::kBF16Dot, true}},
       {kIntel, "AVX3_AMX", 257, kBF16Like, kBF16, {Precision::kBF16Dot, true}},
       {kIntel, "AVX3_AMX", 257, kInt8Like, kBF16, {Precision::kInt8, true}},
@@ -80,7 +81,7 @@ TEST(ChoosePrecisionTest, KnownKinds) {
       {kIntel, "AVX3_SPR", 257, kInt8Like, kBF16, {Precision::kInt8, true}},
   };
   for (const Case& c : cases) {
-    EXPECT_EQ(ChoosePrecision(c.accuracy, c.weights, {c.vendor, c.target, true}, c.tokens), c.want)
+    EXPECT_EQ(ChoosePrecision(c.accuracy, c.weights, {c.vendor, c.target, true, true}, c.tokens), c.want)
         << c.target << ", " << c.tokens << " tokens, accuracy " << static_cast<int>(c.accuracy)
         << ", weights " << static_cast<int>(c.weights);
   }
@@ -90,7 +91,8 @@ TEST(ChoosePrecisionTest, KnownKinds) {
 double ErrorOf(Precision precision, DType weights) {
   if (precision == Precision::kInt8) return 2e-2;
   const bool exact =
-      precision == Precision::kF32 || (precision == Precision::kBF16 && weights == DType::kBF16);
+      precision == Precision::kF32 ||
+      ((precision == Precision::kBF16 || precision == Precision::kBF16x3) && weights == DType::kBF16);
   return exact ? 2e-6 : 3e-3;
 }
 
@@ -103,6 +105,7 @@ void ExpectSound(const CpuKind& cpu, size_t tokens, Accuracy accuracy, DType wei
   const PrecisionChoice choice = ChoosePrecision(accuracy, weights, cpu, tokens);
   EXPECT_LE(ErrorOf(choice.precision, weights), LargestError(accuracy));
   EXPECT_TRUE(cpu.bf16_dot || choice.precision != Precision::kBF16Dot);
+  EXPECT_TRUE(cpu.bf16x3 || choice.precision != Precision::kBF16x3);
   EXPECT_EQ(choice.measured, IsMeasured(cpu, tokens));
   EXPECT_TRUE(choice.measured || choice == Safe(weights)) << choice;
   EXPECT_FALSE(choice.measured && (cpu.vendor == CpuVendor::kOther || tokens == 0));
@@ -113,7 +116,9 @@ std::vector<CpuKind> EveryKind() {
   for (const CpuVendor vendor : {CpuVendor::kAmd, CpuVendor::kIntel, CpuVendor::kOther}) {
     for (const char* target : {"AVX10_2", "AVX3_AMX", "AVX3_SPR", "AVX3_ZEN4", "AVX3_DL", "AVX3", "AVX2",
                                "SSE2", "NEON_BF16", "NEON", "NEON_WITHOUT_AES", "EMU128", ""}) {
-      for (const bool bf16_dot : {false, true}) kinds.push_back({vendor, target, bf16_dot});
+      for (const bool bf16_dot : {false, true}) {
+        for (const bool bf16x3 : {false, true}) kinds.push_back({vendor, target, bf16_dot, bf16x3});
+      }
     }
   }
   return kinds;

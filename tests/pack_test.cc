@@ -141,7 +141,7 @@ TEST_P(PackedOrderTest, InterleavedPanels) {
 
 // Every element of a packed A has a place of its own, inside of bytes() and of its row.
 TEST(ALayoutTest, ChunksFollowEachOtherAndRowsDoInThem) {
-  for (const ALayout& a : {ALayout{4, 12, 4, 64}, ALayout{2, 24, 8, 64}, ALayout{1, 32, 32, 48}}) {
+  for (const ALayout& a : {ALayout{4, 12, 4, 64, 1}, ALayout{2, 24, 8, 64, 1}, ALayout{1, 32, 32, 48, 1}}) {
     for (const size_t rows : {1u, 3u, 7u}) {
       for (size_t k = 1; k < 80; ++k) {
         const size_t chunk = a.chunk(k);

@@ -40,7 +40,7 @@ GemmKernel KernelOf(const Tile& tile, const Kind& kind) {
   kernel.mr = tile.mr;
   kernel.dual_panel_rows = kind.dual_panel_rows;
   kernel.row_parallel_rows = 48;
-  kernel.a = {kind.a_bytes, kKc * step, tile.nr * step, (kKc + 16) * 4};
+  kernel.a = {kind.a_bytes, kKc * step, tile.nr * step, (kKc + 16) * 4, 1};
   if (kind.grouped) kernel.a.kc = kernel.a.k_align = kGroup;
   kernel.b = {kind.grouped ? size_t{1} : 4, 1, tile.nr, tile.lanes, kind.grouped ? kGroup : 0};
   kernel.scratch_fixed = kind.scratch_fixed;

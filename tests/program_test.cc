@@ -145,7 +145,8 @@ TEST_F(BadRunTest, Options) {
           {"control characters", {{"--isa", "\x1b[2J\n"}}, "target '?[2J?' is unknown"},
           {"other dtype",
            {{"--dtype", "int4"}},
-           "--dtype: must be f32, bf16, bf16-dot, int8, auto, auto:f32, auto:bf16 or auto:int8, not 'int4'"},
+           "--dtype: must be f32, bf16, bf16-dot, int8, bf16-x3, auto, auto:f32, auto:bf16 or auto:int8, not "
+           "'int4'"},
           {"other accuracy", {{"--dtype", "auto:x"}}, "auto:f32, auto:bf16 or auto:int8, not 'auto:x'"},
           {"no accuracy", {{"--dtype", "auto:"}}, "auto:f32, auto:bf16 or auto:int8, not 'auto:'"},
           {"accuracy of a product", {{"--dtype", "auto:bf16-dot"}}, "or auto:int8, not 'auto:bf16-dot'"},
@@ -349,6 +350,12 @@ TEST_F(BadRunTest, DotWhereThereIsNone) {
   const std::string baseline = SupportedTargets().back();
   const std::string message = baseline + " has no bf16 dot-product instruction";
   ExpectRefused({{baseline.c_str(), {{"--dtype", "bf16-dot"}, {"--isa", baseline}}, message.c_str()}}, 2);
+}
+
+TEST_F(BadRunTest, ThreePiecesWhereThereIsNoAmx) {
+  const std::string baseline = SupportedTargets().back();
+  ExpectRefused({{baseline.c_str(), {{"--dtype", "bf16-x3"}, {"--isa", baseline}}, "kBF16x3 needs AMX: "}},
+                2);
 }
 
 TEST_F(BadRunTest, TargetAboveTheHardware) {
@@ -585,8 +592,7 @@ TEST_F(ProgramTest, RunsGatedBlocksInEveryPrecision) {
   const io::Array x = {{9, shape.dim}, RandomTokens(shape, 9, &random)};
   io::WriteArray(folder_ / "x.npy", x);
   const TestBlock block = WriteCheckpoint(folder_ / "w.safetensors", "m", shape, GatedAs("F32", "F32"));
-  for (const Precision precision :
-       {Precision::kF32, Precision::kBF16, Precision::kBF16Dot, Precision::kInt8}) {
+  for (const Precision precision : AllPrecisions()) {
     SCOPED_TRACE(PrecisionName(precision));
     PackOptions options;
     options.precision = precision;

@@ -34,6 +34,7 @@ Json Hello() {
 std::vector<Precision> WaysOf(const std::string& dtype) {
   if (dtype == "f32") return {Precision::kF32};
   if (dtype == "int8") return {Precision::kInt8};
+  if (dtype == "bf16-x3") return {Precision::kBF16x3};
   if (dtype == "bf16" || dtype == "bf16-dot") return {Precision::kF32, Precision::kBF16Dot};
   return {};
 }

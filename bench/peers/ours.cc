@@ -15,10 +15,10 @@ void ThrowIfError(const Status& status) {
 constexpr char kInt8By128[] = "int8-128";  // int8 in groups of 128
 
 Precision PrecisionOf(const PeerOptions& options) {
-  RequireDtype(options, {"f32", "bf16", "bf16-dot", "int8", kInt8By128});
+  RequireDtype(options, {"f32", "bf16", "bf16-dot", "bf16-x3", "int8", kInt8By128});
   if (options.dtype == kInt8By128) return Precision::kInt8;
-  for (const Precision precision : {Precision::kBF16, Precision::kBF16Dot, Precision::kInt8}) {
-    if (options.dtype == PrecisionName(precision)) return precision;
+  for (size_t i = 0; i < kPrecisionCount; ++i) {
+    if (options.dtype == PrecisionName(static_cast<Precision>(i))) return static_cast<Precision>(i);
   }
   return Precision::kF32;
 }

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from peer_blocks import BLOCKS
 
 # What this library computes in; the peers' precision, where that has another name; bytes of a weight.
-DTYPES = ["f32", "bf16", "bf16-dot", "int8"]
-PEERS_DTYPE = {"bf16-dot": "bf16"}
-WEIGHT_BYTES = {"f32": 4, "bf16": 2, "bf16-dot": 2, "int8": 1}
+DTYPES = ["f32", "bf16", "bf16-dot", "bf16-x3", "int8"]
+PEERS_DTYPE = {"bf16-dot": "bf16", "bf16-x3": "f32"}
+WEIGHT_BYTES = {"f32": 4, "bf16": 2, "bf16-dot": 2, "bf16-x3": 2, "int8": 1}
 
 # Not peers: this library, and in other dtypes than f32 its own f32 in the same rounds.
 OURS = ("ours", "ours_f32")

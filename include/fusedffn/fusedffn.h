@@ -92,10 +92,14 @@ enum class Precision {
   // quantized on the way. Off by 1 to 2 % of y, and more where few of a token's values are far larger than
   // the others: README, "int8", says when not to use it.
   kInt8 = 3,
+  // Weights as kBF16, and fp32's accuracy by AMX's bf16 instructions: x and the hidden values are cut into
+  // three bf16 each, whose sum they are. Needs AMX, which multiplies three times as much as for kBF16Dot.
+  // Weights must not be infinite, and denormal ones count as zero.
+  kBF16x3 = 4,
 };
-inline constexpr size_t kPrecisionCount = 4;
+inline constexpr size_t kPrecisionCount = 5;
 
-// "f32", "bf16", "bf16-dot", "int8"; "" for any other number.
+// "f32", "bf16", "bf16-dot", "int8", "bf16-x3"; "" for any other number.
 FUSEDFFN_API const char* PrecisionName(Precision precision) noexcept;
 
 // ULP: the largest distance from the formula in double precision, measured over all 2^32 floats on x86
@@ -157,11 +161,11 @@ constexpr size_t Int8Groups(size_t cols, size_t group = kInt8GroupSize) {
 
 struct PackOptions {
   // Instruction set to pack and run for, by its name in Targets(), in any case; null: the best one here.
-  // "AVX3_AMX" is AVX3_SPR with AMX's tile registers for kBF16Dot and kInt8. On Linux a process must ask for
-  // them: creating a handle of such a target and precision does, and nothing else; if they are refused, it is
-  // an error with the reason, or for null the next target. Once they are granted, Linux refuses alternate
-  // signal stacks (sigaltstack()) that are smaller than sysconf(_SC_MINSIGSTKSZ), some 11 KB: the old
-  // SIGSTKSZ of 8 KB is too small.
+  // "AVX3_AMX" is AVX3_SPR with AMX's tile registers for kBF16Dot, kBF16x3 and kInt8. On Linux a process must
+  // ask for them: creating a handle of such a target and precision does, and nothing else; if they are
+  // refused, it is an error with the reason, or for null the next target. Once they are granted, Linux
+  // refuses alternate signal stacks (sigaltstack()) that are smaller than sysconf(_SC_MINSIGSTKSZ), some 11
+  // KB: the old SIGSTKSZ of 8 KB is too small.
   const char* target = nullptr;
   Precision precision = Precision::kF32;  // for weights in bf16 kBF16 gives the same bits in half the memory
   // kInt8's groups: 1152 columns, or 128, which is more exact, above all where few of a token's values are

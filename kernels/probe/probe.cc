@@ -159,6 +159,13 @@ constexpr ArithmeticFns kArithmetic = {
     {MultiplyTile<F32>, MultiplyTile<F32>, kTileOfBF16Dot, MultiplyTile<Int8>}};
 
 #if FUSEDFFN_HAVE_AMX
+// Of an element of A in pieces, all of its products count as one.
+template <class Mma>
+double AmxOperations(size_t products) {
+  return 2.0 * static_cast<double>(products * kAmxRows * kAmxSteps * kAmxColumns * Mma::kStep) /
+         static_cast<double>(Mma::kPieces);
+}
+
 // The same in tile registers. With zeros in them a core's clock is higher than with what kernels multiply:
 // 3090 instead of 2458 GFLOP/s (Emerald Rapids).
 template <class Mma>
@@ -177,26 +184,28 @@ double MultiplyAddAmx(size_t iterations, float* /*sink*/) {
             [](auto c) HWY_ATTR { Mma::template Multiply<c, kAmxA, kAmxB>(); });
   }
   LeaveAmx<AmxTiles>();
-  return 2.0 * static_cast<double>(rounds * kSums * kAmxRows * kAmxSteps * hn::Lanes(D()) * Mma::kStep);
+  return AmxOperations<Mma>(rounds * kSums);
 }
 
-// The kernels' tile of 2 x 2 registers: 16 KB of A and as much of B. A tile store each round keeps the path
-// of stores awake, as the kernels do.
+// The kernels' tile of 2 x 2 registers: at most 16 KB of A and as much of B. A tile store each round keeps
+// the path of stores awake, as the kernels do.
 template <class Mma>
 double MultiplyTileAmx(size_t iterations, float* /*sink*/) {
-  constexpr size_t kSteps = 128, kStride = Mma::kRowStride;
+  constexpr size_t kSteps = Mma::kPieces == 1 ? 128 : 32, kStride = Mma::kRowStride;
   HWY_ALIGN uint32_t a[kAmxMr * kStride];
   HWY_ALIGN uint32_t b[kSteps * kAmxNr];
   HWY_ALIGN uint32_t nowhere[kAmxRows * kAmxSteps];
-  static_assert(kAmxMr * kSteps * sizeof(*a) + sizeof(b) <= 32 << 10);
-  FillOperands<Mma>(kAmxMr, kStride, kSteps / 2, kAmxNr * sizeof(*b), a, b);
+  static_assert(kAmxMr * kSteps * Mma::kPieces * sizeof(*a) + sizeof(b) <= 32 << 10);
+  for (size_t piece = 0; piece < Mma::kPieces; ++piece) {
+    FillOperands<Mma>(kAmxMr, kStride, kSteps / 2, kAmxNr * sizeof(*b), a + piece * kPieceStride, b);
+  }
   if (AskForAmx() != nullptr) return 0;
   EnterAmx<AmxTiles>();
   ConfigureAmx<AmxTiles>(kAmxRows);
   const size_t rounds = iterations / 512;  // as many products as above
   for (size_t n = 0; n < rounds; ++n) {
     for (size_t step = 0; step < kSteps; step += kAmxSteps) {
-      AmxMultiply<Mma, 2, 2>(a + step, kStride, kAmxRows, b + step * kAmxNr);
+      AmxMultiply<Mma, 2, 2, Mma::kPieces>(a + step, kStride, kAmxRows, b + step * kAmxNr);
     }
     AmxTiles::Store<kAmxA>(nowhere, kLineBytes);
   }
@@ -206,9 +215,9 @@ double MultiplyTileAmx(size_t iterations, float* /*sink*/) {
 
 constexpr ArithmeticFns kAmxArithmetic = {
     {MultiplyAdd<F32>, MultiplyAdd<F32>, MultiplyAddAmx<BF16Tiles<AmxTiles>>,
-     MultiplyAddAmx<Int8Tiles<AmxTiles>>},
+     MultiplyAddAmx<Int8Tiles<AmxTiles>>, MultiplyAddAmx<BF16x3Tiles<AmxTiles>>},
     {MultiplyTile<F32>, MultiplyTile<F32>, MultiplyTileAmx<BF16Tiles<AmxTiles>>,
-     MultiplyTileAmx<Int8Tiles<AmxTiles>>}};
+     MultiplyTileAmx<Int8Tiles<AmxTiles>>, MultiplyTileAmx<BF16x3Tiles<AmxTiles>>}};
 #endif
 
 }  // namespace HWY_NAMESPACE

@@ -86,7 +86,8 @@ void PrintTargets() {
     std::string remark = target.is_default ? "the default" : "supported";
     const std::string refusal = RefusalOn(target.name);
     if (!target.supported) remark = refusal;
-    if (target.supported && !refusal.empty()) remark += ", but not for int8 and bf16-dot: " + refusal;
+    if (target.supported && !refusal.empty())
+      remark += ", but not for int8, bf16-dot and bf16-x3: " + refusal;
     section.Line("{:<10} {:<11} {}", target.name, target.supported ? "tile " + TileOn(target.name) : "",
                  remark);
   }

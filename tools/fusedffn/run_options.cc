@@ -99,7 +99,8 @@ void AddSettings(CLI::App* command, Settings* settings) {
       ->add_option("--dtype", settings->dtype,
                    "How weights are kept: f32 (default), bf16 (half the memory; the same\n"
                    "bits as f32 if the checkpoint is bf16), bf16-dot (x and hidden values\n"
-                   "rounded to bf16 as well; needs a CPU with bf16 instructions) or int8 (a\n"
+                   "rounded to bf16 as well; needs a CPU with bf16 instructions), bf16-x3\n"
+                   "(bf16's memory and f32's accuracy by AMX, which it needs) or int8 (a\n"
                    "quarter of the memory, the fastest, and off by 1 to 2 %). Or auto:f32,\n"
                    "auto:bf16 or auto:int8: the fastest that is about as accurate, as far as\n"
                    "it was measured on this kind of CPU; plain auto is auto:f32")
