@@ -46,6 +46,7 @@ class TileProduct {
   TileConfig config_ = {};
 };
 
+#if defined(__x86_64__)
 // A register's data as bf16 or bytes; every fourth bf16 is denormal or so small that products are.
 std::vector<uint32_t> TileData(bool bf16, Random* random) {
   std::vector<uint32_t> data(256);
@@ -65,7 +66,6 @@ std::vector<uint32_t> Sums(bool bf16, Random* random) {
   return data;
 }
 
-#if defined(__x86_64__)
 TEST(EmulatedTilesTest, GivesTheBitsOfTheInstructions) {
   if (AmxIsMissing() != nullptr) GTEST_SKIP() << AmxIsMissing();
   ASSERT_EQ(AskForAmx(), nullptr);
