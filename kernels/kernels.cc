@@ -12,6 +12,7 @@
 #include "kernels/activation-inl.h"
 #include "kernels/convert-inl.h"
 #include "kernels/cpu.h"
+#include "kernels/detect.h"
 #include "kernels/gemm_kernels-inl.h"
 #include "kernels/mma-inl.h"
 #include "kernels/norm-inl.h"
@@ -146,7 +147,7 @@ KernelList ListTargets(std::index_sequence<kBit...>) {
 
 }  // namespace
 
-bool IsTargetSupported(int64_t target) { return (hwy::SupportedTargets() & target) != 0; }
+bool IsTargetSupported(int64_t target) { return (DetectedTargets() & target) != 0; }
 
 const KernelList& AllKernels() {
   static const KernelList list = ListTargets(std::make_index_sequence<63>());

@@ -1,6 +1,5 @@
 // A system that keeps from programs what its CPU has, AVX-512 or a part of NEON: the rest is used, and what
-// is hidden is refused, not run into. Hidden here behind Highway's detection, which is not itself tested; in
-// a program of its own, since the library asks only once.
+// is hidden is refused, not run into. In a program of its own, since the library asks only once.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -8,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "hwy/targets.h"
+#include "hwy/detect_targets.h"
+#include "kernels/detect.h"
 #include "tests/reference.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
@@ -21,7 +21,7 @@ constexpr int64_t kHidden =
 
 class MaskedCpuTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() { hwy::SetSupportedTargetsForTest(hwy::SupportedTargets() & ~kHidden); }
+  static void SetUpTestSuite() { HideTargets(kHidden); }
 };
 
 TEST_F(MaskedCpuTest, TheRestIsUsed) {

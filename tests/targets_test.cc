@@ -11,6 +11,8 @@
 #include <sys/auxv.h>
 #endif
 
+#include "hwy/targets.h"
+#include "kernels/detect.h"
 #include "tests/targets.h"
 
 namespace fusedffn {
@@ -29,6 +31,16 @@ TEST(TargetsTest, ScalableVectorsAreLeftOut) {
   size_t count = 0;
   const Target* targets = Targets(&count);
   for (size_t i = 0; i < count; ++i) EXPECT_EQ(std::string(targets[i].name).find("SVE"), std::string::npos);
+}
+
+TEST(TargetsTest, AreThoseThatHighwayFinds) {
+  EXPECT_EQ(DetectedTargets() & HWY_TARGETS, hwy::SupportedTargets() & HWY_TARGETS);
+#if HWY_ARCH_X86
+  // Whether they are compiled or not.
+  constexpr int64_t kKnown =
+      HWY_SSE2 | HWY_SSSE3 | HWY_SSE4 | HWY_AVX2 | HWY_AVX3 | HWY_AVX3_DL | HWY_AVX3_ZEN4 | HWY_AVX3_SPR;
+  EXPECT_EQ(DetectedTargets() & kKnown, hwy::SupportedTargets() & kKnown);
+#endif
 }
 
 void ExpectSound(const GemmKernel& gemm) {

@@ -1,6 +1,6 @@
 # Finds what the enabled parts need: the enclosing project's own target, else an installed package that is
-# new enough, else a pinned release by FetchContent. The library itself needs Highway, no more; tests and benchmarks use
-# oneTBB, as programs do that bring their own arena (fusedffn/tbb_executor.h).
+# new enough, else a pinned release by FetchContent. The library itself needs Highway's headers, no more, and installed
+# nothing of it; tests and benchmarks use oneTBB, as programs do that bring their own arena (fusedffn/tbb_executor.h).
 include(FetchContent)
 
 # Where tools/install_deps.sh puts what the system's package manager does not have.
@@ -9,9 +9,8 @@ if(EXISTS ${FUSEDFFN_DEPS_PREFIX})
   list(APPEND CMAKE_PREFIX_PATH ${FUSEDFFN_DEPS_PREFIX})
 endif()
 
-# fusedffn_dependency(package version target repository tag [INSTALLED_WITH_US])
-# INSTALLED_WITH_US: a program that links the installed library needs it, so if it is fetched, its own
-# install rules run with ours. Everything else that is fetched stays out of `cmake --install`.
+# fusedffn_dependency(package version target repository tag). What is fetched stays out of `cmake --install`: no program
+# that links the installed library needs it.
 function(fusedffn_dependency package version target repository tag)
   if(TARGET ${target})
     message(STATUS "fusedffn: ${target} from the enclosing project")
@@ -30,13 +29,40 @@ function(fusedffn_dependency package version target repository tag)
   # A folder that does not exist: MakeAvailable() then downloads only, and the folder is added below, since
   # its own EXCLUDE_FROM_ALL needs CMake 3.28.
   cmake_path(GET repository STEM name)
+  fusedffn_require_reachable(${name} "${package} >= ${version}" ${repository} ${tag})
   FetchContent_Declare(${name} GIT_REPOSITORY ${repository} GIT_TAG ${tag} GIT_SHALLOW ON
                        SOURCE_SUBDIR fusedffn-adds-it-below)
   FetchContent_MakeAvailable(${name})
-  fusedffn_add_fetched(${name} ${ARGN})
+  fusedffn_add_fetched(${name})
   if(NOT TARGET ${target})
     string(REGEX REPLACE ".*::" "" plain_name ${target})  # Highway has no alias in its own tree
     add_library(${target} ALIAS ${plain_name})
+  endif()
+endfunction()
+
+# FetchContent's own error, where there is no network, says neither what is missing nor what to do.
+function(fusedffn_require_reachable name what repository tag)
+  string(TOUPPER ${name} upper)
+  string(TOLOWER ${name} lower)
+  if(FETCHCONTENT_FULLY_DISCONNECTED OR FETCHCONTENT_SOURCE_DIR_${upper} OR
+     EXISTS ${FETCHCONTENT_BASE_DIR}/${lower}-src/CMakeLists.txt)
+    return()
+  endif()
+  find_package(Git QUIET)
+  set(failed "there is no git")
+  if(Git_FOUND)
+    execute_process(COMMAND ${CMAKE_COMMAND} -E env GIT_TERMINAL_PROMPT=0
+                            ${GIT_EXECUTABLE} ls-remote --exit-code ${repository} ${tag}
+                    TIMEOUT 60 RESULT_VARIABLE failed ERROR_VARIABLE error OUTPUT_QUIET)
+    string(STRIP "git says: ${error}" error)
+  endif()
+  if(failed)
+    message(FATAL_ERROR
+      "fusedffn needs ${what}, which is not installed where CMake looks, and cannot be fetched from ${repository} "
+      "(${failed}; ${error}). One of these will do:\n"
+      "  tools/install_deps.sh, which installs all that is needed on Debian and Ubuntu\n"
+      "  -DCMAKE_PREFIX_PATH=PREFIX, where PREFIX has it installed\n"
+      "  -DFETCHCONTENT_SOURCE_DIR_${upper}=FOLDER, where FOLDER has its source, ${tag} for example")
   endif()
 endfunction()
 
@@ -64,20 +90,13 @@ function(fusedffn_add_fetched name)
     set(BUILD_SHARED_LIBS ON)
   endif()
   set(options EXCLUDE_FROM_ALL)
-  if(FUSEDFFN_INSTALL AND "INSTALLED_WITH_US" IN_LIST ARGN)
-    set(options "")
-  endif()
   if(CMAKE_VERSION VERSION_GREATER_EQUAL 3.25)
     list(APPEND options SYSTEM)  # our warnings are not for their headers
   endif()
   add_subdirectory(${${lower}_SOURCE_DIR} ${${lower}_BINARY_DIR} ${options})
 endfunction()
 
-set(highway_role INSTALLED_WITH_US)
-if(BUILD_SHARED_LIBS)
-  set(highway_role)  # a static Highway becomes a part of libfusedffn.so
-endif()
-fusedffn_dependency(hwy 1.2 hwy::hwy https://github.com/google/highway.git 1.2.0 ${highway_role})
+fusedffn_dependency(hwy 1.2 hwy::hwy https://github.com/google/highway.git 1.2.0)
 find_package(Threads REQUIRED)
 if(FUSEDFFN_BUILD_TESTS OR FUSEDFFN_BUILD_BENCH)
   fusedffn_dependency(TBB 2021 TBB::tbb https://github.com/uxlfoundation/oneTBB.git v2022.1.0)

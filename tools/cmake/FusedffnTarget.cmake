@@ -19,8 +19,10 @@ function(fusedffn_header_only target)
   endforeach()
 endfunction()
 
-# fusedffn_simd(target): its sources that Highway compiles for every instruction set.
+# fusedffn_simd(target): its sources that Highway compiles for every instruction set. Highway's headers alone: nothing
+# that they have is in its library, and so neither a program nor an installed package needs that.
 function(fusedffn_simd target)
+  target_include_directories(${target} SYSTEM PRIVATE $<TARGET_PROPERTY:hwy::hwy,INTERFACE_INCLUDE_DIRECTORIES>)
   set(disabled ${FUSEDFFN_DISABLED_TARGETS})
   # SSE2's code runs on CPUs with SSSE3 or SSE4 as well, almost as fast: see bench/results/tuning.md. Not where the
   # compiler's flags make one of them the least that there is.
@@ -31,6 +33,8 @@ function(fusedffn_simd target)
   list(TRANSFORM disabled PREPEND "|HWY_" OUTPUT_VARIABLE others)
   list(JOIN others "" others)
   target_compile_definitions(${target} PRIVATE
+    # Its assertions, in debug builds and under sanitizers, end in its library.
+    HWY_IS_DEBUG_BUILD=0
     # AVX-512 with VNNI, Ice Lake's own: off by default in Highway.
     HWY_WANT_AVX3_DL
     # SVE vectors have no size at compile time, and the tile's accumulators are arrays of vectors.
