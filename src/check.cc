@@ -331,10 +331,10 @@ Status CheckCall(const Call& call) noexcept {
 Status CheckChoices(const ExpertCall& call) noexcept {
   const ExpertChoices& choices = call.choices;
   constexpr size_t kMostExperts = size_t{1} << 31;  // ids are int32
-  if (call.experts == nullptr) return Invalid("experts is null");
-  if (call.expert_count == 0 || call.expert_count > kMostExperts) {
-    return Status(StatusCode::kInvalidArgument, "expert_count is %zu; it must be 1 to %zu", call.expert_count,
-                  kMostExperts);
+  if (call.experts.list == nullptr) return Invalid("experts is null");
+  if (call.experts.count == 0 || call.experts.count > kMostExperts) {
+    return Status(StatusCode::kInvalidArgument, "expert_count is %zu; it must be 1 to %zu",
+                  call.experts.count, kMostExperts);
   }
   if (choices.ids == nullptr) return Invalid("choices.ids is null");
   if (choices.weights == nullptr) return Invalid("choices.weights is null");
@@ -346,16 +346,16 @@ Status CheckChoices(const ExpertCall& call) noexcept {
   }
   for (size_t i = 0; i < call.rows(); ++i) {
     const int32_t id = choices.ids[i];
-    if (id >= 0 && static_cast<size_t>(id) < call.expert_count) continue;
+    if (id >= 0 && static_cast<size_t>(id) < call.experts.count) continue;
     return Status(StatusCode::kInvalidArgument, "choices.ids[%zu][%zu] is %d; it must be 0 to %zu",
-                  i / choices.top, i % choices.top, id, call.expert_count - 1);
+                  i / choices.top, i % choices.top, id, call.experts.count - 1);
   }
   return Status();
 }
 
 // Whether an expert that is chosen can run, and together with the first one.
 Status CheckExpert(const ExpertCall& call, int32_t id) noexcept {
-  const Status status = CheckPacked(PackedBlockAccess::Get(call.experts[id]), "PackedFfn");
+  const Status status = CheckPacked(call.experts[id], "PackedFfn");
   if (!status.ok()) return Status(status.code(), "experts[%d]: %s", id, status.message());
   const PackedBlock &first = call.first(), &expert = call.expert(id);
   if (expert.kernels == first.kernels && expert.dim == first.dim && expert.out == first.out) return Status();

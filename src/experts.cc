@@ -46,8 +46,7 @@ struct ExpertRows {
       : rows(choices), expert_count(count), threads(most_threads) {}
 
   // Makes room for any number of rows of this one. An empty one needs none.
-  void Add(const PackedFfn& expert) {
-    const PackedBlock* const block = PackedBlockAccess::Get(expert);
+  void Add(const PackedBlock* block) {
     if (block == nullptr || (last != nullptr && SameSizes(*block, *last))) return;
     stride = std::max(stride, RoundUp(std::max(block->dim, block->out), kAlign) + kAlign);
     run_bytes = std::max(run_bytes, MostScratchBytes(*block, rows, threads));
@@ -71,10 +70,10 @@ struct ExpertRows {
   // A counting sort.
   void Assign(const ExpertCall& call) const {
     const int32_t* const ids = call.choices.ids;
-    std::fill_n(end, call.expert_count, 0u);
+    std::fill_n(end, call.experts.count, 0u);
     for (size_t i = 0; i < call.rows(); ++i) ++end[ids[i]];
     uint32_t begin = 0;
-    for (size_t e = 0; e < call.expert_count; ++e) begin += std::exchange(end[e], begin);
+    for (size_t e = 0; e < call.experts.count; ++e) begin += std::exchange(end[e], begin);
     for (size_t i = 0; i < call.rows(); ++i) row_of[i] = end[ids[i]]++;
   }
 
@@ -153,7 +152,7 @@ void Execute(const ExpertCall& call, const ExpertRows& rows, const Team& team) {
 
 // For the experts that are chosen; the others may be changing.
 ExpertRows RowsFor(const ExpertCall& call, size_t threads) {
-  ExpertRows rows(call.expert_count, call.rows(), threads);
+  ExpertRows rows(call.experts.count, call.rows(), threads);
   uint64_t added[64] = {};  // of the first experts; any more are added for each choice
   for (size_t i = 0; i < call.rows(); ++i) {
     const auto id = static_cast<size_t>(call.choices.ids[i]);
@@ -187,6 +186,12 @@ Status RunChecked(const ExpertCall& call, const RunOptions& options) {
   return status;
 }
 
+ExpertList ListOf(const PackedFfn* experts, size_t count) {
+  return {experts, count, [](const void* list, size_t index) {
+            return PackedBlockAccess::Get(static_cast<const PackedFfn*>(list)[index]);
+          }};
+}
+
 }  // namespace
 
 Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertChoices& choices, const float* x,
@@ -198,11 +203,18 @@ Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertCho
 Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertChoices& choices, const void* x,
                   DType x_dtype, size_t ldx, size_t tokens, void* y, DType y_dtype, size_t ldy,
                   const RunOptions& options) noexcept {
+  return RunExperts(ListOf(experts, expert_count), choices, x, x_dtype, ldx, tokens, y, y_dtype, ldy,
+                    options);
+}
+
+Status RunExperts(const ExpertList& experts, const ExpertChoices& choices, const void* x, DType x_dtype,
+                  size_t ldx, size_t tokens, void* y, DType y_dtype, size_t ldy,
+                  const RunOptions& options) noexcept {
   const FloatEnvironment environment;
   Status status = CheckThreads(options);
   if (!status.ok() || tokens == 0) return status;
-  ExpertCall call = {experts,      expert_count,  choices,         x, x_dtype, ldx, tokens, y, y_dtype, ldy,
-                     options.norm, choices.start, options.residual};
+  ExpertCall call = {experts, choices, x,   x_dtype,      ldx,           tokens,
+                     y,       y_dtype, ldy, options.norm, choices.start, options.residual};
   status = CheckChoices(call);
   if (status.ok()) status = CheckExpert(call, choices.ids[0]);
   if (!status.ok()) return status;
@@ -215,10 +227,14 @@ Status RunExperts(const PackedFfn* experts, size_t expert_count, const ExpertCho
 
 size_t ExpertsWorkspaceBytes(const PackedFfn* experts, size_t expert_count, size_t tokens, size_t top,
                              int threads) noexcept {
-  const bool any = experts != nullptr && tokens != 0 && top != 0;
+  return ExpertsWorkspaceBytes(ListOf(experts, expert_count), tokens, top, threads);
+}
+
+size_t ExpertsWorkspaceBytes(const ExpertList& experts, size_t tokens, size_t top, int threads) noexcept {
+  const bool any = experts.list != nullptr && tokens != 0 && top != 0;
   if (!any || tokens > UINT32_MAX / top || !CheckThreads(threads).ok()) return 0;
-  ExpertRows rows(expert_count, tokens * top, ThreadCount(threads));
-  for (size_t e = 0; e < expert_count; ++e) rows.Add(experts[e]);
+  ExpertRows rows(experts.count, tokens * top, ThreadCount(threads));
+  for (size_t e = 0; e < experts.count; ++e) rows.Add(experts[e]);
   return rows.run_bytes == 0 || rows.bytes() == 0 ? 0 : WithAlignment(rows.bytes());
 }
 

@@ -1,5 +1,5 @@
 # The file side and the program.
-foreach(part accounting array_file atomic_file block_config checkpoint checkpoint_blocks checkpoint_loader known_models layer_stack norm_weights npy pieces prefix_ranges safetensors)
+foreach(part accounting array_file atomic_file block_config c_api_io checkpoint checkpoint_blocks checkpoint_loader known_models layer_stack norm_weights npy pieces prefix_ranges safetensors)
   fusedffn_test(${part}_test SOURCES ${part}_test.cc LIBRARIES fusedffn_io)
 endforeach()
 target_sources(accounting_test PRIVATE ${PROJECT_SOURCE_DIR}/tools/fusedffn/accounting.cc

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that every C++ file is as .clang-format says. With --fix, makes it so.
+# Checks that every C and C++ file is as .clang-format says. With --fix, makes it so.
 # usage: tools/check_format.sh [--fix]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,5 +12,5 @@ esac
 for clang_format in clang-format-16 clang-format clang-format-{22..14}; do
   command -v "$clang_format" > /dev/null && break
 done
-find include kernels src tests bench tools -name '*.h' -o -name '*.cc' | sort |
+find include kernels src tests bench tools -name '*.h' -o -name '*.c' -o -name '*.cc' | sort |
   xargs "$clang_format" --style=file "${mode[@]}"

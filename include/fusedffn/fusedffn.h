@@ -1,7 +1,8 @@
 // fusedffn: a transformer's feed-forward block on CPUs, y = fc2(activation(fc1(x))), or gated as in Llama,
 // Qwen2 and DeepSeek: y = fc2(activation(fc1(x)) * up(x)).
 //
-// The whole public interface. In short (a longer example is in README.md):
+// The whole public interface for C++; fusedffn/fusedffn_c.h has the same for C. In short (a longer example is
+// in README.md):
 //
 //   fusedffn::Weights w;                                 // once, at load
 //   w.shape = {1024, 4096, 1024};
@@ -30,9 +31,7 @@
 #include <cstdint>
 #include <memory>
 
-#define FUSEDFFN_VERSION_MAJOR 0
-#define FUSEDFFN_VERSION_MINOR 2
-#define FUSEDFFN_VERSION_PATCH 0
+#include "fusedffn/version.h"
 
 #define FUSEDFFN_API [[gnu::visibility("default")]]
 
@@ -40,12 +39,12 @@ namespace fusedffn {
 // Changes with the minor version.
 inline namespace v0_2 {
 
-// "0.2.0": of the library that is linked; the numbers above are of this header. Until 1.0 every minor version
-// may change the interface (CHANGELOG.md says how to migrate) and has a shared library's name of its own.
-// Within one, sources that compile go on to compile. Objects must be compiled with the header of the library
-// that they are linked to; everything is in an inline namespace of the minor version, so that two versions of
-// the static library may be in one program. The C interface, when it comes, will be the one that is stable in
-// binary form.
+// "0.2.0": of the library that is linked; the numbers in fusedffn/version.h are of these headers. Until 1.0
+// every minor version may change the interface (CHANGELOG.md says how to migrate) and has a shared library's
+// name of its own. Within one, sources that compile go on to compile. Objects must be compiled with the
+// header of the library that they are linked to; everything is in an inline namespace of the minor version,
+// so that two versions of the static library may be in one program. fusedffn/fusedffn_c.h, for C, is stable
+// in binary form.
 FUSEDFFN_API const char* Version() noexcept;
 
 enum class StatusCode {

@@ -8,13 +8,17 @@ file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_
 set(CMAKE_INSTALL_RPATH $ORIGIN/${bin_to_lib})
 
 install(TARGETS fusedffn EXPORT FusedffnTargets)
-install(FILES include/fusedffn/fusedffn.h include/fusedffn/tbb_executor.h
+install(FILES include/fusedffn/fusedffn.h include/fusedffn/fusedffn_c.h include/fusedffn/tbb_executor.h
+              include/fusedffn/version.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fusedffn)
+
+install(FILES LICENSE THIRD_PARTY_NOTICES DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set(pc_files fusedffn)
 if(FUSEDFFN_BUILD_IO)
   install(TARGETS fusedffn_files fusedffn_io EXPORT FusedffnTargets)
-  install(FILES include/fusedffn/io.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fusedffn)
+  install(FILES include/fusedffn/io.h include/fusedffn/fusedffn_io_c.h
+          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fusedffn)
   list(APPEND pc_files fusedffn-io)
 endif()
 
