@@ -1,5 +1,5 @@
 // The C interface: layouts and numbers that never change, the bits of the C++ calls, and every error of its
-// own; those of the C++ interface pass through, one each here. tests/consumer/c99.c is the same from C.
+// own; those of the C++ interface pass through, one each here. tests/consumer/c99 is C itself.
 #include <gtest/gtest.h>
 
 #include <algorithm>
