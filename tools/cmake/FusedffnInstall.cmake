@@ -1,5 +1,5 @@
-# `cmake --install`: the headers, the libraries, a CMake package, pkg-config files and licenses. No file has a path of this
-# machine's: the prefix may be moved.
+# `cmake --install`: the headers, the libraries, a CMake package, pkg-config files and licenses. No file has a path of
+# this machine's: the prefix may be moved.
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
