@@ -77,7 +77,8 @@ static_assert(Same(FUSEDFFN_DTYPE_F32, DType::kF32) && Same(FUSEDFFN_DTYPE_BF16,
 static_assert(Same(FUSEDFFN_PRECISION_F32, Precision::kF32) &&
               Same(FUSEDFFN_PRECISION_BF16, Precision::kBF16) &&
               Same(FUSEDFFN_PRECISION_BF16_DOT, Precision::kBF16Dot) &&
-              Same(FUSEDFFN_PRECISION_INT8, Precision::kInt8) && kPrecisionCount == 4);
+              Same(FUSEDFFN_PRECISION_INT8, Precision::kInt8) &&
+              Same(FUSEDFFN_PRECISION_BF16_X3, Precision::kBF16x3) && kPrecisionCount == 5);
 static_assert(Same(FUSEDFFN_ACTIVATION_QUICK_GELU, Activation::kQuickGelu) &&
               Same(FUSEDFFN_ACTIVATION_GELU, Activation::kGelu) &&
               Same(FUSEDFFN_ACTIVATION_GELU_TANH, Activation::kGeluTanh) &&

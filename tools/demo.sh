@@ -30,7 +30,7 @@ cmake --preset release > build/configure.log || { cat build/configure.log && exi
 cmake --build --preset release --parallel "$(nproc)" --target "${targets[@]}"
 
 echo "demo: making the checkpoint in $data"
-$python tools/make_clip_l.py --out $data --layers 24
+$python tools/make_clip_l.py --out $data --layers 2
 
 echo
 $program info | tee $data/info.txt

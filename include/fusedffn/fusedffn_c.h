@@ -73,9 +73,10 @@ enum {
   FUSEDFFN_PRECISION_F32 = 0,      /* 4 bytes a parameter */
   FUSEDFFN_PRECISION_BF16 = 1,     /* 2 bytes; of weights in bf16 the same bits as F32 */
   FUSEDFFN_PRECISION_BF16_DOT = 2, /* 2 bytes; x and the hidden values are rounded to bf16 as well */
-  FUSEDFFN_PRECISION_INT8 = 3      /* 1 byte; weights, x and the hidden values are quantized */
+  FUSEDFFN_PRECISION_INT8 = 3,     /* 1 byte; weights, x and the hidden values are quantized */
+  FUSEDFFN_PRECISION_BF16_X3 = 4   /* 2 bytes; fp32's accuracy by AMX, which it needs */
 };
-/* "f32", "bf16", "bf16-dot", "int8"; "" for any other number. */
+/* "f32", "bf16", "bf16-dot", "int8", "bf16-x3"; "" for any other number. */
 FUSEDFFN_C_API const char* fusedffn_precision_name(fusedffn_precision precision) FUSEDFFN_NOEXCEPT;
 
 /* Formulas and errors: fusedffn.h, Activation. */
