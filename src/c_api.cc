@@ -118,14 +118,10 @@ ExpertList ListOf(const fusedffn_block* const* experts, size_t count) {
           }};
 }
 
-// Of a null handle: what is true of an empty one.
-const PackedFfn& PackedOf(const fusedffn_block* block) {
-  static const PackedFfn empty;
-  return block == nullptr ? empty : block->packed;
-}
-const PackedLinear& PackedOf(const fusedffn_linear* linear) {
-  static const PackedLinear empty;
-  return linear == nullptr ? empty : linear->packed;
+// (packed.*get)() of a handle; of a null one, what is true of an empty one.
+template <class Handle, class Packed, class Answer>
+Answer Ask(const Handle* handle, Answer (Packed::*get)() const noexcept) {
+  return handle == nullptr ? (Packed().*get)() : (handle->packed.*get)();
 }
 
 // With a name of "" from their number on.
@@ -210,17 +206,21 @@ fusedffn_status fusedffn_block_pack_bias(fusedffn_block* block, fusedffn_layer_i
 }
 
 fusedffn_shape fusedffn_block_shape(const fusedffn_block* block) noexcept {
-  const Shape shape = PackedOf(block).shape();
+  const Shape shape = Ask(block, &PackedFfn::shape);
   return {shape.dim, shape.hidden, shape.out, shape.gated ? 1 : 0};
 }
 fusedffn_precision fusedffn_block_precision(const fusedffn_block* block) noexcept {
-  return static_cast<fusedffn_precision>(PackedOf(block).precision());
+  return static_cast<fusedffn_precision>(Ask(block, &PackedFfn::precision));
 }
-const char* fusedffn_block_target(const fusedffn_block* block) noexcept { return PackedOf(block).target(); }
+const char* fusedffn_block_target(const fusedffn_block* block) noexcept {
+  return Ask(block, &PackedFfn::target);
+}
 size_t fusedffn_block_packed_bytes(const fusedffn_block* block) noexcept {
-  return PackedOf(block).packed_bytes();
+  return Ask(block, &PackedFfn::packed_bytes);
 }
-size_t fusedffn_block_denormals(const fusedffn_block* block) noexcept { return PackedOf(block).denormals(); }
+size_t fusedffn_block_denormals(const fusedffn_block* block) noexcept {
+  return Ask(block, &PackedFfn::denormals);
+}
 
 fusedffn_status fusedffn_linear_pack(const fusedffn_layer* layer, size_t in, size_t out,
                                      fusedffn_activation activation, const fusedffn_pack_options* options,
@@ -271,19 +271,19 @@ fusedffn_status fusedffn_linear_pack_bias(fusedffn_linear* linear, const void* b
       linear == nullptr ? NullArgument("linear") : linear->packed.PackBias(bias, static_cast<DType>(dtype)));
 }
 
-size_t fusedffn_linear_in(const fusedffn_linear* linear) noexcept { return PackedOf(linear).in(); }
-size_t fusedffn_linear_out(const fusedffn_linear* linear) noexcept { return PackedOf(linear).out(); }
+size_t fusedffn_linear_in(const fusedffn_linear* linear) noexcept { return Ask(linear, &PackedLinear::in); }
+size_t fusedffn_linear_out(const fusedffn_linear* linear) noexcept { return Ask(linear, &PackedLinear::out); }
 fusedffn_precision fusedffn_linear_precision(const fusedffn_linear* linear) noexcept {
-  return static_cast<fusedffn_precision>(PackedOf(linear).precision());
+  return static_cast<fusedffn_precision>(Ask(linear, &PackedLinear::precision));
 }
 const char* fusedffn_linear_target(const fusedffn_linear* linear) noexcept {
-  return PackedOf(linear).target();
+  return Ask(linear, &PackedLinear::target);
 }
 size_t fusedffn_linear_packed_bytes(const fusedffn_linear* linear) noexcept {
-  return PackedOf(linear).packed_bytes();
+  return Ask(linear, &PackedLinear::packed_bytes);
 }
 size_t fusedffn_linear_denormals(const fusedffn_linear* linear) noexcept {
-  return PackedOf(linear).denormals();
+  return Ask(linear, &PackedLinear::denormals);
 }
 
 size_t fusedffn_int8_groups(size_t cols, int32_t group) noexcept {
@@ -315,11 +315,11 @@ fusedffn_status fusedffn_linear_run(const fusedffn_linear* linear, const void* x
 }
 
 size_t fusedffn_block_workspace_bytes(const fusedffn_block* block, size_t tokens, int32_t threads) noexcept {
-  return WorkspaceBytes(PackedOf(block), tokens, threads);
+  return block == nullptr ? 0 : WorkspaceBytes(block->packed, tokens, threads);
 }
 size_t fusedffn_linear_workspace_bytes(const fusedffn_linear* linear, size_t tokens,
                                        int32_t threads) noexcept {
-  return WorkspaceBytes(PackedOf(linear), tokens, threads);
+  return linear == nullptr ? 0 : WorkspaceBytes(linear->packed, tokens, threads);
 }
 
 size_t fusedffn_block_describe(const fusedffn_block* block, size_t tokens,

@@ -18,12 +18,16 @@
 #include <thread>
 #include <vector>
 
+#include "fusedffn/fusedffn_c.h"
+#include "fusedffn/fusedffn_io_c.h"
 #include "tests/compare.h"
 #include "tests/effort.h"
 #include "tests/guarded_buffer.h"
 #include "tests/replaced_malloc.h"
 #include "tests/targets.h"
 #include "tests/test_block.h"
+#include "tests/test_checkpoint.h"
+#include "tests/test_files.h"
 
 namespace fusedffn {
 namespace {
@@ -297,6 +301,76 @@ TEST_P(AllocationTest, PackReportsEveryFailure) {
       EXPECT_TRUE(RunInto(ffn, 3, {1}).ok());
     });
   }
+}
+
+// A status of C's, and its message.
+template <class Call>
+Status FromC(const Call& call) {
+  char error[256];
+  const fusedffn_status status = call(error, sizeof(error));
+  return status == FUSEDFFN_OK ? Status() : Status(static_cast<StatusCode>(status), "%s", error);
+}
+
+TEST_P(AllocationTest, HandlesOfCReportEveryFailure) {
+  fusedffn_pack_options options = {};
+  options.struct_size = sizeof(options);
+  const std::string target = GetParam();
+  options.target = target.c_str();
+  options.threads = 1;
+  const fusedffn_layer layer = {linear_.w.data(), linear_.b.data(), 0, FUSEDFFN_DTYPE_F32};
+  const fusedffn_shape shape = {8, 9, 10, 0};
+  ExpectNoLeak([&] {
+    FailEachAllocation([&] {
+      fusedffn_block* block = nullptr;
+      const Status status = FromC([&](char* error, size_t bytes) {
+        return fusedffn_block_create(&shape, FUSEDFFN_ACTIVATION_GELU, &options, &block, error, bytes);
+      });
+      EXPECT_EQ(block != nullptr, status.ok());
+      fusedffn_block_free(block);
+      return status;
+    });
+    FailEachAllocation([&] {
+      fusedffn_linear* linear = nullptr;
+      const Status status = FromC([&](char* error, size_t bytes) {
+        return fusedffn_linear_pack(&layer, linear_.in, linear_.out, FUSEDFFN_ACTIVATION_GELU, &options,
+                                    &linear, error, bytes);
+      });
+      EXPECT_EQ(linear != nullptr, status.ok());
+      fusedffn_linear_free(linear);
+      return status;
+    });
+  });
+}
+
+// Exceptions are thrown inside, with what memory there is.
+TEST(CheckpointAllocationTest, ReportsEveryFailure) {
+  const TempFolder folder;
+  const std::string path = folder / "m.safetensors";
+  WriteCheckpoint(path, "m", {8, 9, 10}, {});
+  const fusedffn_activation activation = FUSEDFFN_ACTIVATION_GELU;
+  fusedffn_load_options options = {};
+  options.struct_size = sizeof(options);
+  options.activation = &activation;
+  const auto load = [&] {
+    fusedffn_checkpoint* checkpoint = nullptr;
+    fusedffn_listing* listing = nullptr;
+    fusedffn_blocks* blocks = nullptr;
+    const Status status = FromC([&](char* error, size_t bytes) {
+      fusedffn_status result = fusedffn_checkpoint_open(path.c_str(), &checkpoint, error, bytes);
+      if (result == FUSEDFFN_OK) result = fusedffn_checkpoint_list(checkpoint, &listing, error, bytes);
+      if (result == FUSEDFFN_OK) {
+        result = fusedffn_checkpoint_load_block(checkpoint, "m", &options, &blocks, error, bytes);
+      }
+      return result;
+    });
+    EXPECT_EQ(blocks != nullptr, status.ok());
+    fusedffn_blocks_free(blocks);
+    fusedffn_listing_free(listing);
+    fusedffn_checkpoint_free(checkpoint);
+    return status;
+  };
+  EXPECT_TRUE(load().ok());  // reads the table of models, which stays
+  FailEachAllocation(load);
 }
 
 // Each call needs scratch again.
