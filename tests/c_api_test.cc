@@ -370,6 +370,29 @@ TEST_F(CApiTest, LinearsGiveTheBitsOfTheCppCalls) {
   EXPECT_STREQ(text, Describe(cpp, kTokens).text);
 }
 
+TEST_F(CApiTest, DenormalsAreFlushedWhereThatIsAsked) {
+  const float weights[] = {1, 1e-40f}, x[] = {1e-40f, 0};
+  const fusedffn_layer layer = {weights, nullptr, 0, FUSEDFFN_DTYPE_F32};
+  for (const int32_t flush : {0, 1}) {
+    fusedffn_pack_options pack = Sized<fusedffn_pack_options>();
+    pack.flush_denormals = flush;
+    fusedffn_run_options run = Sized<fusedffn_run_options>();
+    run.flush_denormals = flush;
+    fusedffn_linear* linear = nullptr;
+    ExpectOk(Outcome([&](char* error, size_t bytes) {
+      return fusedffn_linear_pack(&layer, 2, 1, FUSEDFFN_ACTIVATION_IDENTITY, &pack, &linear, error, bytes);
+    }));
+    EXPECT_EQ(fusedffn_linear_denormals(linear), flush != 0 ? 0u : 1u);
+    float y = 5;
+    ExpectOk(Outcome([&](char* error, size_t bytes) {
+      return fusedffn_linear_run(linear, x, FUSEDFFN_DTYPE_F32, 2, 1, &y, FUSEDFFN_DTYPE_F32, 1, &run, error,
+                                 bytes);
+    }));
+    EXPECT_EQ(BitsOf(y), flush != 0 ? 0u : BitsOf(1e-40f));
+    fusedffn_linear_free(linear);
+  }
+}
+
 struct Counted {
   int calls = 0;
   size_t most = 0;
