@@ -97,7 +97,7 @@ TEST(CheckpointBlocksTest, ListsBlocksInNaturalOrder) {
                                             {"blocks.7.mlp.fc2.weight", "F32", {1, 1}},
                                             {"half.fc2.weight", "F32", {1, 1}},
                                             {"encoder.layer.0.attention.output.dense.weight", "F32", {1, 1}},
-                                            {"xfc1.weight", "F32", {1, 1}},
+                                            {"n.xfc1.weight", "F32", {1, 1}},
                                             {"a.fc1.weight.b", "F32", {1, 1}},
                                             {"a.fc1.bias", "F32", {1}},
                                             {".fc1.weight", "F32", {1, 1}}}));
@@ -113,6 +113,56 @@ TEST(CheckpointBlocksTest, ListsBlocksInNaturalOrder) {
   EXPECT_EQ(DTypes(listings[3].block), "BF16+F32");
   EXPECT_EQ(FileBytes(listings[3].block), 2u * 6 + 2 * 3 + 4 * 3);
   EXPECT_EQ(FileBytes(listings[2].block), 2u * 6 + 2 * 6);
+}
+
+// What stands below a block's prefix and is not computed with: norms, convolutions, a third layer, adapters,
+// scales, experts.
+TEST(CheckpointBlocksTest, RefusesBlocksWithMoreTensors) {
+  const TempFolder folder;
+  const auto problem_with = [&](const std::string& prefix, const std::string& more,
+                                const std::vector<std::string>& ignored = {}) {
+    const std::string start = prefix.empty() ? "" : prefix + ".";
+    const Checkpoint file(WriteZeros(folder, {{start + "fc1.weight", "F32", {4, 2}},
+                                              {start + "fc2.weight", "F32", {2, 4}},
+                                              {start + "fc2.bias", "F32", {2}},
+                                              {start + more, "F32", {1}}}),
+                          ignored);
+    for (const BlockListing& listing : ListBlocks(file)) {
+      if (listing.block.prefix == prefix) return listing.problem;
+    }
+    return std::string("no block");
+  };
+  for (const char* more :
+       {"ffn_layernorm.weight", "ffn_ln.weight", "norm.bias", "grn.weight", "dwconv.dwconv.weight",
+        "fc3.weight", "fc1.lora_A.default.weight", "adapter.down.weight", "fc1.weight_scale", "fc1.scale",
+        "gate.weight", "gamma", "experts.0.fc1.weight", "self_attn.q_proj.weight"}) {
+    for (const char* prefix : {"blocks.0.mlp", "mlp", "layers.3.experts.1", "blocks.0.mlp_layers"}) {
+      EXPECT_TRUE(Contains(problem_with(prefix, more),
+                           "'" + std::string(prefix) + "." + more + "' is a tensor of the block"));
+    }
+  }
+  for (const char* more : {"fc3.weight", "fc1.lora_A.weight", "adapter.weight", "ffn_layernorm.weight"}) {
+    EXPECT_TRUE(Contains(problem_with("layers.0", more), "is a tensor of the block"));
+    EXPECT_TRUE(Contains(problem_with("", more), "is a tensor of the block"));
+  }
+  for (const char* more : {"bn.num_batches_tracked", "rotary_emb.inv_freq", "total_ops"}) {
+    EXPECT_EQ(problem_with("blocks.0.mlp", more), "");
+  }
+  // Beside the block, not in it.
+  for (const char* more :
+       {"self_attn.q_proj.weight", "attention.self.query.weight", "crossattention.output.LayerNorm.bias",
+        "self_attn_layer_norm.weight", "final_layer_norm.bias", "layernorm_before.weight", "lambda_2"}) {
+    for (const char* prefix : {"layers.0", "encoder.layer.11", "decoder.layers.0.deformable_layer"}) {
+      EXPECT_EQ(problem_with(prefix, more), "") << prefix << " " << more;
+    }
+  }
+  EXPECT_EQ(problem_with("", "layers.0.mlp.gate_proj.weight"), "");
+  for (const char* ignored : {"lora.A", "lora", "blocks.0.mlp.lora.A", "blocks.0.mlp.lora", "blocks.0"}) {
+    EXPECT_EQ(problem_with("blocks.0.mlp", "lora.A", {"x", ignored}), "") << ignored;
+  }
+  for (const char* ignored : {"lora.B", "lor", "blocks.1.mlp.lora.A", "A"}) {
+    EXPECT_NE(problem_with("blocks.0.mlp", "lora.A", {ignored}), "") << ignored;
+  }
 }
 
 // As in old CLIP GGUFs: up and down exchanged, with their biases or without them.

@@ -172,6 +172,24 @@ TEST_F(CheckpointLoaderTest, LoadsALayerEitherWayRound) {
   ExpectStatus(loader.LoadLinear("h.0.c_fc", options, &linear), StatusCode::kBadFile, "it must be [24]");
 }
 
+TEST_F(CheckpointLoaderTest, LeavesTensorsOutOnlyWhenToldTo) {
+  const std::string path = folder_ / "more.safetensors";
+  WriteZeros(path,
+             {{"m.fc1.weight", "F32", {4, 2}}, {"m.fc2.weight", "F32", {2, 4}}, {"m.ln.weight", "F32", {4}}});
+  CheckpointLoader refusing = OpenOrDie(path), loader;
+  LoadOptions options;
+  options.activation = Activation::kGelu;
+  LoadedBlock block;
+  const char* const message = "'m.ln.weight' is a tensor of the block 'm' that is not computed with";
+  ExpectStatus(refusing.LoadBlock("m", options, &block), StatusCode::kBadFile, message);
+  std::vector<BlockInfo> blocks;
+  ASSERT_TRUE(refusing.ListBlocks(&blocks).ok());
+  ASSERT_EQ(blocks.size(), 1u);
+  EXPECT_TRUE(Contains(blocks[0].problem, message));
+  ASSERT_TRUE(CheckpointLoader::Open(path, &loader, {{"ln"}}).ok());
+  EXPECT_TRUE(loader.LoadBlock("m", options, &block).ok());
+}
+
 TEST_F(CheckpointLoaderTest, ReportsWhatIsWrongAndChangesNothing) {
   WriteCheckpoint(folder_ / "unknown.safetensors", "m", kShape, {}, 1);
   CheckpointLoader loader = OpenOrDie(Folder()), unknown = OpenOrDie(folder_ / "unknown.safetensors"), none;

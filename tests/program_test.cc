@@ -787,6 +787,48 @@ TEST_F(ProgramTest, InspectPutsLikeBlocksTogether) {
 }
 
 // The layers that have one.
+// By every command; and the block that is meant is computed when the user says so.
+TEST_F(BadRunTest, TensorsThatWouldBeLeftOut) {
+  const TestBlock block = WriteCheckpoint(folder_ / "half.safetensors", "h.0.mlp", {5, 7, 5}, {});
+  const io::SafetensorsFile half(folder_ / "half.safetensors");
+  std::vector<std::vector<char>> bytes;
+  std::vector<io::TensorData> tensors;
+  for (const io::Tensor& tensor : half.tensors()) {
+    half.Read(tensor, 0, tensor.bytes(), bytes.emplace_back(tensor.bytes()).data());
+    tensors.push_back({std::string(tensor.name), "F32", tensor.shape, bytes.back().data()});
+  }
+  const float one = 1;
+  tensors.push_back({"h.0.mlp.norm.weight", "F32", {1}, &one});
+  io::WriteSafetensors(folder_ / "good.safetensors", tensors);
+  const std::string message =
+      "'h.0.mlp.norm.weight' is a tensor of the block 'h.0.mlp' that is not computed with";
+  const std::string path = folder_ / "good.safetensors";
+  ExpectRefused({{"run", {{"--layer", "h.0.mlp"}}, message.c_str()}}, 1);
+  ExpectComplaint(Start({"tower", "--weights", path, "--family", "h.N.mlp", "--input", folder_ / "x.npy"}), 1,
+                  message);
+  ExpectComplaint(
+      Start({"quantize", "--weights", path, "--layer", "h.0.mlp", "--output", folder_ / "q.safetensors"}), 1,
+      message);
+  EXPECT_TRUE(Contains(Start({"inspect", path}).out, "'h.0.mlp'\n    not usable: " + message));
+
+  const std::vector<std::string> ignore = {"--ignore-tensors", "x", "--ignore-tensors", "norm"};
+  std::vector<std::string> run = RunArguments({{"--layer", "h.0.mlp"}});
+  run.insert(run.end(), ignore.begin(), ignore.end());
+  EXPECT_EQ(Start(run).exit_code, 0);
+  ExpectResult("new.npy", block, x_);
+  std::vector<std::string> inspect = {"inspect", path};
+  inspect.insert(inspect.end(), ignore.begin(), ignore.end());
+  EXPECT_TRUE(Contains(Start(inspect).out, "5 -> 7 -> 5, F32, biases"));
+  EXPECT_EQ(Start({"quantize", "--weights", path, "--layer", "h.0.mlp", "--output", folder_ / "q.safetensors",
+                   "--ignore-tensors", "h.0.mlp.norm.weight"})
+                .exit_code,
+            0);
+  EXPECT_EQ(Start({"tower", "--weights", path, "--family", "h.N.mlp", "--input", folder_ / "x.npy",
+                   "--activation", "relu", "--ignore-tensors", "norm.weight"})
+                .exit_code,
+            0);
+}
+
 TEST_F(ProgramTest, InspectTellsOfBiases) {
   const auto biases = [&](const StoredAs& stored_as, bool gated) {
     WriteCheckpoint(folder_ / "w.safetensors", "m", {5, 7, 3, gated}, stored_as);

@@ -23,6 +23,13 @@
 namespace fusedffn {
 inline namespace v0_2 {
 
+struct OpenOptions {
+  // Tensors to leave out of account, and modules with all below them: by their whole names, or by those
+  // behind a block's prefix, "lora_A". Otherwise a block that has more tensors than its layers' weights and
+  // biases is refused, since its model is likely to compute with them.
+  std::vector<std::string> ignore_tensors = {};
+};
+
 struct LoadOptions {
   // pack.threads read and pack at the same time. Weights that a file holds quantized have groups of their
   // own, whatever pack.int8_group, and need Precision::kInt8.
@@ -80,7 +87,8 @@ class CheckpointLoader {
   ~CheckpointLoader();
 
   // Reads the index, or the file's header; tensors are read when they are loaded. The files stay open.
-  static Status Open(const std::string& path, CheckpointLoader* loader) noexcept;
+  static Status Open(const std::string& path, CheckpointLoader* loader,
+                     const OpenOptions& options = {}) noexcept;
 
   // All blocks, in the order of their layers. The calls of one loader follow each other; those of several run
   // at the same time.

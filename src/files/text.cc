@@ -11,6 +11,11 @@ bool EndsIn(std::string_view text, std::string_view ending) {
   return text.size() > ending.size() && text.substr(text.size() - ending.size()) == ending;
 }
 
+bool IsAtOrBelow(std::string_view name, std::string_view module) {
+  return name.substr(0, module.size()) == module &&
+         (name.size() == module.size() || name[module.size()] == '.');
+}
+
 std::string_view Kept(std::string_view text, std::pmr::memory_resource* memory) {
   auto* const copy = static_cast<char*>(memory->allocate(text.size(), alignof(char)));
   std::copy(text.begin(), text.end(), copy);

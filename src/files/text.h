@@ -16,6 +16,9 @@ namespace io {
 // Whether something stands before this ending: ".npy" alone is no name.
 bool EndsIn(std::string_view text, std::string_view ending);
 
+// Whether a name is `module`, or begins with it and a dot.
+bool IsAtOrBelow(std::string_view name, std::string_view module);
+
 // A copy that stays as long as `memory`.
 std::string_view Kept(std::string_view text, std::pmr::memory_resource* memory);
 

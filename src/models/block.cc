@@ -9,6 +9,7 @@
 
 #include "src/files/error.h"
 #include "src/models/quantized_weight.h"
+#include "src/models/unused_tensors.h"
 
 namespace fusedffn {
 inline namespace v0_2 {
@@ -142,6 +143,7 @@ BlockListing ReadBlock(const Checkpoint& checkpoint, const std::string& prefix, 
   block.shape = {InputsOf(*block.up.weight, layout), OutputsOf(*block.up.weight, layout),
                  OutputsOf(*block.down.weight, layout), layout.gated()};
   listing.problem = CheckFit(block);
+  if (listing.problem.empty()) listing.problem = CheckUnused(checkpoint, block);
   return listing;
 }
 
@@ -158,6 +160,11 @@ uint64_t OutputsOf(const Tensor& weight, const Layout& layout) {
 }
 uint64_t InputsOf(const Tensor& weight, const Layout& layout) {
   return weight.shape[layout.transposed ? 0 : 1];
+}
+
+std::string LayerNames(const Layout& layout) {
+  return layout.gated() ? fmt::format("{}, {} and {}", layout.gate, layout.up, layout.down)
+                        : fmt::format("{} and {}", layout.up, layout.down);
 }
 
 std::string ShapeText(const Shape& shape) {

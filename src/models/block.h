@@ -33,7 +33,8 @@ struct Block {
   BlockLayer up, down;
 };
 
-// Finds the tensors of the block of one layout at `prefix`, and checks that they fit. `problem`, if there is
+// Finds the tensors of the block of one layout at `prefix`, and checks that they fit, and that there are no
+// others, see unused_tensors.h. `problem`, if there is
 // one, says what was found and what is accepted; then the rest is not complete. Throws Error if a shard
 // cannot be read.
 struct BlockListing {
@@ -45,6 +46,9 @@ BlockListing ReadBlock(const Checkpoint& checkpoint, const std::string& prefix, 
 
 // NAME.weight and what belongs to it, as a single layer. Throws Error if it is not there, or does not fit.
 BlockLayer FindLayer(const Checkpoint& checkpoint, const std::string& name, const Layout& layout);
+
+// "fc1 and fc2"
+std::string LayerNames(const Layout& layout);
 
 // Output and input features of a weight.
 uint64_t OutputsOf(const Tensor& weight, const Layout& layout);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <utility>
 
 #include "src/files/json_file.h"
 #include "src/files/system_call.h"
@@ -58,7 +59,8 @@ std::optional<DType> UsableDType(const Tensor& tensor) {
   return std::nullopt;
 }
 
-Checkpoint::Checkpoint(const std::string& path) : path_(Resolved(path)) {
+Checkpoint::Checkpoint(const std::string& path, std::vector<std::string> ignored)
+    : path_(Resolved(path)), ignored_(std::move(ignored)) {
   if (EndsIn(path_, ".json")) {
     ReadIndex();
     return;
@@ -106,6 +108,22 @@ std::vector<std::string_view> Checkpoint::Names() const {
   names.reserve(entries_.size());
   for (const Entry& entry : entries_) names.push_back(entry.name);
   return names;
+}
+
+bool Checkpoint::IsIgnored(std::string_view name) const {
+  return std::any_of(ignored_.begin(), ignored_.end(),
+                     [&](const std::string& module) { return IsAtOrBelow(name, module); });
+}
+
+std::string_view Checkpoint::FirstBelow(std::string_view prefix, const IsMeant& is_meant) const {
+  const std::string start = prefix.empty() ? "" : fmt::format("{}.", prefix);
+  auto entry = std::lower_bound(entries_.begin(), entries_.end(), start,
+                                [](const Entry& e, const std::string& wanted) { return e.name < wanted; });
+  for (; entry != entries_.end() && entry->name.substr(0, start.size()) == start; ++entry) {
+    const std::string_view below = entry->name.substr(start.size());
+    if (!IsIgnored(entry->name) && !IsIgnored(below) && is_meant(entry->name, below)) return entry->name;
+  }
+  return "";
 }
 
 Checkpoint::Entry* Checkpoint::EntryOf(std::string_view name) const {

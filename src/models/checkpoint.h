@@ -8,6 +8,7 @@
 #define FUSEDFFN_SRC_MODELS_CHECKPOINT_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <memory_resource>
 #include <optional>
@@ -38,8 +39,9 @@ struct StoredTensor {
 
 class Checkpoint {
  public:
-  // Reads the index, or the file's header. Throws Error.
-  explicit Checkpoint(const std::string& path);
+  // Reads the index, or the file's header. Throws Error. `ignored`: tensors and modules, by their whole names
+  // or by those behind a block's prefix, that FirstBelow() passes over.
+  explicit Checkpoint(const std::string& path, std::vector<std::string> ignored = {});
 
   const std::string& path() const { return path_; }   // of the file or the index
   std::string Beside(const std::string& name) const;  // a file in the same folder
@@ -47,6 +49,10 @@ class Checkpoint {
 
   std::vector<std::string_view> Names() const;  // of all tensors, in order; valid as long as this object
   bool Has(std::string_view name) const { return EntryOf(name) != nullptr; }
+  // The first tensor below a module, "PREFIX.NAME", that is not ignored and is meant, which is asked with its
+  // whole name and with NAME; or "". Below "" are all.
+  using IsMeant = std::function<bool(std::string_view name, std::string_view below)>;
+  std::string_view FirstBelow(std::string_view prefix, const IsMeant& is_meant) const;
   size_t TensorCount() const { return entries_.size(); }
 
   // Empty if there is none of this name. Opens its shard at the first call that needs it, and throws Error if
@@ -67,9 +73,11 @@ class Checkpoint {
   };
 
   void ReadIndex();
+  bool IsIgnored(std::string_view name) const;
   Entry* EntryOf(std::string_view name) const;  // null if there is none
 
   std::string path_;
+  std::vector<std::string> ignored_;
   mutable std::vector<Shard> shards_;
   std::pmr::monotonic_buffer_resource memory_;  // of an index's names
   mutable std::vector<Entry> entries_;          // by name

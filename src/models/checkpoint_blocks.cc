@@ -97,11 +97,6 @@ std::vector<const Layout*> LayoutsAt(const BlockPlace& place) {
   return known.empty() ? present : known;
 }
 
-std::string LayerNames(const Layout& layout) {
-  return layout.gated() ? fmt::format("{}, {} and {}", layout.gate, layout.up, layout.down)
-                        : fmt::format("{} and {}", layout.up, layout.down);
-}
-
 // The block in the one layout that fits. c_fc and c_proj are the names of two layouts, which their shapes
 // tell apart.
 BlockListing ReadInOneLayout(const Checkpoint& checkpoint, const BlockPlace& place) {

@@ -20,8 +20,9 @@ struct CheckpointLoader::State {
   io::Checkpoint checkpoint;
   io::ModelConfig config;
 
-  explicit State(const std::string& path)
-      : checkpoint(path), config(io::ReadModelConfig(checkpoint.Beside("config.json"))) {}
+  State(const std::string& path, const OpenOptions& options)
+      : checkpoint(path, options.ignore_tensors),
+        config(io::ReadModelConfig(checkpoint.Beside("config.json"))) {}
 };
 
 namespace {
@@ -107,10 +108,11 @@ CheckpointLoader::CheckpointLoader(CheckpointLoader&&) noexcept = default;
 CheckpointLoader& CheckpointLoader::operator=(CheckpointLoader&&) noexcept = default;
 CheckpointLoader::~CheckpointLoader() = default;
 
-Status CheckpointLoader::Open(const std::string& path, CheckpointLoader* loader) noexcept {
+Status CheckpointLoader::Open(const std::string& path, CheckpointLoader* loader,
+                              const OpenOptions& options) noexcept {
   return LoadInto("loader", loader, [&] {
     CheckpointLoader opened;
-    opened.state_ = std::make_unique<State>(path);
+    opened.state_ = std::make_unique<State>(path, options);
     return opened;
   });
 }

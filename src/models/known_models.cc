@@ -64,6 +64,9 @@ FamilyTable Parse() {
   for (const auto& [name, ours] : text.at("activations").items()) {
     table.activations.emplace(name, KnownActivation(ours));
   }
+  table.harmless_tensors = text.at("harmless_tensors");
+  table.beside_blocks = text.at("beside_blocks");
+  table.before_blocks = text.at("before_blocks");
   for (const json& row : text.at("families")) table.families.push_back(ParseFamily(row, table));
   return table;
 }

@@ -51,6 +51,8 @@ struct Family {
 struct FamilyTable {
   std::map<std::string, Layout> layouts;
   std::map<std::string, Activation> activations;  // by their names in config.json
+  // See known_models.json.
+  std::vector<std::string> harmless_tensors, beside_blocks, before_blocks;
   std::vector<Family> families;
 };
 

@@ -28,7 +28,8 @@ namespace {
 
 struct Arguments {
   std::string path;
-  uint64_t tokens = 0;  // 0: operations are not asked for
+  std::vector<std::string> ignored;  // tensors
+  uint64_t tokens = 0;               // 0: operations are not asked for
 };
 
 struct Total {
@@ -128,7 +129,7 @@ void PrintGroup(const io::Checkpoint& checkpoint, const io::ModelConfig& config,
 }
 
 void Inspect(const Arguments& arguments) {
-  const io::Checkpoint checkpoint(arguments.path);
+  const io::Checkpoint checkpoint(arguments.path, arguments.ignored);
   const uint64_t tokens = arguments.tokens;
   std::pmr::monotonic_buffer_resource memory;
   const auto [groups, unusable, usable] = ListOrRefuse(checkpoint, tokens, &memory);
@@ -161,6 +162,7 @@ void AddInspect(CLI::App* app, Action* chosen) {
       "  fusedffn inspect DeepSeek-OCR --tokens 257\n");
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("PATH", arguments->path, kCheckpointHelp)->required()->type_name("");
+  AddIgnored(command, &arguments->ignored);
   command
       ->add_option("--tokens", arguments->tokens,
                    "Tell the operations, too, with so many tokens through each block")

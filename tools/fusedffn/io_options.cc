@@ -15,6 +15,16 @@ CLI::Option* AddWeights(CLI::App* command, std::string* weights) {
   return command->add_option("--weights", *weights, kCheckpointHelp)->required()->type_name("PATH");
 }
 
+void AddIgnored(CLI::App* command, std::vector<std::string>* ignored) {
+  command
+      ->add_option("--ignore-tensors", *ignored,
+                   "Leave this tensor, or all below this name, out of account: by its name\n"
+                   "behind a block's prefix, or by its whole name. Else a block that has more\n"
+                   "tensors than those of its layers is refused. May be given several times")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+}
+
 CLI::Option* AddInput(CLI::App* command, std::string* input) {
   return command->add_option("--input", *input, "X, a .npy or .safetensors file")
       ->required()

@@ -5,6 +5,7 @@
 #include <CLI/App.hpp>
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "src/files/array_file.h"
 #include "src/models/checkpoint.h"
@@ -13,7 +14,8 @@ namespace fusedffn::program {
 
 struct Files {
   std::string weights, input;
-  std::string output;  // "": none
+  std::vector<std::string> ignored;  // tensors of `weights`
+  std::string output;                // "": none
 };
 
 inline constexpr const char* kCheckpointHelp =
@@ -21,6 +23,7 @@ inline constexpr const char* kCheckpointHelp =
     "(its shards beside it), or a folder with such an index or model.safetensors";
 
 CLI::Option* AddWeights(CLI::App* command, std::string* weights);
+void AddIgnored(CLI::App* command, std::vector<std::string>* ignored);
 CLI::Option* AddInput(CLI::App* command, std::string* input);
 CLI::Option* AddOutput(CLI::App* command, std::string* output);
 

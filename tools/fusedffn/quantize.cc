@@ -24,6 +24,7 @@ namespace {
 
 struct Arguments {
   std::string weights, output;
+  std::vector<std::string> ignored;          // tensors
   std::optional<std::string> layer, family;  // neither: all blocks
   bool blocks_only = false;
   size_t group = kInt8GroupSize;
@@ -96,7 +97,7 @@ void PrintReport(const std::vector<io::Block>& blocks, const io::QuantizePlan& p
 }
 
 void Quantize(const Arguments& arguments) {
-  const io::Checkpoint checkpoint(arguments.weights);
+  const io::Checkpoint checkpoint(arguments.weights, arguments.ignored);
   for (const std::string& file : checkpoint.Files()) RequireOtherFile(arguments.output, "--weights", file);
   io::CheckWritable(arguments.output);
   std::string copied;
@@ -140,6 +141,7 @@ void AddQuantize(CLI::App* app, Action* chosen) {
       "      --blocks-only --output clip_l_int8.safetensors\n");
   const auto arguments = std::make_shared<Arguments>();
   AddWeights(command, &arguments->weights);
+  AddIgnored(command, &arguments->ignored);
   command
       ->add_option("--output", arguments->output,
                    "The copy, a .safetensors file; replaced if it exists, once it has been\nwritten whole")

@@ -54,7 +54,7 @@ void PrintSummary(const io::Block& block, const PackedFfn& ffn, Activation activ
 void Run(const Arguments& arguments) {
   const auto& [files, layer, settings] = arguments;
   PackOptions options = PackOptionsOf(settings);
-  const io::Checkpoint weights(files.weights);
+  const io::Checkpoint weights(files.weights, files.ignored);
   CheckOutput(files, weights);
   const io::Block block = io::FindBlock(weights, layer);
   const Activation activation = ChooseActivation(settings, block, KnownOf(weights, block));
@@ -100,6 +100,7 @@ void AddRun(CLI::App* app, Action* chosen) {
       "  fusedffn run ... --threads 1 --isa avx2 --repeat 100\n");
   const auto arguments = std::make_shared<Arguments>();
   AddWeights(command, &arguments->files.weights);
+  AddIgnored(command, &arguments->files.ignored);
   command
       ->add_option("--layer", arguments->layer,
                    "The block's prefix, before .fc1.weight or .gate_proj.weight;\n"

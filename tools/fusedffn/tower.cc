@@ -152,7 +152,7 @@ void PrintTimes(const Times& times, const std::vector<io::Block>& blocks, bool v
 void RunTower(const Arguments& arguments) {
   const auto& [files, family, layers, verbose, surroundings, settings] = arguments;
   PackOptions options = PackOptionsOf(settings);
-  const io::Checkpoint weights(files.weights);
+  const io::Checkpoint weights(files.weights, files.ignored);
   CheckOutput(files, weights);
   const io::Tower tower = io::FindTower(weights, family);
   const std::vector<io::Block> blocks =
@@ -221,6 +221,7 @@ void AddTower(CLI::App* app, Action* chosen) {
       "  fusedffn tower ... --norm --residual\n");
   const auto arguments = std::make_shared<Arguments>();
   AddWeights(command, &arguments->files.weights);
+  AddIgnored(command, &arguments->files.ignored);
   AddChoice(command, arguments.get());
   AddInput(command, &arguments->files.input);
   AddOutput(command, &arguments->files.output);
