@@ -49,6 +49,18 @@ void ExpectRefused(const std::vector<BadFile>& files) {
   }
 }
 
+// As some writers say that there is none.
+TEST(SafetensorsTest, TakesNullForMetadata) {
+  const TempFolder folder;
+  const std::string path =
+      folder.Write("a.safetensors", SafetensorsBytes(R"({"__metadata__":null,"a":{"dtype":"U8","shape":[1],)"
+                                                     R"("data_offsets":[0,1]}})",
+                                                     "x"));
+  const SafetensorsFile file(path);
+  EXPECT_TRUE(file.metadata().empty());
+  EXPECT_NE(file.Find("a"), nullptr);
+}
+
 TEST(SafetensorsTest, RefusesBadLengths) {
   ExpectRefused({
       {"empty file", "", "0 bytes are too few"},
@@ -110,7 +122,9 @@ TEST(SafetensorsTest, RefusesOtherValuesThanTheFormatHas) {
       {"negative offset", One("\"F32\"", "[1]", "[-4,0]", 4), "data_offsets must be an array of two"},
       {"offset with a fraction", One("\"F32\"", "[1]", "[0,4.0]", 4), "data_offsets must be an array of two"},
       {"metadata is text", Json("{\"__metadata__\":\"pt\"}"), "__metadata__ must be an object"},
-      {"metadata is null", Json("{\"__metadata__\":null}"), "__metadata__ must be an object"},
+      {"metadata is a list", Json("{\"__metadata__\":[]}"), "__metadata__ must be an object"},
+      {"tensor is null", Json("{\"a\":null}"), "a tensor must be an object"},
+      {"metadata null twice", Json("{\"__metadata__\":null,\"__metadata__\":null}"), "__metadata__ twice"},
       {"number in metadata", Json("{\"__metadata__\":{\"a\":1}}"), "__metadata__ may hold text only"},
       {"object in metadata", Json("{\"__metadata__\":{\"a\":{}}}"), "__metadata__ may hold text only"},
   });

@@ -137,7 +137,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     return Go(Next::kField);
   }
 
-  bool null() override { return Refuse(); }
+  bool null() override { return next_ == Next::kMetadata ? Go(Next::kName) : Refuse(); }  // is no metadata
   bool boolean(bool) override { return Refuse(); }
   bool number_integer(int64_t) override { return Refuse(); }
   bool number_float(double, const std::string&) override { return Refuse(); }
