@@ -30,7 +30,8 @@ std::string Answer(const std::string& prefix, const std::string& layout, const c
 
 TEST(BlockActivationTest, NamesThatSuffice) {
   for (const char* config : {static_cast<const char*>(nullptr), "{", R"({"hidden_act": "silu"})",
-                             R"({"vision_config": {"hidden_act": "gelu", "mlp_ratio": 3.7362}})"}) {
+                             R"({"model_type": "deepseek_vl_v2", "vision_config": {"mlp_ratio": 3.7362}})",
+                             R"({"vision_config": {"hidden_act": "quick_gelu"}})"}) {
     EXPECT_EQ(Answer("model.vision_model.transformer.layers.0.mlp", "fc1_fc2", config),
               "DeepSeek-OCR CLIP-L: quick_gelu");
     EXPECT_EQ(Answer("model.sam_model.blocks.0.mlp", "lin1_lin2", config), "DeepSeek-OCR SAM: gelu");
@@ -38,6 +39,112 @@ TEST(BlockActivationTest, NamesThatSuffice) {
     EXPECT_EQ(Answer("model.qwen2_model.model.model.layers.0.mlp", "gate_up_down", config),
               "DeepSeek-OCR 2 encoder: silu");
   }
+}
+
+// Llama 3.2 Vision has DeepSeek-OCR's names, and gelu.
+TEST(BlockActivationTest, ConfigurationsBeatNames) {
+  const char* const names = "model.vision_model.transformer.layers.0.mlp";
+  for (const char* config :
+       {R"({"vision_config": {"hidden_act": "gelu"}})",
+        R"({"model_type": "mllama_vision_model", "hidden_act": "gelu"})",
+        R"({"model_type": "mllama", "hidden_act": "silu", "vision_config": {"hidden_act": "gelu"}})"}) {
+    const BlockActivation answer = Ask(names, "fc1_fc2", config);
+    EXPECT_EQ(Known(answer), "gelu") << config;
+    EXPECT_TRUE(answer.families.empty());
+    EXPECT_FALSE(answer.model_is_told || answer.norm_eps);
+    EXPECT_EQ(Answer("model.sam_model.blocks.0.mlp", "lin1_lin2", config), "DeepSeek-OCR SAM: gelu");
+  }
+  for (const char* config : {R"({"model_type": "mllama"})", R"({"vision_config": {"hidden_act": "mish"}})"}) {
+    EXPECT_EQ(Known(Ask(names, "fc1_fc2", config)), "") << config;
+  }
+}
+
+TEST(BlockActivationTest, ConfigurationsThatDoNotMeanWhatTheySay) {
+  const char* const llama = "model.layers.0.mlp";
+  const char* const clip = "vision_model.encoder.layers.0.mlp";
+  const NamedCase cases[] = {
+      {llama, "gate_up_down", R"({"model_type": "gemma", "hidden_act": "gelu"})", "Gemma: gelu_tanh"},
+      {llama, "gate_up_down", R"({"model_type": "gemma", "hidden_act": "gelu", "hidden_activation": null})",
+       "Gemma: gelu_tanh"},
+      {llama, "gate_up_down", R"({"model_type": "gemma", "hidden_activation": "gelu"})", "Gemma: gelu"},
+      {llama, "gate_up_down", R"({"model_type": "gemma2", "hidden_act": "gelu"})", "Gemma 2 and 3: gelu"},
+      {"language_model.model.layers.0.mlp", "gate_up_down",
+       R"({"model_type": "paligemma", "text_config": {"hidden_act": "gelu"}})", "Gemma: gelu_tanh"},
+      {clip, "fc1_fc2",
+       R"({"model_type": "clip", "vision_config": {"hidden_act": "quick_gelu"}, "vision_config_dict": {"hidden_act": "gelu"}})",
+       "CLIP (HF) image tower: gelu"},
+      {clip, "fc1_fc2",
+       R"({"model_type": "clip", "vision_config": {"hidden_act": "gelu"}, "vision_config_dict": {}})",
+       "CLIP (HF) image tower: quick_gelu"},
+      {clip, "fc1_fc2",
+       R"({"model_type": "clip", "vision_config": {"hidden_act": "gelu"}, "vision_config_dict": null})",
+       "CLIP (HF) image tower: gelu"},
+      {"text_model.encoder.layers.0.mlp", "fc1_fc2",
+       R"({"text_config": {"model_type": "clip_text_model"}, "text_config_dict": {"hidden_act": "gelu"}})",
+       "CLIP (HF) text tower: gelu"},
+      // As Python writes them.
+      {llama, "gate_up_down",
+       R"({"limit": [0.0, Infinity, -Infinity], "loss": NaN, "hidden_act": "silu", "model_type": "llama"})",
+       "Llama, Mistral, Qwen or DeepSeek: silu"},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(Answer(c.prefix, c.layout, c.config), c.answer) << c.prefix << " " << c.config;
+  }
+  EXPECT_TRUE(Contains(Ask(llama, "gate_up_down", R"({"a": "NaN \" Infinity", "b": NaNNaN})").reason,
+                       "not valid JSON at its byte 34"));
+}
+
+// What is not computed, and the values with which nothing changes.
+TEST(BlockActivationTest, TermsOfConfigurations) {
+  const auto problem = [](const std::string& prefix, const std::string& layout, const std::string& config) {
+    const TempFolder folder;
+    return CheckConfig(NamedBlock(prefix, layout), ReadModelConfig(folder.Write("config.json", config)));
+  };
+  const struct {
+    const char* prefix;
+    const char* config;
+    const char* named;  // null: no problem
+  } cases[] = {
+      {"model.layers.0.mlp", R"({"swiglu_limit": 7.0})", "config.json has swiglu_limit '7.0', which is not"},
+      {"model.layers.0.mlp", R"({"swiglu_limit": "7"})", "swiglu_limit '\"7\"'"},
+      {"model.layers.0.mlp", R"({"swiglu_limit": true})", "swiglu_limit 'true'"},
+      {"model.layers.0.mlp", R"({"swiglu_limit": null})", nullptr},
+      {"model.layers.0.mlp", R"({"swiglu_limit": 0})", nullptr},
+      {"model.layers.0.mlp", R"({"swiglu_limit": Infinity})", nullptr},
+      {"model.layers.1.mlp.experts.0", R"({"expert_swiglu_limit_list": [0, 4.0]})",
+       "expert_swiglu_limit_list '[0,4.0]', which is not computed here; accepted are 0 and null"},
+      {"model.layers.1.mlp.experts.0", R"({"expert_swiglu_limit_list": [0, 0.0, null]})", nullptr},
+      {"model.layers.1.mlp",
+       R"({"model_type": "step3p7", "text_config": {"swiglu_limits_shared": [null, 7]}})",
+       "text_config.swiglu_limits_shared"},
+      {"model.layers.0.mlp", R"({"mlp_multipliers": [1.0, 0.5]})", "mlp_multipliers '[1.0,0.5]'"},
+      {"model.layers.0.mlp", R"({"mlp_multipliers": [1.0, 1]})", nullptr},
+      {"model.layers.0.mlp", R"({"residual_multiplier": 0.22})", nullptr},
+      {"model.layers.0.mlp", R"({"activation_sparsity_pattern": [0.95, 0]})", "activation_sparsity_pattern"},
+      {"model.layers.1.mlp", R"({"activation_sparsity_pattern": [0.95, 0]})", nullptr},
+      {"model.layers.2.mlp", R"({"activation_sparsity_pattern": [0.95, 0]})", "activation_sparsity_pattern"},
+      {"model.layers.1.mlp", R"({"activation_sparsity_pattern": 0.5})", "activation_sparsity_pattern"},
+      {"model.layers.0.mlp", R"({"thinker_config": {"text_config": {"swiglu_limit": 7}}})",
+       "thinker_config.text_config.swiglu_limit '7'"},
+      // Of other towers.
+      {"vision_tower.blocks.0.mlp", R"({"text_config": {"swiglu_limit": 7}})", nullptr},
+      {"vision_tower.blocks.0.mlp", R"({"vision_config": {"swiglu_limit": 7}})",
+       "vision_config.swiglu_limit"},
+      {"model.layers.0.mlp", R"({"vision_config": {"swiglu_limit": 7}})", nullptr},
+      {"model.layers.0.mlp", R"({"swiglu_limit": 7, "text_config": {"model_type": "llama"}})", nullptr},
+      {"anything", R"({"swiglu_limit": 7})", "swiglu_limit"},
+  };
+  for (const auto& c : cases) {
+    const std::string found = problem(c.prefix, "gate_up_down", c.config);
+    if (c.named == nullptr) {
+      EXPECT_EQ(found, "") << c.prefix << " " << c.config;
+    } else {
+      EXPECT_TRUE(Contains(found, c.named)) << c.prefix << " " << c.config;
+    }
+  }
+  EXPECT_TRUE(
+      Contains(Ask("model.layers.0.mlp", "gate_up_down", R"({"residual_multiplier": 0.22})").residual_problem,
+               "residual_multiplier '0.22', which is not computed here; accepted are 1 and null"));
 }
 
 // As the models' own configurations are: with the activation, or with the model's type only.

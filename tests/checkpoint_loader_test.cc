@@ -188,6 +188,13 @@ TEST_F(CheckpointLoaderTest, LeavesTensorsOutOnlyWhenToldTo) {
   EXPECT_TRUE(Contains(blocks[0].problem, message));
   ASSERT_TRUE(CheckpointLoader::Open(path, &loader, {{"ln"}}).ok());
   EXPECT_TRUE(loader.LoadBlock("m", options, &block).ok());
+
+  folder_.Write("config.json", R"({"swiglu_limit": 7.0})");
+  ASSERT_TRUE(CheckpointLoader::Open(path, &loader, {{"ln"}}).ok());
+  ExpectStatus(loader.LoadBlock("m", options, &block), StatusCode::kBadFile,
+               "block 'm': config.json has swiglu_limit");
+  ASSERT_TRUE(loader.ListBlocks(&blocks).ok());
+  EXPECT_TRUE(Contains(blocks[0].problem, "config.json has swiglu_limit '7.0'"));
 }
 
 TEST_F(CheckpointLoaderTest, ReportsWhatIsWrongAndChangesNothing) {

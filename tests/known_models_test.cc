@@ -45,7 +45,7 @@ TEST(FamiliesTest, TableIsSound) {
     // Either the names say it, or something else may.
     if (family.names_suffice) {
       EXPECT_FALSE(norm.eps_in_config);
-      EXPECT_TRUE(family.sections.empty() && family.model_types.empty() && family.parents.empty());
+      EXPECT_TRUE(family.model_types.empty() && family.parents.empty());
     }
     for (const std::string& pattern : family.prefixes) {
       const auto found = FamiliesAt(Example(pattern), *family.layout);
@@ -118,6 +118,17 @@ TEST(FamiliesTest, RealNames) {
       {"layers.0.feed_forward", "w1_w3_w2", "Llama (Meta)"},
       {"layers.0.mlp", "fc1_fc2", ""},
       {"h.0.attn", "conv1d", ""},
+      {"vision_model.global_transformer.layers.7.mlp", "fc1_fc2", "Llama 3.2 Vision, global layers"},
+      // In wrappers.
+      {"module.h.0.mlp", "conv1d", "GPT-2"},
+      {"_orig_mod.transformer.h.0.mlp", "conv1d", "GPT-2"},
+      {"base_model.model.model.layers.0.block_sparse_moe.experts.7", "w1_w3_w2", "experts of Mixtral"},
+      {"module._orig_mod.module.base_model.model.visual.blocks.31.mlp", "fc1_fc2", "Qwen2-VL image tower"},
+      {"_fsdp_wrapped_module.visual._fsdp_wrapped_module.blocks.31._orig_mod.mlp", "fc1_fc2",
+       "Qwen2-VL image tower"},
+      {"_forward_module.teacher.visual.blocks.31.mlp", "fc1_fc2", "Qwen2-VL image tower"},
+      {"visual.module.blocks.31.mlp", "fc1_fc2", ""},
+      {"modules.visual.blocks.31.mlp", "fc1_fc2", ""},
   };
   for (const auto& real : cases) {
     EXPECT_EQ(NamesOf(FamiliesAt(real.prefix, Families().layouts.at(real.layout))), real.families)

@@ -68,7 +68,6 @@ TEST(BlockNormTest, NamesAndEps) {
       {"visual.blocks.0.mlp", "fc1_fc2",
        R"({"model_type": "qwen2_vl", "vision_config": {"layer_norm_eps": 1}})", "norm2, 1e-06"},
       {"h.0.mlp", "conv1d", R"({"model_type": "gpt2", "layer_norm_epsilon": 0.125})", "ln_2, 0.125"},
-      {"h.0.mlp", "conv1d", R"({"activation_function": "gelu_new"})", "ln_2, ?"},
       {"model.encoder.layers.0", "fc1_fc2", R"({"model_type": "whisper"})", "final_layer_norm, 1e-05"},
   };
   for (const auto& c : cases) {
@@ -114,6 +113,17 @@ TEST(BlockNormTest, GatedModels) {
 
 TEST(BlockNormTest, NotKnown) {
   const NamedCase cases[] = {
+      // Others have these names, and other norms.
+      {"h.0.mlp", "conv1d", R"({"activation_function": "gelu_new"})",
+       "with a model_type of theirs, such as 'gpt2'"},
+      {"h.0.mlp", "conv1d", R"({"model_type": "imagegpt", "activation_function": "quick_gelu"})",
+       "such as 'gpt2'"},
+      {"visual.blocks.0.mlp", "fc1_fc2", nullptr, "such as 'qwen2_vl_vision'"},
+      {"vision_model.encoder.layers.0.mlp", "fc1_fc2",
+       R"({"vision_config": {"model_type": "other", "hidden_act": "gelu"}})",
+       "config.json has model_type 'other', which is none of theirs"},
+      {"model.vision_model.transformer.layers.0.mlp", "fc1_fc2",
+       R"({"model_type": "mllama", "vision_config": {"hidden_act": "gelu"}})", "of no known family"},
       {"model.layers.0.mlp", "gate_up_down", nullptr, "say, with a model_type of theirs, such as 'llama'"},
       {"model.layers.0.mlp", "gate_up_down",
        R"({"model_type": "olmo2", "hidden_act": "silu", "rms_norm_eps": 1e-6})",
@@ -139,10 +149,10 @@ TEST(BlockNormTest, NotKnown) {
 class LoadNormTest : public testing::Test {
  protected:
   static LoadedNorm Load(const Checkpoint& checkpoint, const std::string& prefix, const std::string& layout,
-                         const std::string& norm) {
+                         const std::string& norm, NormKind kind = NormKind::kRmsNorm) {
     Block block = NamedBlock(prefix, layout);
     block.shape = {3, 12, 3};
-    return LoadNorm(checkpoint, block, {norm, NormKind::kRmsNorm, 1, "", {}, false}, 0.5);
+    return LoadNorm(checkpoint, block, {norm, kind, 1, "", {}, false}, 0.5);
   }
 
   // What is wrong with a file of these tensors, or "".
@@ -188,6 +198,39 @@ TEST_F(LoadNormTest, RefusesWhatDoesNotFit) {
                        "layer_norm2.bias' is 'F32' [2]"));
   EXPECT_TRUE(Contains(ErrorOfTensors({{name_ + ".weight", "F32", {3}}, {name_ + ".bias", "BF16", {3}}}),
                        "they must be alike"));
+}
+
+// ImageGPT's has no bias, as an RMSNorm has none, and no mean.
+TEST_F(LoadNormTest, RefusesALayerNormWithoutABias) {
+  WriteNorm(path_, "h.3.ln_2", 3, "F32", 1, false);
+  const std::string problem =
+      ErrorOf(path_, [&] { Load(Checkpoint(path_), "h.3.mlp", "conv1d", "ln_2", NormKind::kLayerNorm); });
+  EXPECT_TRUE(
+      Contains(problem, "there is no tensor 'h.3.ln_2.bias': the norm in front of block 'h.3.mlp' is not"));
+}
+
+// What a layer has beside a block that x + block(norm(x)) would leave out.
+TEST_F(LoadNormTest, AccountsForTheWholeLayer) {
+  const auto problem_with = [&](const std::string& name, const std::vector<std::string>& ignored = {}) {
+    WriteZeros(path_,
+               {{"h.3.mlp.c_fc.weight", "F32", {3}}, {"h.3.ln_2.bias", "F32", {3}}, {name, "F32", {3}}});
+    const Block block = NamedBlock("h.3.mlp", "conv1d");
+    return ErrorOf(path_, [&] {
+      RequirePlainResidual(Checkpoint(path_, ignored), block, KnownOf(block, R"({"model_type": "gpt2"})"),
+                           block.families.at(0)->norm);
+    });
+  };
+  for (const char* more : {"ls_2.gamma", "gamma_2", "lambda2", "layer_scale2.lambda1", "ln_3.weight",
+                           "post_feedforward_layernorm.weight", "adapter.down.weight", "mlp2.c_fc.weight"}) {
+    EXPECT_TRUE(Contains(problem_with(std::string("h.3.") + more),
+                         "block 'h.3.mlp': its layer has 'h.3." + std::string(more) + "' as well"));
+  }
+  for (const char* more :
+       {"h.3.ln_1.weight", "h.3.attn.c_attn.weight", "h.3.attn.bias", "h.3.crossattention.q.weight",
+        "h.3.ln_cross_attn.weight", "h.30.ls_2.gamma", "wte.weight"}) {
+    EXPECT_EQ(problem_with(more), "") << more;
+  }
+  EXPECT_EQ(problem_with("h.3.ls_2.gamma", {"ls_2"}), "");
 }
 
 }  // namespace

@@ -531,6 +531,16 @@ TEST_F(BadRunTest, ActivationNotKnown) {
       2);
 }
 
+// Whatever the options say.
+TEST_F(BadRunTest, TermsOfTheConfiguration) {
+  folder_.Write("config.json", R"({"swiglu_limit": 7.0})");
+  const char* const message =
+      "config.json has swiglu_limit '7.0', which is not computed here; accepted are 0 and null";
+  ExpectRefused({{"given", {}, message}}, 1);
+  EXPECT_TRUE(Contains(Start({"inspect", folder_ / "good.safetensors"}).out,
+                       "'m'\n    not usable: " + std::string(message)));
+}
+
 TEST_F(BadRunTest, GatedBlocks) {
   const auto entries = [](uint64_t up_rows) {
     return std::vector<Entry>{{"model.layers.0.mlp.gate_proj.weight", "F32", {7, 5}},

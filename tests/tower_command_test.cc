@@ -247,6 +247,18 @@ TEST_F(GatedTowerCommandTest, GuessesNoNorm) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
 }
 
+// Which config.json says, for the residual, or for the blocks themselves.
+TEST_F(GatedTowerCommandTest, LeavesNoTermOfTheConfigurationOut) {
+  folder_.Write("config.json", R"({"model_type": "llama", "residual_multiplier": 0.22})");
+  ExpectComplaint(Tower({"--norm", "--residual"}), 1,
+                  "block 'model.layers.0.mlp': config.json has residual_multiplier");
+  EXPECT_EQ(Tower({"--norm"}).exit_code, 0);
+  folder_.Write("config.json", R"({"model_type": "llama", "activation_sparsity_pattern": [0, 0, 0.5]})");
+  ExpectComplaint(Tower({"--norm"}), 1,
+                  "block 'model.layers.2.mlp': config.json has activation_sparsity_pattern");
+  EXPECT_EQ(Tower({"--layers", "2"}).exit_code, 0);
+}
+
 class TwoNormsTowerCommandTest : public GatedTowerCommandTest {
  protected:
   TwoNormsTowerCommandTest() : GatedTowerCommandTest("pre_feedforward_layernorm") {

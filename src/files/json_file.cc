@@ -17,6 +17,22 @@ namespace {
 
 using nlohmann::json;
 
+// NaN, Infinity and -Infinity, which Python writes, become empty arrays of the same length: no numbers, and
+// every other byte stays where it is.
+void ReplaceNonNumbers(std::string* text) {
+  bool in_string = false;
+  for (size_t i = 0; i < text->size(); ++i) {
+    const char c = (*text)[i];
+    if (c == '\\' && in_string) ++i;
+    if (c == '"') in_string = !in_string;
+    if (in_string) continue;
+    for (const std::string_view word : {"NaN", "-Infinity", "Infinity"}) {
+      if (text->compare(i, word.size(), word) != 0) continue;
+      text->replace(i, word.size(), "[" + std::string(word.size() - 2, ' ') + "]");
+    }
+  }
+}
+
 std::string ReadText(const std::string& path) {
   constexpr uint64_t kMostBytes = uint64_t{64} << 20;
   const InputFile file(path);
@@ -25,6 +41,7 @@ std::string ReadText(const std::string& path) {
   }
   std::string text(file.size(), '\0');
   file.ReadAt(0, text.size(), text.data());
+  ReplaceNonNumbers(&text);
   return text;
 }
 

@@ -1,5 +1,6 @@
 // Compiled once. A JSON file beside a checkpoint, read strictly: refused are files above 64 MiB, nesting
-// deeper than 64, and keys that an object has twice, since readers differ in which of the two counts.
+// deeper than 64, and keys that an object has twice, since readers differ in which of the two counts. NaN and
+// Infinity, which Python writes, are taken, as empty arrays.
 #ifndef FUSEDFFN_SRC_FILES_JSON_FILE_H_
 #define FUSEDFFN_SRC_FILES_JSON_FILE_H_
 

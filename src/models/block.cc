@@ -167,6 +167,15 @@ std::string LayerNames(const Layout& layout) {
                         : fmt::format("{} and {}", layout.up, layout.down);
 }
 
+std::string LayerOf(std::string prefix) {
+  while (!MatchesPattern(prefix.substr(prefix.rfind('.') + 1), "N")) {
+    const size_t dot = prefix.rfind('.');
+    if (dot == std::string::npos) return "";
+    prefix.resize(dot);
+  }
+  return prefix;
+}
+
 std::string ShapeText(const Shape& shape) {
   return fmt::format("{} -> {}{} -> {}", shape.dim, shape.hidden, shape.gated ? " gated" : "", shape.out);
 }

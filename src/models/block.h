@@ -47,6 +47,9 @@ BlockListing ReadBlock(const Checkpoint& checkpoint, const std::string& prefix, 
 // NAME.weight and what belongs to it, as a single layer. Throws Error if it is not there, or does not fit.
 BlockLayer FindLayer(const Checkpoint& checkpoint, const std::string& name, const Layout& layout);
 
+// A prefix up to its last number, which is the layer's; or "".
+std::string LayerOf(std::string prefix);
+
 // "fc1 and fc2"
 std::string LayerNames(const Layout& layout);
 

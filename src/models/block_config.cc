@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <string_view>
 
 #include "src/files/error.h"
 #include "src/files/text.h"
@@ -28,7 +30,8 @@ struct Finding {
 Finding Look(const Family& family, const ModelConfig& config) {
   const std::string& whole_type = config.sections.at("").model_type;
   std::vector<std::string> names = family.sections;
-  if (IsIn(family.model_types, whole_type) && !IsIn(names, "")) names.push_back("");
+  const bool is_whole = IsIn(family.model_types, whole_type) || IsIn(family.other_models, whole_type);
+  if (is_whole && !IsIn(names, "")) names.push_back("");
   for (const std::string& name : names) {
     const auto found = config.sections.find(name);
     if (found == config.sections.end()) continue;
@@ -38,6 +41,54 @@ Finding Look(const Family& family, const ModelConfig& config) {
     if (is_family || !found->second.key.empty()) return {&family, is_family, name, found->second};
   }
   return {};
+}
+
+// The first section that says that the model is one of the block's families; else the first that has an
+// activation.
+Finding Look(const Block& block, const ModelConfig& config) {
+  Finding best;
+  if (!config.problem.empty()) return best;
+  for (const Family* family : block.families) {
+    const Finding finding = Look(*family, config);
+    if (finding.family != nullptr && (best.family == nullptr || (finding.is_family && !best.is_family))) {
+      best = finding;
+    }
+  }
+  return best;
+}
+
+// Of which kind of tower a section or a prefix speaks: of images, sounds, or text and all others.
+enum class Kind { kImage, kSound, kOther };
+Kind KindOf(std::string_view name) {
+  const auto has = [&](const char* word) { return name.find(word) != std::string_view::npos; };
+  if (has("vision") || has("visual") || has("image")) return Kind::kImage;
+  return has("audio") || has("speech") ? Kind::kSound : Kind::kOther;
+}
+
+bool Counts(const ModelConfig::Term& term, const Block& block) {
+  const std::string layer = LayerOf(block.prefix);
+  const std::optional<uint64_t> number = NumberOf(layer.substr(layer.rfind('.') + 1));
+  const bool has_own = term.known->per_layer && number && *number < term.is_neutral.size();
+  return !has_own || !term.is_neutral[*number];
+}
+
+// The first term that counts in the section that speaks of the block, if that is known; else in any that may.
+std::string TermProblem(const Block& block, const ModelConfig& config, bool of_residual) {
+  const bool has_terms = std::any_of(config.sections.begin(), config.sections.end(),
+                                     [](const auto& section) { return !section.second.terms.empty(); });
+  if (!has_terms) return "";
+  const Finding finding = Look(block, config);
+  const bool is_known = finding.family != nullptr && !finding.name.empty();
+  for (const auto& [name, section] : config.sections) {
+    const bool may_speak = name.empty() || KindOf(name) == KindOf(block.prefix);
+    if (is_known ? name != finding.name : !may_speak) continue;
+    for (const ModelConfig::Term& term : section.terms) {
+      if (term.known->of_residual != of_residual || !Counts(term, block)) continue;
+      return fmt::format("config.json has {} {}, which is not computed here; accepted are {} and null",
+                         OneLine(term.name), Quoted(term.value), term.known->neutral);
+    }
+  }
+  return "";
 }
 
 // "A (quick_gelu) or B (gelu)"
@@ -74,7 +125,10 @@ BlockActivation FromConfig(const Block& block, const Finding& finding) {
     result.reason = "config.json's model_type says so";
     return result;
   }
-  const auto& known = Families().activations;
+  const auto& legacy = finding.family->legacy;
+  const bool may_be_legacy = finding.is_family && finding.section.key == "hidden_act";
+  const bool is_legacy = may_be_legacy && legacy.count(finding.section.activation) != 0;
+  const auto& known = is_legacy ? legacy : Families().activations;
   const auto found = known.find(finding.section.activation);
   if (found == known.end()) {
     result.reason =
@@ -85,27 +139,54 @@ BlockActivation FromConfig(const Block& block, const Finding& finding) {
   }
   result.activation = found->second;
   result.reason = "config.json says so";
+  if (is_legacy)
+    result.reason +=
+        fmt::format(", whose {} is this in {}", finding.section.activation, finding.family->name);
+  return result;
+}
+
+// Of a block whose names say it, unless config.json says something else.
+BlockActivation ByNames(const Block& block, const Family& family, const ModelConfig& config) {
+  const BlockActivation named = {family.activation, "its names say so", {&family}, family.norm.eps, true};
+  if (!config.problem.empty()) return named;
+  const Finding finding = Look(family, config);
+  const std::string& whole_type = config.sections.at("").model_type;
+  if (finding.family == nullptr && !IsIn(family.other_models, whole_type)) return named;
+  BlockActivation told = finding.family != nullptr
+                             ? FromConfig(block, finding)
+                             : Unknown(block, fmt::format("config.json's model_type is {}, which has others",
+                                                          Quoted(whole_type)));
+  if (told.activation == family.activation) return named;
+  told.families.clear();
+  told.norm_eps.reset();
+  return told;
+}
+
+BlockActivation FromAll(const Block& block, const ModelConfig& config) {
+  for (const Family* family : block.families) {
+    if (family->names_suffice) return ByNames(block, *family, config);
+  }
+  if (!config.problem.empty()) return Unknown(block, config.problem);
+  const Finding finding = Look(block, config);
+  BlockActivation result =
+      finding.family == nullptr ? Unknown(block, "config.json does not say") : FromConfig(block, finding);
+  if (!result.model_is_told) {
+    const std::string& type = finding.section.model_type;
+    result.other_model = type.empty() ? config.sections.at("").model_type : type;
+  }
   return result;
 }
 
 }  // namespace
 
 BlockActivation ActivationOf(const Block& block, const ModelConfig& config) {
-  for (const Family* family : block.families) {
-    if (family->names_suffice) {
-      return {family->activation, "its names say so", {family}, family->norm.eps, true};
-    }
-  }
-  if (!config.problem.empty()) return Unknown(block, config.problem);
-  Finding best;
-  for (const Family* family : block.families) {
-    const Finding finding = Look(*family, config);
-    if (finding.family != nullptr && (best.family == nullptr || (finding.is_family && !best.is_family))) {
-      best = finding;
-    }
-  }
-  if (best.family == nullptr) return Unknown(block, "config.json does not say");
-  return FromConfig(block, best);
+  BlockActivation result = FromAll(block, config);
+  result.residual_problem = TermProblem(block, config, true);
+  return result;
+}
+
+std::string CheckConfig(const Block& block, const ModelConfig& config) {
+  return TermProblem(block, config, false);
 }
 
 }  // namespace io

@@ -22,11 +22,18 @@ struct BlockActivation {
   std::string reason;
   std::vector<const Family*> families;  // the block's own, without those that the configuration rules out
   std::optional<double> norm_eps;
-  bool model_is_told = false;  // by names that suffice, or by config.json: then there is one family
+  bool model_is_told = false;         // by names that suffice, or by config.json: then there is one family
+  std::string other_model = {};       // what config.json says it is, if that is none of the families; or ""
+  std::string residual_problem = {};  // why x + block(norm(x)) is not the model's, by config.json; or ""
 };
 
-// Never guesses: models with the same names have different activations.
+// Never guesses: models with the same names have different activations. What config.json says of the block is
+// more than what its names say.
 BlockActivation ActivationOf(const Block& block, const ModelConfig& config);
+
+// What config.json says that makes the block another function than is computed here, such as a limit of its
+// hidden values; or "".
+std::string CheckConfig(const Block& block, const ModelConfig& config);
 
 }  // namespace io
 }  // namespace v0_2

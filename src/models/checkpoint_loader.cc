@@ -67,7 +67,7 @@ Activation ActivationFor(const std::string& path, const LoadOptions& options, co
 LoadedNorm NormFor(const io::Checkpoint& checkpoint, const LoadOptions& options, const io::Block& block,
                    const io::BlockActivation& known) {
   const io::FamilyNorm& norm = io::NormOf(checkpoint.path(), block, known);
-  io::RequirePlainResidual(checkpoint.path(), block, known, norm);
+  io::RequirePlainResidual(checkpoint, block, known, norm);
   const std::optional<double> eps = options.norm_eps ? options.norm_eps : known.norm_eps;
   if (eps) return io::LoadNorm(checkpoint, block, norm, *eps);
   throw MissingOption(checkpoint.path(),
@@ -82,6 +82,8 @@ BlockInfo InfoOf(const io::BlockListing& listing, const io::ModelConfig& config)
   info.prefix = block.prefix;
   info.problem = listing.problem;
   if (!info.problem.empty()) return info;
+  info.problem = io::CheckConfig(block, config);
+  if (!info.problem.empty()) return info;
   const io::BlockActivation known = io::ActivationOf(block, config);
   info.models = io::NamesOf(known.families);
   info.shape = block.shape;
@@ -92,6 +94,10 @@ BlockInfo InfoOf(const io::BlockListing& listing, const io::ModelConfig& config)
 
 LoadedBlock Load(const io::Checkpoint& checkpoint, const io::ModelConfig& config, const LoadOptions& options,
                  const io::Block& block) {
+  const std::string problem = io::CheckConfig(block, config);
+  if (!problem.empty()) {
+    throw io::Error(checkpoint.path(), fmt::format("block {}: {}", io::Quoted(block.prefix), problem));
+  }
   const io::BlockActivation known = io::ActivationOf(block, config);
   LoadedBlock loaded;
   loaded.prefix = block.prefix;

@@ -20,6 +20,12 @@ Activation KnownActivation(const std::string& name) {
   throw std::logic_error("known_models.json: unknown activation " + name);
 }
 
+std::map<std::string, Activation> ParseActivations(const json& rows) {
+  std::map<std::string, Activation> activations;
+  for (const auto& [name, ours] : rows.items()) activations.emplace(name, KnownActivation(ours));
+  return activations;
+}
+
 Layout ParseLayout(const json& row) {
   return {row.value("gate", ""), row.at("up"), row.at("down"), row.value("transposed", false)};
 }
@@ -38,6 +44,7 @@ FamilyNorm ParseNorm(const json& row) {
   norm.behind = row.value("behind", "");
   if (row.contains("eps")) norm.eps = row.at("eps");
   norm.eps_in_config = row.value("eps_in_config", false);
+  norm.told = row.value("told", false);
   return norm;
 }
 
@@ -53,6 +60,8 @@ Family ParseFamily(const json& row, const FamilyTable& table) {
   family.sections = texts("sections");
   family.model_types = texts("model_types");
   family.parents = texts("parents");
+  family.other_models = texts("other_models");
+  family.legacy = ParseActivations(row.value("legacy", json::object()));
   family.source = row.at("source");
   return family;
 }
@@ -61,11 +70,15 @@ FamilyTable Parse() {
   const json text = json::parse(KnownModelsText());
   FamilyTable table;
   for (const auto& [name, row] : text.at("layouts").items()) table.layouts.emplace(name, ParseLayout(row));
-  for (const auto& [name, ours] : text.at("activations").items()) {
-    table.activations.emplace(name, KnownActivation(ours));
+  table.activations = ParseActivations(text.at("activations"));
+  for (const json& row : text.at("config_terms")) {
+    table.config_terms.push_back(
+        {row.at("key"), row.at("neutral"), row.value("per_layer", false), row.value("of_residual", false)});
   }
   table.harmless_tensors = text.at("harmless_tensors");
   table.beside_blocks = text.at("beside_blocks");
+  table.wrappers = text.at("wrappers");
+  table.wrappers_in_front = text.at("wrappers_in_front");
   table.before_blocks = text.at("before_blocks");
   for (const json& row : text.at("families")) table.families.push_back(ParseFamily(row, table));
   return table;
@@ -90,8 +103,28 @@ const FamilyTable& Families() {
   return table;
 }
 
-std::vector<const Family*> FamiliesAt(std::string_view prefix, const Layout& layout) {
+std::string Unwrapped(std::string_view prefix) {
+  const std::vector<std::string>&anywhere = Families().wrappers, &in_front = Families().wrappers_in_front;
+  std::string plain;
+  while (!prefix.empty()) {
+    const auto wrapper = std::find_if(in_front.begin(), in_front.end(), [&](const std::string& name) {
+      return prefix.size() > name.size() && IsAtOrBelow(prefix, name);
+    });
+    if (plain.empty() && wrapper != in_front.end()) {
+      prefix.remove_prefix(wrapper->size() + 1);
+      continue;
+    }
+    const std::string_view part = TakePart(&prefix);
+    if (std::find(anywhere.begin(), anywhere.end(), part) != anywhere.end()) continue;
+    plain += plain.empty() ? "" : ".";
+    plain += part;
+  }
+  return plain;
+}
+
+std::vector<const Family*> FamiliesAt(std::string_view wrapped, const Layout& layout) {
   std::vector<const Family*> families;
+  const std::string prefix = Unwrapped(wrapped);
   for (const Family& family : Families().families) {
     const auto matches = [&](const std::string& pattern) { return MatchesPattern(prefix, pattern); };
     if (family.layout != &layout) continue;

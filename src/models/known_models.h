@@ -32,6 +32,7 @@ struct FamilyNorm {
   std::string behind;  // of one more norm, between the block and the residual; "": there is none
   std::optional<double> eps;
   bool eps_in_config = false;  // config.json may say another one
+  bool told = false;           // config.json must say that it is this model
 };
 
 // Whether they are one norm, but for eps.
@@ -44,15 +45,24 @@ struct Family {
   Activation activation = Activation::kIdentity;
   bool names_suffice = false;
   FamilyNorm norm;
-  std::vector<std::string> sections, model_types, parents;
+  std::vector<std::string> sections, model_types, parents, other_models;
+  std::map<std::string, Activation> legacy;  // by their names in config.json
   std::string source;
+};
+
+// What a config.json may say that changes a block, or its residual.
+struct ConfigTerm {
+  std::string key;  // a part of it
+  double neutral = 0;
+  bool per_layer = false, of_residual = false;
 };
 
 struct FamilyTable {
   std::map<std::string, Layout> layouts;
   std::map<std::string, Activation> activations;  // by their names in config.json
   // See known_models.json.
-  std::vector<std::string> harmless_tensors, beside_blocks, before_blocks;
+  std::vector<std::string> harmless_tensors, beside_blocks, before_blocks, wrappers, wrappers_in_front;
+  std::vector<ConfigTerm> config_terms;
   std::vector<Family> families;
 };
 
@@ -60,7 +70,11 @@ struct FamilyTable {
 const char* KnownModelsText();
 const FamilyTable& Families();
 
-// Those that have a block of this layout at `prefix`.
+// A prefix without what wrappers of modules have put into it: "model.layers.0" for
+// "module._orig_mod.model.layers.0".
+std::string Unwrapped(std::string_view prefix);
+
+// Those that have a block of this layout at `prefix`, wrapped or not.
 std::vector<const Family*> FamiliesAt(std::string_view prefix, const Layout& layout);
 
 // "A", "A or B", "A, B or C".

@@ -35,10 +35,11 @@ std::optional<LayerPlace> LayerPlaceOf(std::string_view prefix) {
 
 // Experts of one layer stand beside each other, and their last number is not the layer's.
 bool IsExpert(const Block& block) {
+  const std::string prefix = Unwrapped(block.prefix);
   for (const Family* family : block.families) {
     for (const std::string& pattern : family->prefixes) {
       const bool has_expert = ("." + pattern + ".").find(".E.") != std::string::npos;
-      if (has_expert && MatchesPattern(block.prefix, pattern)) return true;
+      if (has_expert && MatchesPattern(prefix, pattern)) return true;
     }
   }
   return false;

@@ -1,7 +1,9 @@
 #include "src/models/model_config.h"
 
+#include <algorithm>
 #include <initializer_list>
 #include <limits>
+#include <utility>
 
 #include "src/files/error.h"
 #include "src/files/json_file.h"
@@ -24,7 +26,32 @@ std::optional<double> NumberAt(const json& object, std::initializer_list<const c
   return std::nullopt;
 }
 
-ModelConfig::Section ReadSection(const json& object) {
+bool IsNeutral(const ConfigTerm& known, const json& value) {
+  if (value.is_number()) return value.get<double>() == known.neutral;
+  return value.is_null() || value == false || value == json::array();  // [] stands for Infinity
+}
+
+void AddTerms(const json& object, const std::string& name, bool with_objects,
+              std::vector<ModelConfig::Term>* terms) {
+  for (const auto& [key, value] : object.items()) {
+    const std::string full = name.empty() ? key : name + "." + key;
+    if (value.is_object()) {
+      if (with_objects) AddTerms(value, full, true, terms);
+      continue;
+    }
+    for (const ConfigTerm& known : Families().config_terms) {
+      if (key.find(known.key) == std::string::npos) continue;
+      ModelConfig::Term term = {&known, full, value.dump(), {}};
+      for (const json& element : value.is_array() ? value : json::array({value})) {
+        term.is_neutral.push_back(IsNeutral(known, element));
+      }
+      const auto& each = term.is_neutral;
+      if (std::find(each.begin(), each.end(), false) != each.end()) terms->push_back(std::move(term));
+    }
+  }
+}
+
+ModelConfig::Section ReadSection(const json& object, const std::string& name) {
   ModelConfig::Section section;
   const auto type = object.find("model_type");
   if (type != object.end() && type->is_string()) section.model_type = *type;
@@ -38,7 +65,19 @@ ModelConfig::Section ReadSection(const json& object) {
   }
   section.layer_norm_eps = NumberAt(object, {"layer_norm_eps", "layer_norm_epsilon"});
   section.rms_norm_eps = NumberAt(object, {"rms_norm_eps"});
+  AddTerms(object, name, !name.empty(), &section.terms);
   return section;
+}
+
+// "vision_config_dict", where there is one, as vision_config, but for its model_type.
+void ReplaceByDict(const json& whole, const std::string& name,
+                   std::map<std::string, ModelConfig::Section>* sections) {
+  const auto dict = whole.find(name + "_dict");
+  if (dict == whole.end() || !dict->is_object()) return;
+  ModelConfig::Section& section = (*sections)[name];
+  std::string type = std::move(section.model_type);
+  section = ReadSection(*dict, name + "_dict");
+  if (section.model_type.empty()) section.model_type = std::move(type);
 }
 
 }  // namespace
@@ -51,10 +90,11 @@ ModelConfig ReadModelConfig(const std::string& path) {
       return config;
     }
     const json whole = ReadJsonObject(path);
-    config.sections.emplace("", ReadSection(whole));
+    config.sections.emplace("", ReadSection(whole, ""));
     for (const auto& [name, value] : whole.items()) {
-      if (value.is_object()) config.sections.emplace(name, ReadSection(value));
+      if (value.is_object()) config.sections.emplace(name, ReadSection(value, name));
     }
+    for (const char* name : {"vision_config", "text_config"}) ReplaceByDict(whole, name, &config.sections);
   } catch (const Error& unreadable) {
     config.problem = unreadable.what();
   }

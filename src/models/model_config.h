@@ -5,21 +5,33 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "src/models/known_models.h"
 
 namespace fusedffn {
 inline namespace v0_2 {
 namespace io {
 
 struct ModelConfig {
+  // That of a known ConfigTerm, if it is not neutral.
+  struct Term {
+    const ConfigTerm* known;
+    std::string name, value;       // "text_config.swiglu_limit", "10.0"
+    std::vector<bool> is_neutral;  // of each element of a list; else of the value
+  };
+
   struct Section {
     std::string model_type;  // "" if it gives none
     std::string key;         // "hidden_act", ...; "" if it gives no activation
     std::string activation;  // as it calls it
     // NaN if it gives one that is no number.
     std::optional<double> layer_norm_eps, rms_norm_eps;
+    std::vector<Term> terms;  // also those of the objects in it, but for the whole
   };
 
-  std::map<std::string, Section> sections;  // its objects by name, and itself as ""
+  // Its objects by name, and itself as "". What "NAME_dict" holds is that of NAME: in such files it wins.
+  std::map<std::string, Section> sections;
   std::string problem;  // why there are no sections: "there is no config.json beside it", ...
 };
 

@@ -18,9 +18,9 @@ namespace io {
 // none, or there are none; and for a gated block, whose names many models have, if none tells which it is.
 const FamilyNorm& NormOf(const std::string& path, const Block& block, const BlockActivation& known);
 
-// Throws Error, for `path`, if the layers of this block's models are not x + block(norm(x)): if there is one
-// more norm, behind the block.
-void RequirePlainResidual(const std::string& path, const Block& block, const BlockActivation& known,
+// Throws Error if this block's layer is not x + block(norm(x)): if there is one more norm behind the block,
+// or config.json or another tensor in the layer makes it something else.
+void RequirePlainResidual(const Checkpoint& checkpoint, const Block& block, const BlockActivation& known,
                           const FamilyNorm& norm);
 
 // That of the block's layer: its name behind the prefix up to its last number. Throws Error.

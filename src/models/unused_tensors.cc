@@ -94,10 +94,10 @@ std::string CheckUnusedInLayer(const Checkpoint& checkpoint, const std::string& 
   const std::string_view unused = checkpoint.FirstBelow(layer, is_unused);
   if (unused.empty()) return "";
   return fmt::format(
-      "block {}: its layer has {} as well, so x + block(norm(x)) might not be the model's; accepted are the "
-      "block, the norm in front of it, an attention, and what --ignore-tensors or "
-      "OpenOptions::ignore_tensors names",
-      Quoted(block.prefix), Quoted(unused));
+      "its layer has {} as well, so x + block(norm(x)) might not be the model's; accepted are the block, the "
+      "norm in front "
+      "of it, an attention, and what --ignore-tensors or OpenOptions::ignore_tensors names",
+      Quoted(unused));
 }
 
 }  // namespace io

@@ -77,11 +77,13 @@ void Add(const Total& more, Total* total) {
 }
 
 // Problems are kept in `memory`.
-Listing List(const io::Checkpoint& checkpoint, uint64_t tokens, std::pmr::memory_resource* memory) {
+Listing List(const io::Checkpoint& checkpoint, const io::ModelConfig& config, uint64_t tokens,
+             std::pmr::memory_resource* memory) {
   Listing listing;
   std::map<std::string, size_t> index_of;
   for (const io::BlockPlace& place : io::BlockPlaces(checkpoint)) {
-    const auto [block, problem, unreadable] = io::ListBlock(checkpoint, place);
+    auto [block, problem, unreadable] = io::ListBlock(checkpoint, place);
+    if (problem.empty()) problem = io::CheckConfig(block, config);
     if (!problem.empty()) {
       listing.unusable.emplace_back(place.prefix, io::Kept(problem, memory));
       continue;
@@ -100,9 +102,10 @@ Listing List(const io::Checkpoint& checkpoint, uint64_t tokens, std::pmr::memory
 }
 
 // Before anything is printed, since figures may be too large.
-Listing ListOrRefuse(const io::Checkpoint& checkpoint, uint64_t tokens, std::pmr::memory_resource* memory) {
+Listing ListOrRefuse(const io::Checkpoint& checkpoint, const io::ModelConfig& config, uint64_t tokens,
+                     std::pmr::memory_resource* memory) {
   try {
-    return List(checkpoint, tokens, memory);
+    return List(checkpoint, config, tokens, memory);
   } catch (const std::overflow_error& error) {
     throw UsageError(error.what());
   }
@@ -132,8 +135,8 @@ void Inspect(const Arguments& arguments) {
   const io::Checkpoint checkpoint(arguments.path, arguments.ignored);
   const uint64_t tokens = arguments.tokens;
   std::pmr::monotonic_buffer_resource memory;
-  const auto [groups, unusable, usable] = ListOrRefuse(checkpoint, tokens, &memory);
   const io::ModelConfig config = io::ReadModelConfig(checkpoint.Beside("config.json"));
+  const auto [groups, unusable, usable] = ListOrRefuse(checkpoint, config, tokens, &memory);
   for (const Group& group : groups) PrintGroup(checkpoint, config, group, tokens);
   for (const auto& [prefix, problem] : unusable) {
     fmt::print("{}\n    not usable: {}\n", io::Quoted(prefix), problem);

@@ -57,10 +57,10 @@ Norms LoadNorms(const Surroundings& surroundings, const io::BlockActivation& kno
   Norms norms;
   if (!surroundings.norm) return norms;
   norms.of = io::NormOf(weights.path(), blocks[0], known);
-  // --residual would leave the second norm of some models out without a word.
-  if (surroundings.residual) io::RequirePlainResidual(weights.path(), blocks[0], known, norms.of);
   norms.eps = ChooseEps(surroundings.eps, blocks[0], known.norm_eps);
   for (const io::Block& block : blocks) {
+    // --residual would leave what some models have behind the block out without a word.
+    if (surroundings.residual) io::RequirePlainResidual(weights, block, known, norms.of);
     norms.blocks.push_back(io::LoadNorm(weights, block, norms.of, norms.eps));
   }
   return norms;

@@ -67,9 +67,9 @@ std::vector<io::Block> ChosenBlocks(const io::Checkpoint& checkpoint, const Argu
   if (!blocks.empty()) return blocks;
   throw io::Error(
       checkpoint.path(),
-      fmt::format("there is no block to quantize{}; 'fusedffn inspect {}' lists all",
+      fmt::format("there is no block to quantize{}; {}'fusedffn inspect {}' lists all",
                   arguments.family ? fmt::format(" that is called {}", io::Quoted(*arguments.family)) : "",
-                  arguments.weights));
+                  copied->empty() ? "" : copied->substr(0, copied->find('\n')) + "; ", arguments.weights));
 }
 
 void PrintReport(const std::vector<io::Block>& blocks, const io::QuantizePlan& plan,

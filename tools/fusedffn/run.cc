@@ -57,7 +57,7 @@ void Run(const Arguments& arguments) {
   const io::Checkpoint weights(files.weights, files.ignored);
   CheckOutput(files, weights);
   const io::Block block = io::FindBlock(weights, layer);
-  const Activation activation = ChooseActivation(settings, block, KnownOf(weights, block));
+  const Activation activation = ChooseActivation(settings, block, KnownOf(weights, {block}));
   const io::Array x = io::ReadArray(files.input);
   const size_t tokens = TokensOf(files.input, x, block.shape.dim);
   ChoosePrecision(settings, {block}, tokens, &options);

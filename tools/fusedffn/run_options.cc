@@ -160,8 +160,14 @@ void ChoosePrecision(const Settings& settings, const std::vector<io::Block>& blo
   if (accuracy) fmt::print("dtype {} -> {}: {}\n", settings.dtype, PrecisionName(options->precision), why);
 }
 
-io::BlockActivation KnownOf(const io::Checkpoint& weights, const io::Block& block) {
-  return io::ActivationOf(block, io::ReadModelConfig(weights.Beside("config.json")));
+io::BlockActivation KnownOf(const io::Checkpoint& weights, const std::vector<io::Block>& blocks) {
+  const io::ModelConfig config = io::ReadModelConfig(weights.Beside("config.json"));
+  for (const io::Block& block : blocks) {
+    const std::string problem = io::CheckConfig(block, config);
+    if (problem.empty()) continue;
+    throw io::Error(weights.path(), fmt::format("block {}: {}", io::Quoted(block.prefix), problem));
+  }
+  return io::ActivationOf(blocks[0], config);
 }
 
 Activation ChooseActivation(const Settings& settings, const io::Block& block,

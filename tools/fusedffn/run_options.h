@@ -42,8 +42,9 @@ void WarnOfDenormals(size_t count);
 void ChoosePrecision(const Settings& settings, const std::vector<io::Block>& blocks, size_t tokens,
                      PackOptions* options);
 
-// What the block's names, and a config.json beside the checkpoint, say of it.
-io::BlockActivation KnownOf(const io::Checkpoint& weights, const io::Block& block);
+// What the names of blocks of one model, one or more, and a config.json beside the checkpoint, say of the
+// first. Throws io::Error if one of them is another function than is computed here.
+io::BlockActivation KnownOf(const io::Checkpoint& weights, const std::vector<io::Block>& blocks);
 
 // The one that was given, with a warning if another is known; else the known one. Throws UsageError if there
 // is neither.

@@ -157,7 +157,7 @@ void RunTower(const Arguments& arguments) {
   const io::Tower tower = io::FindTower(weights, family);
   const std::vector<io::Block> blocks =
       io::LayersOf(weights, tower, layers.empty() ? io::LayerRange() : LayerRangeOf(layers));
-  const io::BlockActivation known = KnownOf(weights, blocks[0]);
+  const io::BlockActivation known = KnownOf(weights, blocks);
   const Activation activation = ChooseActivation(settings, blocks[0], known);
   const io::Array x = io::ReadArray(files.input);
   const size_t tokens = TokensOf(files.input, x, blocks[0].shape.dim);
