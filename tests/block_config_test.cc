@@ -54,6 +54,11 @@ TEST(BlockActivationTest, ConfigurationsBeatNames) {
     EXPECT_FALSE(answer.model_is_told || answer.norm_eps);
     EXPECT_EQ(Answer("model.sam_model.blocks.0.mlp", "lin1_lin2", config), "DeepSeek-OCR SAM: gelu");
   }
+  const char* const parts = R"({"model_type": "x", "vision_config": {"sam_config": {"hidden_act": "relu"},
+                                "encoder_config": {"hidden_act": "gelu"}}})";
+  EXPECT_EQ(Answer("model.sam_model.blocks.0.mlp", "lin1_lin2", parts), ": relu");
+  EXPECT_EQ(Answer(names, "fc1_fc2", parts), ": gelu");
+  EXPECT_EQ(Answer("model.qwen2_model.model.model.layers.0.mlp", "gate_up_down", parts), ": gelu");
   for (const char* config : {R"({"model_type": "mllama"})", R"({"vision_config": {"hidden_act": "mish"}})"}) {
     EXPECT_EQ(Known(Ask(names, "fc1_fc2", config)), "") << config;
   }

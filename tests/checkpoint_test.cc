@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/test_checkpoint.h"
 #include "tests/test_files.h"
 
 namespace fusedffn::io {
@@ -160,6 +161,43 @@ TEST_F(CheckpointTest, RefusesAnIndexTooLargeToRead) {
   const std::string path = WriteIndex("{}");
   std::filesystem::resize_file(path, (uint64_t{64} << 20) + 1);
   EXPECT_TRUE(Contains(ErrorOf(path, [&] { Checkpoint{path}; }), "67108864 are the most"));
+}
+
+// Each module once, however many tensors it has: a checkpoint may have a million, in modules within modules.
+TEST(CheckpointFirstBelowTest, PassesOverModules) {
+  const TempFolder folder;
+  const std::string path = folder / "file.safetensors";
+  WriteZeros(path, {{"a", "F32", {1}},
+                    {"a.attn", "F32", {1}},
+                    {"a.attn-x", "F32", {1}},
+                    {"a.attn.a.w", "F32", {1}},
+                    {"a.attn.w", "F32", {1}},
+                    {"a.attn.x", "F32", {1}},
+                    {"a.attn2", "F32", {1}},
+                    {"a.b.x", "F32", {1}},
+                    {"a.b.y", "F32", {1}},
+                    {"ab.c", "F32", {1}}});
+  const auto asked = [&](const std::string& prefix, const std::vector<std::string>& ignored,
+                         const char* unused) {
+    const Checkpoint checkpoint(path, ignored);
+    std::string all;
+    const std::string_view first =
+        checkpoint.FirstBelow(prefix, [&](std::string_view name, std::string_view below) {
+          EXPECT_EQ(name, prefix.empty() ? std::string(below) : prefix + "." + std::string(below));
+          all += (all.empty() ? "" : " ") + std::string(below);
+          if (name == unused) return size_t{0};
+          return below.substr(0, 5) == "attn." ? size_t{4} : below.size();
+        });
+    EXPECT_EQ(first, unused);
+    return all;
+  };
+  EXPECT_EQ(asked("a", {}, ""), "attn attn-x attn.a.w attn2 b.x b.y");
+  EXPECT_EQ(asked("a", {}, "a.b.x"), "attn attn-x attn.a.w attn2 b.x");
+  EXPECT_EQ(asked("a", {"b", "a.attn"}, ""), "attn-x attn2");
+  EXPECT_EQ(asked("a.attn", {"w"}, ""), "a.w x");
+  EXPECT_EQ(asked("ab", {}, ""), "c");
+  EXPECT_EQ(asked("a.b.x", {}, ""), "");
+  EXPECT_EQ(asked("", {"a"}, ""), "ab.c");
 }
 
 }  // namespace

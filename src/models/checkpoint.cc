@@ -115,22 +115,30 @@ bool Checkpoint::IsIgnored(std::string_view name) const {
                      [&](const std::string& module) { return IsAtOrBelow(name, module); });
 }
 
-std::string_view Checkpoint::FirstBelow(std::string_view prefix, const IsMeant& is_meant) const {
+std::string_view Checkpoint::FirstBelow(std::string_view prefix, const Account& account) const {
   const std::string start = prefix.empty() ? "" : fmt::format("{}.", prefix);
-  auto entry = std::lower_bound(entries_.begin(), entries_.end(), start,
-                                [](const Entry& e, const std::string& wanted) { return e.name < wanted; });
-  for (; entry != entries_.end() && entry->name.substr(0, start.size()) == start; ++entry) {
-    const std::string_view below = entry->name.substr(start.size());
-    if (!IsIgnored(entry->name) && !IsIgnored(below) && is_meant(entry->name, below)) return entry->name;
+  for (size_t i = LowerBound(start); i < entries_.size();) {
+    const std::string_view name = entries_[i].name;
+    if (name.substr(0, start.size()) != start) break;
+    const std::string_view below = name.substr(start.size());
+    const size_t length = IsIgnored(name) || IsIgnored(below) ? below.size() : account(name, below);
+    if (length == 0) return name;
+    // '/' is behind '.': behind all names in a module.
+    i = length == below.size() ? i + 1 : LowerBound(fmt::format("{}{}/", start, below.substr(0, length)));
   }
   return "";
 }
 
-Checkpoint::Entry* Checkpoint::EntryOf(std::string_view name) const {
+size_t Checkpoint::LowerBound(std::string_view name) const {
   const auto found =
       std::lower_bound(entries_.begin(), entries_.end(), name,
                        [](const Entry& entry, std::string_view wanted) { return entry.name < wanted; });
-  return found != entries_.end() && found->name == name ? &*found : nullptr;
+  return static_cast<size_t>(found - entries_.begin());
+}
+
+Checkpoint::Entry* Checkpoint::EntryOf(std::string_view name) const {
+  const size_t found = LowerBound(name);
+  return found < entries_.size() && entries_[found].name == name ? &entries_[found] : nullptr;
 }
 
 StoredTensor Checkpoint::Find(std::string_view name) const {

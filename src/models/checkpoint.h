@@ -49,10 +49,12 @@ class Checkpoint {
 
   std::vector<std::string_view> Names() const;  // of all tensors, in order; valid as long as this object
   bool Has(std::string_view name) const { return EntryOf(name) != nullptr; }
-  // The first tensor below a module, "PREFIX.NAME", that is not ignored and is meant, which is asked with its
-  // whole name and with NAME; or "". Below "" are all.
-  using IsMeant = std::function<bool(std::string_view name, std::string_view below)>;
-  std::string_view FirstBelow(std::string_view prefix, const IsMeant& is_meant) const;
+  // The first tensor below a module, "PREFIX.NAME", that is not ignored and not accounted for, or "". Below
+  // "" are all. Asked is with the whole name and with NAME; the answer is how long the name is, at NAME's
+  // beginning, of the tensor or the module that is accounted for, of whose other tensors none is asked for;
+  // or 0.
+  using Account = std::function<size_t(std::string_view name, std::string_view below)>;
+  std::string_view FirstBelow(std::string_view prefix, const Account& account) const;
   size_t TensorCount() const { return entries_.size(); }
 
   // Empty if there is none of this name. Opens its shard at the first call that needs it, and throws Error if
@@ -74,6 +76,7 @@ class Checkpoint {
 
   void ReadIndex();
   bool IsIgnored(std::string_view name) const;
+  size_t LowerBound(std::string_view name) const;
   Entry* EntryOf(std::string_view name) const;  // null if there is none
 
   std::string path_;

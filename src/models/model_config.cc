@@ -69,6 +69,16 @@ ModelConfig::Section ReadSection(const json& object, const std::string& name) {
   return section;
 }
 
+void AddSections(const json& object, const std::string& of,
+                 std::map<std::string, ModelConfig::Section>* sections) {
+  for (const auto& [key, value] : object.items()) {
+    if (!value.is_object()) continue;
+    const std::string name = of.empty() ? key : of + "." + key;
+    sections->emplace(name, ReadSection(value, name));
+    if (of.empty()) AddSections(value, name, sections);
+  }
+}
+
 // "vision_config_dict", where there is one, as vision_config, but for its model_type.
 void ReplaceByDict(const json& whole, const std::string& name,
                    std::map<std::string, ModelConfig::Section>* sections) {
@@ -91,9 +101,7 @@ ModelConfig ReadModelConfig(const std::string& path) {
     }
     const json whole = ReadJsonObject(path);
     config.sections.emplace("", ReadSection(whole, ""));
-    for (const auto& [name, value] : whole.items()) {
-      if (value.is_object()) config.sections.emplace(name, ReadSection(value, name));
-    }
+    AddSections(whole, "", &config.sections);
     for (const char* name : {"vision_config", "text_config"}) ReplaceByDict(whole, name, &config.sections);
   } catch (const Error& unreadable) {
     config.problem = unreadable.what();

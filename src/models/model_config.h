@@ -30,7 +30,8 @@ struct ModelConfig {
     std::vector<Term> terms;  // also those of the objects in it, but for the whole
   };
 
-  // Its objects by name, and itself as "". What "NAME_dict" holds is that of NAME: in such files it wins.
+  // Its objects by name, those in them as "vision_config.sam_config", and itself as "". What "NAME_dict"
+  // holds is that of NAME: in such files it wins.
   std::map<std::string, Section> sections;
   std::string problem;  // why there are no sections: "there is no config.json beside it", ...
 };

@@ -17,25 +17,31 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-bool IsAtOrBelowAny(std::string_view name, const Names& modules) {
-  return std::any_of(modules.begin(), modules.end(),
-                     [&](const std::string& module) { return IsAtOrBelow(name, module); });
-}
-
-bool IsHarmless(std::string_view name) {
-  const Names& harmless = Families().harmless_tensors;
-  while (!name.empty()) {
-    if (IsAtOrBelowAny(name, harmless)) return true;
-    name.remove_prefix(std::min(name.find('.'), name.size() - 1) + 1);
+// The length of the module that `name` is, or is in; 0 if it is none of them.
+size_t LengthOf(std::string_view name, const Names& modules) {
+  for (const std::string& module : modules) {
+    if (IsAtOrBelow(name, module)) return module.size();
   }
-  return false;
+  return 0;
 }
 
-// Of a name in a model's layer.
-bool IsAttention(std::string_view name) {
+// The length of the name up to a part that is harmless, or 0.
+size_t LengthOfHarmless(std::string_view name) {
+  for (size_t begin = 0;;) {
+    const size_t length = LengthOf(name.substr(begin), Families().harmless_tensors);
+    if (length != 0) return begin + length;
+    const size_t dot = name.find('.', begin);
+    if (dot == std::string_view::npos) return 0;
+    begin = dot + 1;
+  }
+}
+
+// The length of an attention's name in a model's layer, or 0.
+size_t LengthOfAttention(std::string_view name) {
   std::string part(name.substr(0, name.find('.')));
   std::transform(part.begin(), part.end(), part.begin(), [](unsigned char c) { return std::tolower(c); });
-  return part.find("attn") != std::string::npos || part.find("attention") != std::string::npos;
+  const bool is = part.find("attn") != std::string::npos || part.find("attention") != std::string::npos;
+  return is ? part.size() : 0;
 }
 
 // Whether the block's layers stand in the model's layer itself, as "layers.0.fc1" does.
@@ -60,7 +66,7 @@ Names OwnTensors(const Block& block) {
 
 // Whether a tensor at the root of all names is of another module than a block that stands there.
 bool IsOthers(std::string_view name, const Layout& layout) {
-  return std::count(name.begin(), name.end(), '.') > 1 && !IsAtOrBelowAny(name, {layout.up, layout.down}) &&
+  return std::count(name.begin(), name.end(), '.') > 1 && LengthOf(name, {layout.up, layout.down}) == 0 &&
          !(layout.gated() && IsAtOrBelow(name, layout.gate));
 }
 
@@ -69,12 +75,14 @@ bool IsOthers(std::string_view name, const Layout& layout) {
 std::string CheckUnused(const Checkpoint& checkpoint, const Block& block) {
   const Names own = OwnTensors(block);
   const bool is_layer = IsLayer(block.prefix);
-  const auto is_unused = [&](std::string_view name, std::string_view below) {
-    if (std::find(own.begin(), own.end(), name) != own.end() || IsHarmless(below)) return false;
-    if (is_layer && (IsAttention(below) || IsAtOrBelowAny(below, Families().beside_blocks))) return false;
-    return !(block.prefix.empty() && IsOthers(name, *block.layout));
+  const auto account = [&](std::string_view name, std::string_view below) -> size_t {
+    const bool is_own = std::find(own.begin(), own.end(), name) != own.end();
+    if (is_own || (block.prefix.empty() && IsOthers(name, *block.layout))) return below.size();
+    size_t length = is_layer ? LengthOfAttention(below) : 0;
+    if (length == 0 && is_layer) length = LengthOf(below, Families().beside_blocks);
+    return length != 0 ? length : LengthOfHarmless(below);
   };
-  const std::string_view unused = checkpoint.FirstBelow(block.prefix, is_unused);
+  const std::string_view unused = checkpoint.FirstBelow(block.prefix, account);
   if (unused.empty()) return "";
   return fmt::format(
       "{} is a tensor of the block {} that is not computed with, so y might not be the model's; accepted are "
@@ -85,18 +93,21 @@ std::string CheckUnused(const Checkpoint& checkpoint, const Block& block) {
 std::string CheckUnusedInLayer(const Checkpoint& checkpoint, const std::string& layer, const Block& block,
                                const Names& norms) {
   const Names own = OwnTensors(block);
-  const auto is_unused = [&](std::string_view name, std::string_view below) {
-    if (std::find(own.begin(), own.end(), name) != own.end() || IsHarmless(below)) return false;
-    if (block.prefix != layer && IsAtOrBelow(name, block.prefix)) return false;  // see CheckUnused()
-    return !IsAttention(below) && !IsAtOrBelowAny(below, Families().before_blocks) &&
-           !IsAtOrBelowAny(below, norms);
+  Names accounted = Families().before_blocks;
+  accounted.insert(accounted.end(), norms.begin(), norms.end());
+  // See CheckUnused() for what is in it.
+  if (block.prefix != layer) accounted.push_back(block.prefix.substr(layer.empty() ? 0 : layer.size() + 1));
+  const auto account = [&](std::string_view name, std::string_view below) -> size_t {
+    if (std::find(own.begin(), own.end(), name) != own.end()) return below.size();
+    size_t length = LengthOfAttention(below);
+    if (length == 0) length = LengthOf(below, accounted);
+    return length != 0 ? length : LengthOfHarmless(below);
   };
-  const std::string_view unused = checkpoint.FirstBelow(layer, is_unused);
+  const std::string_view unused = checkpoint.FirstBelow(layer, account);
   if (unused.empty()) return "";
   return fmt::format(
       "its layer has {} as well, so x + block(norm(x)) might not be the model's; accepted are the block, the "
-      "norm in front "
-      "of it, an attention, and what --ignore-tensors or OpenOptions::ignore_tensors names",
+      "norm in front of it, an attention, and what --ignore-tensors or OpenOptions::ignore_tensors names",
       Quoted(unused));
 }
 
