@@ -170,6 +170,14 @@ TEST_F(CheckpointLoaderTest, LoadsALayerEitherWayRound) {
   EXPECT_EQ(Outputs(linear, x_), Outputs(expected, x_));
   options.transposed = false;
   ExpectStatus(loader.LoadLinear("h.0.c_fc", options, &linear), StatusCode::kBadFile, "it must be [24]");
+
+  WriteZeros(folder_ / "lora.safetensors",
+             {{"q.weight", "F32", {4, 2}}, {"q.lora_A.weight", "F32", {1, 2}}, {"q2.bias", "F32", {1}}});
+  CheckpointLoader refusing = OpenOrDie(folder_ / "lora.safetensors"), ignoring;
+  ExpectStatus(refusing.LoadLinear("q", {}, &linear), StatusCode::kBadFile,
+               "'q.lora_A.weight' is a tensor of the layer 'q' that is not computed with");
+  ASSERT_TRUE(CheckpointLoader::Open(folder_ / "lora.safetensors", &ignoring, {{"lora_A"}}).ok());
+  EXPECT_TRUE(ignoring.LoadLinear("q", {}, &linear).ok());
 }
 
 TEST_F(CheckpointLoaderTest, LeavesTensorsOutOnlyWhenToldTo) {

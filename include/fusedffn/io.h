@@ -25,8 +25,9 @@ inline namespace v0_2 {
 
 struct OpenOptions {
   // Tensors to leave out of account, and modules with all below them: by their whole names, or by those
-  // behind a block's prefix, "lora_A". Otherwise a block that has more tensors than its layers' weights and
-  // biases is refused, since its model is likely to compute with them.
+  // behind the prefix of a block, or the name of a layer, "lora_A". Else a block that has more tensors than
+  // its layers' weights and biases, or a layer that has more, is refused, since its model is likely to
+  // compute with them.
   std::vector<std::string> ignore_tensors = {};
 };
 

@@ -151,6 +151,7 @@ BlockLayer FindLayer(const Checkpoint& checkpoint, const std::string& name, cons
   BlockLayer layer;
   std::string problem = ReadLayer(checkpoint, "", name, layout, &layer);
   if (problem.empty()) problem = CheckBias(layer, layout);
+  if (problem.empty()) problem = CheckUnused(checkpoint, name, layer);
   if (!problem.empty()) throw Error(checkpoint.path(), problem);
   return layer;
 }

@@ -44,7 +44,8 @@ struct BlockListing {
 };
 BlockListing ReadBlock(const Checkpoint& checkpoint, const std::string& prefix, const Layout& layout);
 
-// NAME.weight and what belongs to it, as a single layer. Throws Error if it is not there, or does not fit.
+// NAME.weight and what belongs to it, as a single layer. Throws Error if it is not there, does not fit, or
+// has more than that.
 BlockLayer FindLayer(const Checkpoint& checkpoint, const std::string& name, const Layout& layout);
 
 // A prefix up to its last number, which is the layer's; or "".

@@ -53,10 +53,10 @@ bool IsLayer(std::string_view prefix) {
   return prefix.empty() || last == "layer" || EndsIn(last, "_layer");
 }
 
-// Of the block's layers: "fc1.weight", "fc1.bias", ...
-Names OwnTensors(const Block& block) {
+// The names of what layers are made of.
+Names TensorsOf(const std::vector<const BlockLayer*>& layers) {
   Names names;
-  for (const BlockLayer* layer : {&block.gate, &block.up, &block.down}) {
+  for (const BlockLayer* layer : layers) {
     for (const StoredTensor& tensor : {layer->weight, layer->bias, layer->scale}) {
       if (tensor) names.emplace_back(tensor->name);
     }
@@ -73,7 +73,7 @@ bool IsOthers(std::string_view name, const Layout& layout) {
 }  // namespace
 
 std::string CheckUnused(const Checkpoint& checkpoint, const Block& block) {
-  const Names own = OwnTensors(block);
+  const Names own = TensorsOf({&block.gate, &block.up, &block.down});
   const bool is_layer = IsLayer(block.prefix);
   const auto account = [&](std::string_view name, std::string_view below) -> size_t {
     const bool is_own = std::find(own.begin(), own.end(), name) != own.end();
@@ -90,9 +90,24 @@ std::string CheckUnused(const Checkpoint& checkpoint, const Block& block) {
       Quoted(unused), Quoted(block.prefix), LayerNames(*block.layout));
 }
 
+std::string CheckUnused(const Checkpoint& checkpoint, const std::string& name, const BlockLayer& layer) {
+  const Names own = TensorsOf({&layer});
+  const std::string_view unused =
+      checkpoint.FirstBelow(name, [&](std::string_view tensor, std::string_view below) -> size_t {
+        const bool is_own = std::find(own.begin(), own.end(), tensor) != own.end();
+        return is_own ? below.size() : LengthOfHarmless(below);
+      });
+  if (unused.empty()) return "";
+  return fmt::format(
+      "{} is a tensor of the layer {} that is not computed with, so y might not be the model's; accepted are "
+      "its "
+      "weight and bias, and what OpenOptions::ignore_tensors names",
+      Quoted(unused), Quoted(name));
+}
+
 std::string CheckUnusedInLayer(const Checkpoint& checkpoint, const std::string& layer, const Block& block,
                                const Names& norms) {
-  const Names own = OwnTensors(block);
+  const Names own = TensorsOf({&block.gate, &block.up, &block.down});
   Names accounted = Families().before_blocks;
   accounted.insert(accounted.end(), norms.begin(), norms.end());
   // See CheckUnused() for what is in it.

@@ -19,6 +19,9 @@ namespace io {
 // tensors there are, but for a block without a prefix.
 std::string CheckUnused(const Checkpoint& checkpoint, const Block& block);
 
+// The same for a single layer of this name.
+std::string CheckUnused(const Checkpoint& checkpoint, const std::string& name, const BlockLayer& layer);
+
 // The same for the layer that is `layer`, as x + block(norm(x)): beside the block, `norms` in it and what
 // comes before them are accounted for.
 std::string CheckUnusedInLayer(const Checkpoint& checkpoint, const std::string& layer, const Block& block,

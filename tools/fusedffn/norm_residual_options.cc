@@ -39,10 +39,12 @@ void AddSurroundings(CLI::App* command, Surroundings* surroundings) {
   CLI::Option* const norm =
       command->add_flag("--norm,--layer-norm", surroundings->norm,
                         "Apply the layer's norm to x first, LayerNorm or RMSNorm. It is known for\n"
-                        "models whose layers are x + block(norm(x)): CLIP, SigLIP, SAM, Whisper,\n"
-                        "GPT-2; with a config.json that tells them, Llama, Mistral, Qwen, DeepSeek,\n"
-                        "Gemma");
-  command->add_flag("--residual", surroundings->residual, "Add x to y: y = x + block(x)");
+                        "models whose layers are x + block(norm(x)): CLIP, SigLIP, SAM; with a\n"
+                        "config.json that tells them, Whisper, GPT-2, Llama, Mistral, Qwen,\n"
+                        "DeepSeek, Gemma");
+  command->add_flag("--residual", surroundings->residual,
+                    "Add x to y: y = x + block(x). With --norm, a layer that has more is refused,\n"
+                    "such as a norm or a scale behind the block");
   command
       ->add_option("--eps", surroundings->eps,
                    "Of the norms; default what the block's names or a config.json\n"
