@@ -214,6 +214,32 @@ TEST_F(CApiIoTest, LoadsALayerEitherWayRound) {
   fusedffn_checkpoint_free(one);
 }
 
+TEST_F(CApiIoTest, LeavesTensorsOutOnlyWhenToldTo) {
+  const std::string path = folder_ / "lora.safetensors";
+  WriteZeros(path,
+             {{"q.weight", "F32", {4, 2}}, {"q.lora_A.weight", "F32", {1, 2}}, {"q.scale", "F32", {1}}});
+  const char* const names[] = {"scale", "q.lora_A", nullptr};
+  for (const size_t count : {size_t{0}, size_t{1}, size_t{2}, size_t{3}}) {
+    fusedffn_checkpoint* opened = nullptr;
+    const fusedffn_status status =
+        fusedffn_checkpoint_open_ignoring(path.c_str(), names, count, &opened, error_, sizeof(error_));
+    EXPECT_EQ(status, count == 3 ? FUSEDFFN_INVALID_ARGUMENT : FUSEDFFN_OK);
+    if (count == 3) continue;
+    fusedffn_linear* linear = nullptr;
+    const fusedffn_status loaded = fusedffn_checkpoint_load_linear(opened, "q", FUSEDFFN_ACTIVATION_IDENTITY,
+                                                                   nullptr, &linear, error_, sizeof(error_));
+    EXPECT_EQ(loaded, count == 2 ? FUSEDFFN_OK : FUSEDFFN_BAD_FILE);
+    if (count < 2) {
+      EXPECT_TRUE(Contains(error_, "'q.lora_A.weight' is a tensor of the layer 'q'"));
+    }
+    fusedffn_linear_free(linear);
+    fusedffn_checkpoint_free(opened);
+  }
+  fusedffn_checkpoint* none = nullptr;
+  EXPECT_EQ(fusedffn_checkpoint_open_ignoring(path.c_str(), nullptr, 1, &none, error_, sizeof(error_)),
+            FUSEDFFN_INVALID_ARGUMENT);
+}
+
 TEST_F(CApiIoTest, EveryErrorComesBackAndTouchesNothing) {
   fusedffn_checkpoint* const c = checkpoint_;
   fusedffn_checkpoint* opened = nullptr;

@@ -26,6 +26,12 @@ typedef struct fusedffn_checkpoint fusedffn_checkpoint;
 /* Reads the index, or the file's header; tensors are read when they are loaded. The files stay open. */
 fusedffn_status fusedffn_checkpoint_open(const char* path, fusedffn_checkpoint** checkpoint, char* error,
                                          size_t error_bytes) FUSEDFFN_NOEXCEPT;
+/* The same, leaving `count` tensors out of account, and modules with all below them: by their whole names, or
+ * by those behind the prefix of a block, or the name of a layer, "lora_A". Else a block that has more tensors
+ * than its layers' weights and biases, or a layer that has more, is refused. */
+fusedffn_status fusedffn_checkpoint_open_ignoring(const char* path, const char* const* names, size_t count,
+                                                  fusedffn_checkpoint** checkpoint, char* error,
+                                                  size_t error_bytes) FUSEDFFN_NOEXCEPT;
 void fusedffn_checkpoint_free(fusedffn_checkpoint* checkpoint) FUSEDFFN_NOEXCEPT;
 
 /* ---- What is in it ---- */

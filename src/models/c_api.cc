@@ -121,10 +121,24 @@ using namespace fusedffn;  // all that follows is C's
 
 fusedffn_status fusedffn_checkpoint_open(const char* path, fusedffn_checkpoint** checkpoint, char* error,
                                          size_t error_bytes) noexcept {
+  return fusedffn_checkpoint_open_ignoring(path, nullptr, 0, checkpoint, error, error_bytes);
+}
+
+fusedffn_status fusedffn_checkpoint_open_ignoring(const char* path, const char* const* names, size_t count,
+                                                  fusedffn_checkpoint** checkpoint, char* error,
+                                                  size_t error_bytes) noexcept {
   return ErrorText{error, error_bytes}.Report(
       MakeHandle("checkpoint", checkpoint, [&](fusedffn_checkpoint* made) {
         if (path == nullptr) return NullArgument("path");
-        return Guarded([&] { return CheckpointLoader::Open(path, &made->loader); });
+        if (names == nullptr && count != 0) return NullArgument("names");
+        return Guarded([&] {
+          OpenOptions options;
+          for (size_t i = 0; i < count; ++i) {
+            if (names[i] == nullptr) return NullArgument("a name to ignore");
+            options.ignore_tensors.emplace_back(names[i]);
+          }
+          return CheckpointLoader::Open(path, &made->loader, options);
+        });
       }));
 }
 
