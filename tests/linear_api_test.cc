@@ -112,9 +112,9 @@ const BadCase kCreateCases[] = {
      [](Arguments& a) { return a.Create(kHuge, kHuge); }},
     {"CreateActivation", kInvalid, "activation 9 is none of quick_gelu, gelu,",
      [](Arguments& a) { return PackedLinear::Create(kIn, kOut, Activation(9), {}, &a.packed); }},
-    {"CreatePrecision", kInvalid, "precision 4 is none of f32, bf16,",
+    {"CreatePrecision", kInvalid, "precision 9 is none of f32, bf16,",
      [](Arguments& a) {
-       return a.Create(5, 7, {nullptr, Precision(4)});
+       return a.Create(5, 7, {nullptr, Precision(9)});
      }},
     {"CreateTarget", kTarget, "'AVX9' is unknown", [](Arguments& a) { return a.Create(5, 7, {"AVX9"}); }},
 
