@@ -186,29 +186,30 @@ constexpr GemmKernel AmxKernel(Precision precision) {
   return kernel;
 }
 
+template <class Mma>
+constexpr GemmKernel BF16AmxKernel(Precision precision) {
+  GemmKernel kernel = AmxKernel<Mma>(precision);
+  kernel.a = {2, kAmxChunk, kAmxNr, Mma::kRowStride * 4, Mma::kPieces};
+  kernel.b = {2, Mma::kStep, kAmxNr, kAmxColumns, 0};
+  kernel.pack_b = PackBBF16;
+  return kernel;
+}
+
 // C waits in scratch until it is rounded.
 template <class Unit>
 constexpr GemmKernel BF16DotAmxKernel() {
-  using Mma = BF16Tiles<Unit>;
-  GemmKernel kernel = AmxKernel<Mma>(Precision::kBF16Dot);
-  kernel.a = {2, kAmxChunk, kAmxNr, Mma::kRowStride * 4, Mma::kPieces};
-  kernel.b = {2, Mma::kStep, kAmxNr, kAmxColumns, 0};
+  GemmKernel kernel = BF16AmxKernel<BF16Tiles<Unit>>(Precision::kBF16Dot);
   kernel.scratch_row = kAmxNr * sizeof(float);
   kernel.pack_a = PackABF16;
-  kernel.pack_b = PackBBF16;
   return kernel;
 }
 
 // Pieces are cut when a whole chunk of a row is there, since its largest number says how.
 template <class Unit>
 constexpr GemmKernel BF16x3AmxKernel() {
-  using Mma = BF16x3Tiles<Unit>;
-  GemmKernel kernel = AmxKernel<Mma>(Precision::kBF16x3);
-  kernel.a = {2, kAmxChunk, kAmxNr, Mma::kRowStride * 4, Mma::kPieces};
-  kernel.b = {2, Mma::kStep, kAmxNr, kAmxColumns, 0};
+  GemmKernel kernel = BF16AmxKernel<BF16x3Tiles<Unit>>(Precision::kBF16x3);
   kernel.pack_a = PackABF16x3;
   kernel.store_hidden = StoreHiddenBF16x3;
-  kernel.pack_b = PackBBF16;
   kernel.finite_weights = true;
   return kernel;
 }

@@ -17,9 +17,14 @@ namespace HWY_NAMESPACE {
 
 void RunBF16Dot(const GemmBlock& block) { RunGemm<BF16Dot>(block); }
 
+// C waits in scratch until it is rounded: a panel, or two for few rows.
 constexpr GemmKernel MakeBF16DotKernel() {
   GemmKernel kernel = VectorKernel<BF16Dot>("dot products of 2", Precision::kBF16Dot);
-  RoundsToBF16(&kernel);
+  kernel.b = PanelsOf(2, 2);
+  kernel.pack_a = PackABF16;
+  kernel.pack_b = PackBBF16;
+  kernel.scratch_fixed = kDualPanelRows * kNr * sizeof(float);
+  kernel.scratch_row = kNr * sizeof(float);
   kernel.run = RunBF16Dot;
   return kernel;
 }

@@ -36,7 +36,8 @@ inline constexpr size_t kNr = kTileVecs * kLanes;
 // group where its elements take 16 bits.
 inline constexpr size_t kRowSteps = HWY_MAX(kKc, kInt8GroupSize / 2);
 static_assert(kKc % kNr == 0 && kInt8GroupSize % kNr == 0, "fc1's panels must end with a chunk of fc2's A");
-static_assert(kKc % 16 == 0 && kInt8GroupSize % 16 == 0, "AMX multiplies 16 steps of 4 bytes at a time");
+static_assert(kInt8GroupSize % 64 == 0 && kSmallInt8GroupSize % 64 == 0,
+              "AMX multiplies 16 steps of 4 elements at a time");
 
 // From one row of A to the next, in steps. A compile-time constant, so that every broadcast's address is base
 // + constant, and an odd number of cache lines, so that rows start in different sets of the L1 cache: 4096

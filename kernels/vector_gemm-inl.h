@@ -67,10 +67,6 @@ struct PairTiles {
 template <class Mma>
 inline constexpr PairTiles<Mma> kPairTiles = PairTiles<Mma>::Make(std::make_index_sequence<kDualPanelRows>());
 
-// At most.
-template <class Mma>
-inline constexpr size_t kRowsOfTile = kTileRows;
-
 // m rows split evenly over tiles: 129 rows are 10 tiles of 8 and 7 of 7, not 16 of 8 and one of a single row.
 struct RowTiles {
   size_t count, low, high_count;  // the first `high_count` have a row more than `low`
@@ -114,7 +110,7 @@ struct TileRunner {
   TileSize size;
   Prefetch prefetch;
 
-  // Some steps of tile `ir`, whose rows of A begin at a; `rows` is kRowsOfTile at most.
+  // Some steps of tile `ir`, whose rows of A begin at a; `rows` is kTileRows at most.
   HWY_INLINE void operator()(size_t ir, size_t rows, Range steps, const typename Mma::A* a,
                              const TileOfC& c) const {
     auto tile = kTiles<Mma>.Get(rows, size.vecs, prefetch.share_index);
@@ -228,7 +224,7 @@ HWY_INLINE TileOfC TileOfCAt(const MmaBlock<Mma>& g, size_t jr, size_t k0) {
 // k outside of the panels: a chunk of A stays in the L2 cache for all of them.
 template <class Mma>
 HWY_NOINLINE void Gemm(const MmaBlock<Mma>& g) {
-  const RowTiles tiles(g.block.m, kRowsOfTile<Mma>);
+  const RowTiles tiles(g.block.m, kTileRows);
   for (size_t k0 = 0; k0 < g.k; k0 += g.a_steps) {
     const size_t k = HWY_MIN(g.a_steps, g.k - k0);
     for (size_t jr = 0; jr < g.block.n;) {

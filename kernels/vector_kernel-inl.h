@@ -1,4 +1,4 @@
-// Compiled once per target. What the GemmKernels of the vector family, and of AMX, have in common.
+// Compiled once per target. What the GemmKernels of the vector family have in common.
 #if defined(FUSEDFFN_KERNELS_VECTOR_KERNEL_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FUSEDFFN_KERNELS_VECTOR_KERNEL_INL_H_
 #undef FUSEDFFN_KERNELS_VECTOR_KERNEL_INL_H_
@@ -30,20 +30,11 @@ constexpr GemmKernel VectorKernel(const char* name, Precision precision) {
   GemmKernel kernel = {};
   kernel.name = name;
   kernel.precision = precision;
-  kernel.mr = kRowsOfTile<Mma>;
+  kernel.mr = kTileRows;
   kernel.dual_panel_rows = Mma::kDualPanel ? kDualPanelRows : 0;
   kernel.row_parallel_rows = kRowParallelRows;
   kernel.a = {4 / Mma::kStep, kKc * Mma::kStep, kNr * Mma::kStep, kAStride * 4, 1};
   return kernel;
-}
-
-// Products of two: A and B in bf16. C waits in scratch until it is rounded: a panel, or two for few rows.
-constexpr void RoundsToBF16(GemmKernel* kernel) {
-  kernel->b = PanelsOf(2, 2);
-  kernel->pack_a = PackABF16;
-  kernel->pack_b = PackBBF16;
-  kernel->scratch_fixed = kDualPanelRows * kNr * sizeof(float);
-  kernel->scratch_row = kNr * sizeof(float);
 }
 
 // A chunk is one or more groups of elements that are quantized together.

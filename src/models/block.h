@@ -34,9 +34,8 @@ struct Block {
 };
 
 // Finds the tensors of the block of one layout at `prefix`, and checks that they fit, and that there are no
-// others, see unused_tensors.h. `problem`, if there is
-// one, says what was found and what is accepted; then the rest is not complete. Throws Error if a shard
-// cannot be read.
+// others, see unused_tensors.h. `problem`, if there is one, says what was found and what is accepted; then
+// the rest is not complete. Throws Error if a shard cannot be read.
 struct BlockListing {
   Block block;
   std::string problem;      // "" if the block can be used

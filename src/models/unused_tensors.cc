@@ -100,8 +100,7 @@ std::string CheckUnused(const Checkpoint& checkpoint, const std::string& name, c
   if (unused.empty()) return "";
   return fmt::format(
       "{} is a tensor of the layer {} that is not computed with, so y might not be the model's; accepted are "
-      "its "
-      "weight and bias, and what OpenOptions::ignore_tensors names",
+      "its weight and bias, and what OpenOptions::ignore_tensors names",
       Quoted(unused), Quoted(name));
 }
 
